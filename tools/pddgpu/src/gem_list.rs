@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every buffer of every client, as the driver lists them in debugfs for root.
+
+use std::{fs, path::PathBuf};
+
+use rustix::fs::{fstat, minor};
+use serde::Serialize;
+
+use crate::{Card, CreateFlags, Domain, Domains, Error, Result};
+
+/// Where debugfs keeps the directories of DRM devices.
+const DEBUGFS: &str = "/sys/kernel/debug/dri";
+
+/// One client of the driver, or what no client has a handle of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Client {
+    /// Its number; none for the buffers that are in no client's hands.
+    pub id: Option<u64>,
+    /// The process that opened the card.
+    pub pid: Option<u32>,
+    /// That process's name.
+    pub command: Option<String>,
+    /// Its buffers.
+    pub buffers: Vec<Entry>,
+}
+
+/// One buffer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The client's handle.
+    pub handle: Option<u32>,
+    /// Bytes.
+    pub size: u64,
+    /// The domains it was created for.
+    pub domains: Domains,
+    /// Where it is now, if anywhere.
+    pub placement: Option<Domain>,
+    /// How often it is pinned.
+    pub pins: u32,
+    /// How many of its bytes the CPU can reach.
+    pub visible: u64,
+    /// Address of its first byte as the card sees it, if it has one and is one range.
+    pub gpu_addr: Option<u64>,
+    /// The flags it was created with.
+    pub flags: CreateFlags,
+}
+
+/// The card's directory in debugfs.
+pub fn debugfs_dir(card: &Card) -> Result<PathBuf> {
+    let stat = fstat(card).map_err(Error::call("fstat"))?;
+    Ok(PathBuf::from(DEBUGFS).join(minor(stat.st_rdev).to_string()))
+}
+
+/// Reads the list of one card.
+pub fn read(card: &Card) -> Result<Vec<Client>> {
+    let path = debugfs_dir(card)?.join("pddgpu_gem_info");
+    let text = fs::read_to_string(&path).map_err(Error::file(path))?;
+    parse(&text)
+}
+
+/// Takes the file's text apart.
+pub fn parse(text: &str) -> Result<Vec<Client>> {
+    let mut clients: Vec<Client> = Vec::new();
+    for line in text.lines() {
+        let wrong = || Error::Unexpected(format!("pddgpu_gem_info: cannot read '{line}'"));
+        if let Some(head) = line.strip_prefix("client ") {
+            clients.push(parse_client(head).ok_or_else(wrong)?);
+        } else if line
+            .split_whitespace()
+            .next()
+            .is_some_and(|word| word != "handle")
+        {
+            let entry = parse_entry(line).ok_or_else(wrong)?;
+            clients.last_mut().ok_or_else(wrong)?.buffers.push(entry);
+        }
+    }
+    Ok(clients)
+}
+
+fn parse_client(head: &str) -> Option<Client> {
+    let (id, rest) = head.split_once(' ')?;
+    let mut client = Client {
+        id: none_or(id)?,
+        pid: None,
+        command: None,
+        buffers: Vec::new(),
+    };
+    // A process may give itself any name, spaces included, so it is the rest of the line.
+    if let Some((pid, command)) = rest
+        .strip_prefix("pid ")
+        .and_then(|rest| rest.split_once(" command "))
+    {
+        client.pid = Some(pid.parse().ok()?);
+        client.command = Some(command.to_owned());
+    }
+    Some(client)
+}
+
+fn parse_entry(line: &str) -> Option<Entry> {
+    let mut columns = line.split_whitespace();
+    let entry = Entry {
+        handle: none_or(columns.next()?)?,
+        size: columns.next()?.parse().ok()?,
+        domains: columns.next()?.parse().ok()?,
+        placement: none_or(columns.next()?)?,
+        pins: columns.next()?.parse().ok()?,
+        visible: columns.next()?.parse().ok()?,
+        gpu_addr: match columns.next()? {
+            "-" => None,
+            addr => Some(u64::from_str_radix(addr.strip_prefix("0x")?, 16).ok()?),
+        },
+        flags: columns.next()?.parse().ok()?,
+    };
+    columns.next().is_none().then_some(entry)
+}
+
+/// `-` is nothing, and anything else must be a value.
+fn none_or<T: std::str::FromStr>(word: &str) -> Option<Option<T>> {
+    match word {
+        "-" => Some(None),
+        word => word.parse().ok().map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "\
+client 3 pid 157 command pddgpuctl
+    handle           size domains  placement pins        visible           gpu_addr flags
+         1        1048576 VRAM|GTT VRAM         0        1048576 0x0000000000100000 CPU_ACCESS_REQUIRED|VRAM_CONTIGUOUS
+         2           4096 CPU      -            1              0                  - -
+client 4 pid 158 command two words
+    handle           size domains  placement pins        visible           gpu_addr flags
+client - (no handle)
+         -           4096 GTT      CPU          0           4096                  - NO_CPU_ACCESS
+";
+
+    #[test]
+    fn clients_and_their_buffers_are_read() {
+        let clients = parse(LIST).unwrap();
+        assert_eq!(clients.len(), 3);
+        assert_eq!((clients[0].id, clients[0].pid), (Some(3), Some(157)));
+        assert_eq!(
+            clients[0].buffers[0],
+            Entry {
+                handle: Some(1),
+                size: 1 << 20,
+                domains: Domains::VRAM | Domains::GTT,
+                placement: Some(Domain::Vram),
+                pins: 0,
+                visible: 1 << 20,
+                gpu_addr: Some(0x10_0000),
+                flags: CreateFlags::CPU_ACCESS_REQUIRED | CreateFlags::VRAM_CONTIGUOUS,
+            }
+        );
+        assert_eq!(clients[0].buffers[1].placement, None);
+        assert_eq!(clients[0].buffers[1].pins, 1);
+        assert_eq!(clients[1].command.as_deref(), Some("two words"));
+        assert_eq!(clients[1].buffers, []);
+        assert_eq!((clients[2].id, clients[2].pid), (None, None));
+        assert_eq!(clients[2].buffers[0].handle, None);
+    }
+
+    #[test]
+    fn lines_that_are_no_list_are_errors() {
+        for text in [
+            "client x pid 1 command a",
+            "1 4096 CPU CPU 0 0 - -",
+            "client 1 pid 2 command a\n1 4096 CPU CPU 0 0 -",
+            "client 1 pid 2 command a\n1 4096 CPU CPU 0 0 - - -",
+            "client 1 pid 2 command a\n1 4096 TAPE CPU 0 0 - -",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use std::{
+    ops::Range,
+    os::fd::BorrowedFd,
+    ptr::{self, NonNull},
+};
+
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+
+use crate::{Error, Result};
+
+/// How many bytes one access takes where the address allows it.
+const WORD: usize = size_of::<u64>();
+
+/// A buffer in this process's address space.
+///
+/// The card and other processes may change the bytes at any time, so there are no references to
+/// them: they are copied in and out by volatile accesses, eight bytes at a time where aligned.
+/// Ranges outside the buffer panic, as with slices.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: A mapping is the process's, not a thread's.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    pub(crate) fn new(fd: BorrowedFd<'_>, offset: u64, len: usize) -> Result<Self> {
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: The kernel chooses an address that is free.
+        let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, fd, offset) }
+            .map_err(Error::call("mmap"))?;
+        let start = NonNull::new(start.cast()).expect("mmap() gives no null address");
+        Ok(Self { start, len })
+    }
+
+    /// Bytes.
+    #[allow(clippy::len_without_is_empty)] // An empty buffer cannot be created.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The address of the first byte.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Copies bytes out, from `offset` on.
+    pub fn read(&self, offset: usize, out: &mut [u8]) {
+        for part in self.parts(offset, out.len()) {
+            let bytes = &mut out[part.start - offset..part.end - offset];
+            // SAFETY: `parts` stay within the mapping, and those of a word's length are aligned.
+            unsafe {
+                let from = self.start.as_ptr().add(part.start);
+                match bytes.len() {
+                    WORD => {
+                        bytes.copy_from_slice(&from.cast::<u64>().read_volatile().to_ne_bytes());
+                    }
+                    _ => bytes[0] = from.read_volatile(),
+                }
+            }
+        }
+    }
+
+    /// Copies bytes in, from `offset` on.
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) {
+        for part in self.parts(offset, bytes.len()) {
+            let bytes = &bytes[part.start - offset..part.end - offset];
+            // SAFETY: `parts` stay within the mapping, and those of a word's length are aligned.
+            unsafe {
+                let to = self.start.as_ptr().add(part.start);
+                match bytes.try_into() {
+                    Ok(word) => to.cast::<u64>().write_volatile(u64::from_ne_bytes(word)),
+                    Err(_) => to.write_volatile(bytes[0]),
+                }
+            }
+        }
+    }
+
+    /// Copies all bytes out.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len];
+        self.read(0, &mut bytes);
+        bytes
+    }
+
+    /// The ranges to access one by one: bytes up to the first whole word, words, bytes.
+    fn parts(&self, offset: usize, len: usize) -> impl Iterator<Item = Range<usize>> {
+        let end = offset.checked_add(len).filter(|&end| end <= self.len);
+        let end = end.unwrap_or_else(|| {
+            panic!(
+                "{len} bytes at {offset} are not in a mapping of {} bytes",
+                self.len
+            )
+        });
+        let mut at = offset;
+        std::iter::from_fn(move || {
+            let start = at;
+            let step = if start % WORD == 0 && end - start >= WORD {
+                WORD
+            } else {
+                1
+            };
+            at += step;
+            (start < end).then_some(start..start + step)
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: The range is this mapping's, and nothing refers to it any more.
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+        debug_assert_eq!(unmapped, Ok(()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::fd::AsFd};
+
+    use rustix::fs::{memfd_create, MemfdFlags};
+
+    use super::*;
+
+    fn mapping(len: u64) -> Mapping {
+        let file = File::from(memfd_create("mapping", MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(len).unwrap();
+        Mapping::new(file.as_fd(), 0, len as usize).unwrap()
+    }
+
+    #[test]
+    fn bytes_come_back_at_any_offset_and_length() {
+        let mut map = mapping(4096);
+        let mut expected = vec![0; 4096];
+        for (offset, len) in [
+            (0, 4096),
+            (1, 30),
+            (8, 8),
+            (7, 2),
+            (4093, 3),
+            (64, 0),
+            (13, 100),
+        ] {
+            let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + offset) as u8).collect();
+            map.write(offset, &bytes);
+            expected[offset..offset + len].copy_from_slice(&bytes);
+            let mut back = vec![0; len];
+            map.read(offset, &mut back);
+            assert_eq!(back, bytes);
+        }
+        assert_eq!(map.to_vec(), expected);
+    }
+
+    #[test]
+    #[should_panic(expected = "8 bytes at 4089 are not in a mapping of 4096 bytes")]
+    fn reading_past_the_end_panics() {
+        mapping(4096).read(4089, &mut [0; 8]);
+    }
+
+    #[test]
+    #[should_panic(expected = "1 bytes at 4096")]
+    fn writing_past_the_end_panics() {
+        mapping(4096).write(4096, &[1]);
+    }
+}

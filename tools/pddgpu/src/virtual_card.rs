@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The virtual card's own view of itself, over its control channel.
+//!
+//! Only a guest that runs beside the virtual card has the channel. What is read here comes from the
+//! card's memory and registers, past the driver and the CPU's mappings, so that it can prove what
+//! they did. `vdev/README.md` describes the requests.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+};
+
+use serde::Serialize;
+use serde_json::{json, Map, Value};
+
+use crate::{Error, Result};
+
+/// The channel of the VM's first card.
+pub const CHANNEL: &str = "/dev/virtio-ports/org.pddgpu.card";
+
+/// Bytes of VRAM that go into one request.
+const PIECE: usize = 1 << 20;
+
+/// An open control channel; there can be one at a time.
+#[derive(Debug)]
+pub struct VirtualCard {
+    channel: BufReader<File>,
+}
+
+/// What the card says it is, where that is not to be the truth. Sizes and addresses in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(default)]
+pub struct Identity {
+    /// The CHIP_ID register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chip_id: Option<u32>,
+    /// The FEATURES register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<u32>,
+    /// The VRAM_SIZE register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vram_size: Option<u64>,
+    /// The GTT_SIZE register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gtt_size: Option<u64>,
+    /// The VRAM_START register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vram_start: Option<u64>,
+    /// The GTT_START register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gtt_start: Option<u64>,
+}
+
+impl VirtualCard {
+    /// Opens the channel of the VM's first card; nothing if this machine has none.
+    pub fn find() -> Result<Option<Self>> {
+        match Self::open(CHANNEL) {
+            Ok(card) => Ok(Some(card)),
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Opens a channel.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(Error::file(path))?;
+        Ok(Self {
+            channel: BufReader::new(file),
+        })
+    }
+
+    /// Reads VRAM from `offset` on.
+    pub fn read_vram(&mut self, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let piece = (len - bytes.len()).min(PIECE);
+            let at = offset + bytes.len() as u64;
+            let answer = self.request("read_vram", json!({"offset": at, "len": piece}))?;
+            bytes.extend(hex::decode(text(&answer, "hex")?).map_err(unexpected)?);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes VRAM from `offset` on.
+    pub fn write_vram(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        for (index, piece) in bytes.chunks(PIECE).enumerate() {
+            let at = offset + (index * PIECE) as u64;
+            self.request(
+                "write_vram",
+                json!({"offset": at, "hex": hex::encode(piece)}),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Looks for bytes in `len` bytes of VRAM from `offset` on and tells where, up to `limit` times.
+    pub fn find_vram(
+        &mut self,
+        bytes: &[u8],
+        offset: u64,
+        len: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>> {
+        let args = json!({
+            "hex": hex::encode(bytes), "offset": offset, "len": len, "limit": limit,
+        });
+        let answer = self.request("find_vram", args)?;
+        let offsets = answer.get("offsets").and_then(Value::as_array);
+        offsets
+            .and_then(|offsets| offsets.iter().map(Value::as_u64).collect())
+            .ok_or_else(|| unexpected("no list of offsets"))
+    }
+
+    /// Reads a register; `width` in bits.
+    pub fn read_reg(&mut self, offset: u64, width: u32) -> Result<u64> {
+        let answer = self.request("read_reg", json!({"offset": offset, "width": width}))?;
+        answer
+            .get("value")
+            .and_then(Value::as_u64)
+            .ok_or_else(|| unexpected("no value"))
+    }
+
+    /// Changes what the card says it is, from the next reset or probe on. The default takes all
+    /// changes back.
+    pub fn set_identity(&mut self, identity: &Identity) -> Result<()> {
+        let args = serde_json::to_value(identity).map_err(unexpected)?;
+        self.request("set_identity", args).map(drop)
+    }
+
+    fn request(&mut self, op: &str, mut args: Value) -> Result<Map<String, Value>> {
+        args["op"] = op.into();
+        let mut line = args.to_string();
+        line.push('\n');
+        self.channel
+            .get_mut()
+            .write_all(line.as_bytes())
+            .map_err(Error::file(CHANNEL))?;
+
+        line.clear();
+        self.channel
+            .read_line(&mut line)
+            .map_err(Error::file(CHANNEL))?;
+        let answer: Map<String, Value> = serde_json::from_str(&line).map_err(unexpected)?;
+        if answer.get("ok") == Some(&Value::Bool(true)) {
+            Ok(answer)
+        } else {
+            let why = answer
+                .get("error")
+                .map_or("no reason given".into(), Value::to_string);
+            Err(Error::VirtualCard(format!("{op}: {why}")))
+        }
+    }
+}
+
+fn text<'a>(answer: &'a Map<String, Value>, key: &str) -> Result<&'a str> {
+    answer
+        .get(key)
+        .and_then(Value::as_str)
+        .ok_or_else(|| unexpected(format!("no {key}")))
+}
+
+fn unexpected(why: impl std::fmt::Display) -> Error {
+    Error::Unexpected(format!("the virtual card's answer makes no sense: {why}"))
+}

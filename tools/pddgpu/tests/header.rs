@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ABI's header as other programs use it: any C or C++, 32 or 64 bits, beside libdrm's `drm.h`.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use pddgpu::raw;
+
+const INCLUDES: [&str; 2] = [
+    "-I/usr/include/libdrm",
+    concat!("-I", env!("CARGO_MANIFEST_DIR"), "/../../include/uapi/drm"),
+];
+
+fn compile(compiler: &str, flags: &[&str], source: &str) {
+    let mut child = Command::new(compiler)
+        .args(["-fsyntax-only", "-Wall", "-Wextra", "-Werror"])
+        .args(INCLUDES)
+        .args(flags)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("cannot run {compiler}: {e}"));
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(source.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{compiler} {flags:?}:\n{messages}");
+}
+
+/// A program whose compiler checks every number of the ABI against the ones Rust sees.
+fn program() -> String {
+    let mut source = String::from(
+        "#include <pddgpu_drm.h>\n\
+         #ifdef __cplusplus\n\
+         #define CHECK(is, must) static_assert((is) == (must), #is)\n\
+         #else\n\
+         #define CHECK(is, must) extern char check_it[(is) == (must) ? 1 : -1]\n\
+         #endif\n",
+    );
+    let mut check = |is: &str, must: u64| source += &format!("CHECK({is}, {must}ULL);\n");
+
+    check(
+        "sizeof(struct drm_pddgpu_gem_create)",
+        size_of::<raw::drm_pddgpu_gem_create>() as u64,
+    );
+    check(
+        "sizeof(struct drm_pddgpu_gem_mmap)",
+        size_of::<raw::drm_pddgpu_gem_mmap>() as u64,
+    );
+    check(
+        "sizeof(struct drm_pddgpu_gem_info)",
+        size_of::<raw::drm_pddgpu_gem_info>() as u64,
+    );
+    check(
+        "sizeof(struct drm_pddgpu_gem_wait)",
+        size_of::<raw::drm_pddgpu_gem_wait>() as u64,
+    );
+    check(
+        "sizeof(struct drm_pddgpu_gem_move)",
+        size_of::<raw::drm_pddgpu_gem_move>() as u64,
+    );
+    check(
+        "sizeof(struct drm_pddgpu_query)",
+        size_of::<raw::drm_pddgpu_query>() as u64,
+    );
+    check(
+        "sizeof(struct drm_pddgpu_query_device)",
+        size_of::<raw::drm_pddgpu_query_device>() as u64,
+    );
+    check(
+        "sizeof(struct drm_pddgpu_heap)",
+        size_of::<raw::drm_pddgpu_heap>() as u64,
+    );
+    check(
+        "__builtin_offsetof(struct drm_pddgpu_query_heaps, heaps)",
+        std::mem::offset_of!(raw::drm_pddgpu_query_heaps, heaps) as u64,
+    );
+    check("PDDGPU_GPU_ADDR_NONE", raw::GPU_ADDR_NONE);
+    check(
+        "DRM_IOCTL_PDDGPU_GEM_CREATE",
+        raw::PDDGPU_IOCTL_GEM_CREATE.into(),
+    );
+    check(
+        "DRM_IOCTL_PDDGPU_GEM_MMAP",
+        raw::PDDGPU_IOCTL_GEM_MMAP.into(),
+    );
+    check(
+        "DRM_IOCTL_PDDGPU_GEM_INFO",
+        raw::PDDGPU_IOCTL_GEM_INFO.into(),
+    );
+    check(
+        "DRM_IOCTL_PDDGPU_GEM_WAIT",
+        raw::PDDGPU_IOCTL_GEM_WAIT.into(),
+    );
+    check(
+        "DRM_IOCTL_PDDGPU_GEM_MOVE",
+        raw::PDDGPU_IOCTL_GEM_MOVE.into(),
+    );
+    check("DRM_IOCTL_PDDGPU_QUERY", raw::PDDGPU_IOCTL_QUERY.into());
+    source
+}
+
+#[test]
+fn c_programs_see_the_same_abi() {
+    for standard in ["-std=c99", "-std=gnu11", "-std=c17"] {
+        compile("cc", &["-x", "c", standard], &program());
+    }
+}
+
+#[test]
+fn cxx_programs_see_the_same_abi() {
+    for standard in ["-std=c++11", "-std=c++14", "-std=c++17"] {
+        compile("c++", &["-x", "c++", standard], &program());
+    }
+}
+
+#[test]
+fn programs_of_32_bits_see_the_same_abi() {
+    compile(
+        "cc",
+        &["-m32", "-I/usr/include/x86_64-linux-gnu", "-x", "c"],
+        &program(),
+    );
+}
+
+/// The numbers are for ever; that both sides agree on them is not enough.
+#[test]
+fn ioctl_numbers_stay() {
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_CREATE, 0xc020_6440);
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_MMAP, 0xc010_6441);
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_INFO, 0xc038_6442);
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_WAIT, 0x4010_6443);
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_MOVE, 0x4008_6444);
+    assert_eq!(raw::PDDGPU_IOCTL_QUERY, 0xc010_6445);
+}
