@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# Where everything lies. Sourced by the scripts of toolchain/ and vm/.
+#
+# An artefact's name holds a hash of all that decides its content, so that a
+# checkout which changes the recipe never meets what another recipe made, and
+# checkouts which agree share.
+
+suite=trixie
+series=7.3
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cache=${PDDGPU_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/pddgpu}
+mkdir -p "$cache/log" "$cache/home" "$cache/cargo"
+cache=$(cd "$cache" && pwd -P)
+
+# content_key FILE-OF-TOOLCHAIN|=STRING…
+content_key() {
+	local part
+	for part in "$@"; do
+		case $part in
+		=*) printf '%s\n' "$part" ;;
+		*) printf '%s\n' "$part"; cat "$repo/toolchain/$part" ;;
+		esac
+	done | sha256sum | cut -c1-12
+}
+
+root_dir=$cache/root-$suite-$(content_key packages backports.pref make-root)
+
+# Sets release, version, stock_dir and kernel_dir from the version written down,
+# fails when there is none yet.
+kernel_layout() {
+	[ -s "$cache/kernel-version" ] || return 1
+	read -r release version <"$cache/kernel-version"
+	stock_dir=$cache/stock-$release-$(content_key modules fetch-kernel "=$version")
+	kernel_dir=$cache/kernel-$release-$(content_key make-kernel \
+		"=${root_dir##*/}" "=${stock_dir##*/}")
+}
+
+# What is built from this very checkout.
+checkout=$(printf %s "$repo" | sha256sum | cut -c1-12)
+target_dir=$cache/target-$checkout
+module_dir=$cache/module-$checkout
