@@ -31,7 +31,6 @@ pub struct VirtualCard {
 
 /// What the card says it is, where that is not to be the truth. Sizes and addresses in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(default)]
 pub struct Identity {
     /// The CHIP_ID register.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +117,7 @@ impl VirtualCard {
             .ok_or_else(|| unexpected("no list of offsets"))
     }
 
-    /// Reads a register; `width` in bits.
+    /// Reads a register; `width` in bytes.
     pub fn read_reg(&mut self, offset: u64, width: u32) -> Result<u64> {
         let answer = self.request("read_reg", json!({"offset": offset, "width": width}))?;
         answer
@@ -130,8 +129,8 @@ impl VirtualCard {
     /// Changes what the card says it is, from the next reset or probe on. The default takes all
     /// changes back.
     pub fn set_identity(&mut self, identity: &Identity) -> Result<()> {
-        let args = serde_json::to_value(identity).map_err(unexpected)?;
-        self.request("set_identity", args).map(drop)
+        self.request("set_identity", json!({"identity": identity}))
+            .map(drop)
     }
 
     fn request(&mut self, op: &str, mut args: Value) -> Result<Map<String, Value>> {

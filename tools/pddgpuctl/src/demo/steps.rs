@@ -120,7 +120,7 @@ pub fn split(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
 
 /// Writes by the CPU what the card then reads, and the reverse; tells the VRAM offset of each page,
 /// none without a view from the card's side.
-fn both_sides(stage: &mut Stage, notes: &mut Notes, buffer: &Buffer, seed: u8) -> Result<Vec<u64>> {
+fn both_sides(stage: &mut Stage, notes: &mut Notes, buffer: &Buffer) -> Result<Vec<u64>> {
     let mut map = buffer.map()?;
     let content = view::pattern(map.len());
     map.write(0, &content);
