@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The card's memory, and the aperture through which the CPU sees the first part of it.
+//!
+//! # How the aperture is opened and closed
+//!
+//! A vfio-user server says once, before the guest runs, which file the client maps for a BAR, and
+//! has no way to take the mapping back. What it can change is what the file holds. So there are
+//! two memfds with the same offsets:
+//!
+//! - the *aperture*, as long as BAR2, which the client maps straight into the guest;
+//! - the *store*, as long as the VRAM, which nobody else sees.
+//!
+//! VRAM beyond the aperture is always in the store. While the aperture is open, VRAM below it is
+//! in the aperture file and nowhere else: the guest's loads and stores reach it with no copy and
+//! no exit, and whoever reads it here reads the same pages. While the aperture is closed, that
+//! part is in the store, and the aperture file holds ones, which is what the guest then reads.
+//! What it writes goes into pages that are thrown away when the aperture opens. (It can read such
+//! a write back until then: the one thing that differs from a real bus.)
+//!
+//! Opening and closing move only pages that hold something: both files are sparse, and holes stay
+//! holes. It costs time and memory in proportion to the aperture, never to the VRAM.
+//!
+//! Contents are reached by `pread` and `pwrite`, not by a mapping here: reading a hole through a
+//! mapping would allocate it, and searching an 8 GiB card must not take 8 GiB.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use rustix::fs::{fallocate, memfd_create, seek, FallocateFlags, MemfdFlags, SeekFrom};
+use rustix::io::Errno;
+use thiserror::Error;
+
+/// Bytes that are moved in one go.
+const CHUNK: usize = 1 << 20;
+
+/// Why an access to the VRAM failed.
+#[derive(Debug, Error)]
+pub enum VramError {
+    /// The range does not lie within the VRAM.
+    #[error("{len:#x} bytes at {offset:#x} are not within the {vram:#x} bytes of VRAM")]
+    OutOfRange {
+        /// Where the range begins, in bytes.
+        offset: u64,
+        /// Bytes in the range.
+        len: u64,
+        /// Bytes of VRAM there are.
+        vram: u64,
+    },
+    /// The host has no memory left, or the like.
+    #[error("VRAM: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The memory of one card.
+pub struct Vram {
+    aperture: File,
+    store: File,
+    len: u64,
+    aperture_len: u64,
+    /// Whether the aperture is open. Accesses hold it shared, so that a byte is where the state
+    /// says it is; opening and closing hold it exclusively.
+    open: RwLock<bool>,
+}
+
+/// The last position at or after `offset` and before `end` from which there is data, with where
+/// that data ends; `None` if only a hole is left.
+fn next_data(file: &File, offset: u64, end: u64) -> io::Result<Option<Range<u64>>> {
+    if offset >= end {
+        return Ok(None);
+    }
+    let start = match seek(file, SeekFrom::Data(offset)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if start >= end {
+        return Ok(None);
+    }
+    let stop = seek(file, SeekFrom::Hole(start))?;
+    Ok(Some(start..stop.min(end)))
+}
+
+/// The ranges of `file` within `range` that hold data.
+fn data_in(file: &File, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
+    let mut ranges = Vec::new();
+    let mut offset = range.start;
+    while let Some(data) = next_data(file, offset, range.end)? {
+        offset = data.end;
+        ranges.push(data);
+    }
+    Ok(ranges)
+}
+
+/// Makes a range read zero and gives its whole pages back.
+fn punch(file: &File, range: Range<u64>) -> io::Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(
+        file,
+        flags,
+        range.start,
+        range.end - range.start,
+    )?)
+}
+
+/// Splits a range into pieces of at most [`CHUNK`] bytes.
+fn chunks(range: Range<u64>) -> impl Iterator<Item = (u64, usize)> {
+    let end = range.end;
+    range
+        .step_by(CHUNK)
+        .map(move |at| (at, (end - at).min(CHUNK as u64) as usize))
+}
+
+/// Copies what `from` holds within `range` to the same place in `to`, which has a hole there.
+fn copy_data(from: &File, to: &File, range: Range<u64>) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    for data in data_in(from, range)? {
+        for (offset, len) in chunks(data) {
+            from.read_exact_at(&mut buffer[..len], offset)?;
+            to.write_all_at(&buffer[..len], offset)?;
+        }
+    }
+    Ok(())
+}
+
+/// Repeats `pattern` over a range.
+fn fill(file: &File, range: Range<u64>, pattern: [u8; 4]) -> io::Result<()> {
+    let buffer = pattern.repeat(CHUNK / pattern.len());
+    for (offset, len) in chunks(range) {
+        file.write_all_at(&buffer[..len], offset)?;
+    }
+    Ok(())
+}
+
+fn memory(name: &str, len: u64) -> io::Result<File> {
+    let file = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
+    file.set_len(len)?;
+    Ok(file)
+}
+
+impl Vram {
+    /// `len` zeroed bytes of VRAM under a closed aperture of `aperture_len` bytes, which may be
+    /// none, less or more.
+    pub fn new(len: u64, aperture_len: u64) -> io::Result<Self> {
+        let vram = Vram {
+            aperture: memory("pddgpu-aperture", aperture_len)?,
+            store: memory("pddgpu-vram", len)?,
+            len,
+            aperture_len,
+            open: RwLock::new(false),
+        };
+        fill(&vram.aperture, 0..aperture_len, [0xff; 4])?;
+        Ok(vram)
+    }
+
+    /// Bytes of VRAM.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes of VRAM that lie under the aperture.
+    pub fn visible_len(&self) -> u64 {
+        self.len.min(self.aperture_len)
+    }
+
+    /// Bytes of BAR2; zero if there is none.
+    pub fn aperture_len(&self) -> u64 {
+        self.aperture_len
+    }
+
+    /// The file behind BAR2, to be mapped by the client.
+    pub fn aperture(&self) -> &File {
+        &self.aperture
+    }
+
+    fn shared(&self) -> RwLockReadGuard<'_, bool> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn exclusive(&self) -> RwLockWriteGuard<'_, bool> {
+        self.open.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the aperture is open.
+    pub fn is_open(&self) -> bool {
+        *self.shared()
+    }
+
+    /// Opens or closes the aperture; says whether that changed anything.
+    pub fn set_open(&self, open: bool) -> io::Result<bool> {
+        let mut state = self.exclusive();
+        if *state == open {
+            return Ok(false);
+        }
+        let visible = 0..self.visible_len();
+        if open {
+            punch(&self.aperture, visible.clone())?;
+            copy_data(&self.store, &self.aperture, visible.clone())?;
+            // From here on the store's copy is dead: give its pages back.
+            punch(&self.store, visible)?;
+        } else {
+            copy_data(&self.aperture, &self.store, visible)?;
+            fill(&self.aperture, 0..self.aperture_len, [0xff; 4])?;
+        }
+        *state = open;
+        Ok(true)
+    }
+
+    /// The range as `start..end`, if it lies within the VRAM.
+    pub fn check(&self, offset: u64, len: u64) -> Result<Range<u64>, VramError> {
+        match offset.checked_add(len) {
+            Some(end) if end <= self.len => Ok(offset..end),
+            _ => Err(VramError::OutOfRange {
+                offset,
+                len,
+                vram: self.len,
+            }),
+        }
+    }
+
+    /// The file or files that hold `range` while the aperture is `open`, with their parts of it.
+    fn pieces(&self, open: bool, range: Range<u64>) -> impl Iterator<Item = (&File, Range<u64>)> {
+        let border = if open { self.visible_len() } else { 0 };
+        let border = border.clamp(range.start, range.end);
+        let pieces = [
+            (&self.aperture, range.start..border),
+            (&self.store, border..range.end),
+        ];
+        pieces.into_iter().filter(|(_, part)| !part.is_empty())
+    }
+
+    /// Reads VRAM from `offset` on.
+    pub fn read(&self, offset: u64, data: &mut [u8]) -> Result<(), VramError> {
+        let range = self.check(offset, data.len() as u64)?;
+        let open = self.shared();
+        for (file, part) in self.pieces(*open, range) {
+            let at = (part.start - offset) as usize..(part.end - offset) as usize;
+            file.read_exact_at(&mut data[at], part.start)?;
+        }
+        Ok(())
+    }
+
+    /// Writes VRAM from `offset` on.
+    pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), VramError> {
+        let range = self.check(offset, data.len() as u64)?;
+        let open = self.shared();
+        for (file, part) in self.pieces(*open, range) {
+            let at = (part.start - offset) as usize..(part.end - offset) as usize;
+            file.write_all_at(&data[at], part.start)?;
+        }
+        Ok(())
+    }
+
+    /// Repeats `pattern` over `len` bytes from `offset` on. Zeroes give the memory back.
+    pub fn fill(&self, offset: u64, len: u64, pattern: [u8; 4]) -> Result<(), VramError> {
+        let range = self.check(offset, len)?;
+        let open = self.shared();
+        for (file, part) in self.pieces(*open, range) {
+            if pattern == [0; 4] {
+                punch(file, part)?;
+            } else {
+                let mut turned = pattern;
+                turned.rotate_left(((part.start - offset) % 4) as usize);
+                fill(file, part, turned)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts of a range that may hold anything but zeroes, rising and disjoint.
+    pub fn data(&self, offset: u64, len: u64) -> Result<Vec<Range<u64>>, VramError> {
+        let range = self.check(offset, len)?;
+        let open = self.shared();
+        let mut ranges = Vec::new();
+        for (file, part) in self.pieces(*open, range) {
+            ranges.extend(data_in(file, part)?);
+        }
+        Ok(ranges)
+    }
+
+    /// Reads BAR2 for a client that does not map it; ones where there is no BAR2.
+    pub fn read_aperture(&self, offset: u64, data: &mut [u8]) {
+        let within = offset
+            .checked_add(data.len() as u64)
+            .is_some_and(|e| e <= self.aperture_len);
+        if !within || self.aperture.read_exact_at(data, offset).is_err() {
+            data.fill(0xff);
+        }
+    }
+
+    /// Writes BAR2 for a client that does not map it; dropped while the aperture is closed.
+    pub fn write_aperture(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let within = offset
+            .checked_add(data.len() as u64)
+            .is_some_and(|e| e <= self.aperture_len);
+        let open = self.shared();
+        if within && *open {
+            self.aperture.write_all_at(data, offset)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    const VISIBLE: u64 = 1 << 20;
+
+    fn read(vram: &Vram, offset: u64, len: usize) -> Vec<u8> {
+        let mut data = vec![0; len];
+        vram.read(offset, &mut data).unwrap();
+        data
+    }
+
+    /// What the guest sees through its mapping.
+    fn guest_read(vram: &Vram, offset: u64, len: usize) -> Vec<u8> {
+        let mut data = vec![0; len];
+        vram.aperture.read_exact_at(&mut data, offset).unwrap();
+        data
+    }
+
+    fn resident(vram: &Vram) -> u64 {
+        (vram.aperture.metadata().unwrap().blocks() + vram.store.metadata().unwrap().blocks()) * 512
+    }
+
+    #[test]
+    fn starts_closed_and_zeroed() {
+        let vram = Vram::new(4 * VISIBLE, VISIBLE).unwrap();
+        assert_eq!(guest_read(&vram, 0, 4096), [0xff; 4096]);
+        assert_eq!(read(&vram, 0, 4096), [0; 4096]);
+        vram.set_open(true).unwrap();
+        assert_eq!(guest_read(&vram, VISIBLE - 4096, 4096), [0; 4096]);
+    }
+
+    #[test]
+    fn content_survives_closing_and_gated_writes_do_not() {
+        let vram = Vram::new(4 * VISIBLE, VISIBLE).unwrap();
+        assert!(vram.set_open(true).unwrap());
+        assert!(!vram.set_open(true).unwrap());
+        vram.aperture.write_all_at(b"guest", 5000).unwrap();
+        vram.write(VISIBLE - 3, b"across").unwrap();
+        assert_eq!(read(&vram, 5000, 5), b"guest");
+        assert_eq!(guest_read(&vram, VISIBLE - 3, 3), b"acr");
+
+        assert!(vram.set_open(false).unwrap());
+        assert_eq!(
+            guest_read(&vram, 0, VISIBLE as usize),
+            vec![0xff; VISIBLE as usize]
+        );
+        assert_eq!(read(&vram, 5000, 5), b"guest");
+        assert_eq!(read(&vram, VISIBLE - 3, 6), b"across");
+        vram.aperture.write_all_at(b"lost", 5000).unwrap();
+        vram.write(8000, b"card").unwrap();
+
+        assert!(vram.set_open(true).unwrap());
+        assert_eq!(guest_read(&vram, 5000, 5), b"guest");
+        assert_eq!(guest_read(&vram, 8000, 4), b"card");
+        assert_eq!(read(&vram, VISIBLE - 3, 6), b"across");
+    }
+
+    #[test]
+    fn holes_stay_holes() {
+        let vram = Vram::new(8 << 30, VISIBLE).unwrap();
+        vram.write(8192, &[1; 4096]).unwrap();
+        vram.write((8 << 30) - 1, &[1]).unwrap();
+        for open in [true, false, true] {
+            vram.set_open(open).unwrap();
+            let data = vram.data(0, 8 << 30).unwrap();
+            assert_eq!(data, [8192..12288, (8 << 30) - 4096..8 << 30]);
+        }
+        assert_eq!(resident(&vram), 8192);
+        vram.fill(0, 8 << 30, [0; 4]).unwrap();
+        assert_eq!(resident(&vram), 0);
+    }
+
+    #[test]
+    fn fill_keeps_its_phase_across_the_border() {
+        let vram = Vram::new(4 * VISIBLE, VISIBLE).unwrap();
+        vram.set_open(true).unwrap();
+        vram.fill(VISIBLE - 6, 12, [1, 2, 3, 4]).unwrap();
+        assert_eq!(
+            read(&vram, VISIBLE - 7, 14),
+            [0, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 0]
+        );
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        let vram = Vram::new(2 * VISIBLE, VISIBLE).unwrap();
+        for (offset, len) in [
+            (2 * VISIBLE, 1),
+            (u64::MAX, 1),
+            (0, 2 * VISIBLE + 1),
+            (1, u64::MAX),
+        ] {
+            assert!(vram.check(offset, len).is_err(), "{offset:#x} {len:#x}");
+            assert!(vram.fill(offset, len, [1; 4]).is_err());
+            assert!(vram.data(offset, len).is_err());
+        }
+        assert!(vram.read(2 * VISIBLE - 1, &mut [0; 2]).is_err());
+        assert!(vram.write(2 * VISIBLE - 1, &[0; 2]).is_err());
+        vram.read(2 * VISIBLE, &mut []).unwrap();
+    }
+
+    #[test]
+    fn apertures_of_every_length() {
+        for aperture_len in [0, 4096, VISIBLE, 2 * VISIBLE] {
+            let vram = Vram::new(VISIBLE, aperture_len).unwrap();
+            assert_eq!(vram.visible_len(), aperture_len.min(VISIBLE));
+            for open in [true, false] {
+                vram.set_open(open).unwrap();
+                vram.write(0, b"first").unwrap();
+                vram.write(VISIBLE - 4, b"last").unwrap();
+                assert_eq!(read(&vram, 0, 5), b"first");
+                assert_eq!(read(&vram, VISIBLE - 4, 4), b"last");
+            }
+        }
+        // Behind the VRAM there is nothing.
+        let vram = Vram::new(VISIBLE, 2 * VISIBLE).unwrap();
+        vram.set_open(true).unwrap();
+        assert_eq!(guest_read(&vram, VISIBLE - 1, 2), [0, 0xff]);
+    }
+
+    #[test]
+    fn trapped_accesses() {
+        let vram = Vram::new(VISIBLE, 4096).unwrap();
+        let mut data = [0; 4];
+        vram.write_aperture(0, b"lost").unwrap();
+        vram.read_aperture(0, &mut data);
+        assert_eq!(data, [0xff; 4]);
+        vram.set_open(true).unwrap();
+        vram.write_aperture(4092, b"kept").unwrap();
+        vram.write_aperture(4093, b"over").unwrap();
+        vram.write_aperture(u64::MAX, b"over").unwrap();
+        vram.read_aperture(4092, &mut data);
+        assert_eq!(&data, b"kept");
+        vram.read_aperture(4093, &mut data);
+        assert_eq!(data, [0xff; 4]);
+        vram.read_aperture(u64::MAX, &mut data);
+        assert_eq!(data, [0xff; 4]);
+    }
+}
