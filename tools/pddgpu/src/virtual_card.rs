@@ -6,6 +6,8 @@
 //! card's memory and registers, past the driver and the CPU's mappings, so that it can prove what
 //! they did. `vdev/README.md` describes the requests.
 
+pub mod pages;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
@@ -35,6 +37,9 @@ pub struct Identity {
     /// The CHIP_ID register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chip_id: Option<u32>,
+    /// The CHIP_REV register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chip_rev: Option<u32>,
     /// The FEATURES register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<u32>,
@@ -50,6 +55,12 @@ pub struct Identity {
     /// The GTT_START register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gtt_start: Option<u64>,
+    /// The VRAM_END register, if it is not to follow from the start and the size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vram_end: Option<u64>,
+    /// The GTT_END register, if it is not to follow from the start and the size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gtt_end: Option<u64>,
 }
 
 impl VirtualCard {
@@ -97,6 +108,12 @@ impl VirtualCard {
             )?;
         }
         Ok(())
+    }
+
+    /// Sets `len` bytes of VRAM from `offset` on to one value.
+    pub fn fill_vram(&mut self, offset: u64, len: u64, byte: u8) -> Result<()> {
+        let args = json!({"offset": offset, "len": len, "byte": byte});
+        self.request("fill_vram", args).map(drop)
     }
 
     /// Looks for bytes in `len` bytes of VRAM from `offset` on and tells where, up to `limit` times.

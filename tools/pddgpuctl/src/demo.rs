@@ -5,7 +5,6 @@
 mod report;
 mod split;
 mod steps;
-mod view;
 
 use std::process::ExitCode;
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use std::process::Command;
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    process::Command,
+};
 
 use anyhow::{ensure, Context, Result};
-use pddgpu::{Buffer, Create, CreateFlags, Domain, Domains};
+use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains};
 
-use super::{report::Notes, split, view, Stage};
+use super::{report::Notes, split, Stage};
 use crate::output::{address, size, Table};
 
 /// The program in tools/seeds.
@@ -59,7 +62,7 @@ pub fn each_domain(stage: &Stage, notes: &mut Notes) -> Result<()> {
             map.to_vec().iter().all(|&b| b == 0),
             "a new buffer in {domain} is not all zeros"
         );
-        let content = view::pattern(map.len());
+        let content = fresh_pattern(map.len());
         map.write(0, &content);
         ensure!(
             map.to_vec() == content,
@@ -88,7 +91,7 @@ pub fn contiguous(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     let offsets = both_sides(stage, notes, &buffer)?;
     if let Some(&first) = offsets.first() {
         ensure!(
-            view::ranges(&offsets) == 1,
+            pages::runs(&offsets).count() == 1,
             "the card has it in several ranges"
         );
         ensure!(
@@ -111,7 +114,7 @@ pub fn split(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
 
     let offsets = both_sides(stage, notes, &buffer)?;
     if !offsets.is_empty() {
-        let ranges = view::ranges(&offsets);
+        let ranges = pages::runs(&offsets).count();
         ensure!(ranges > 1, "the card has it in one range");
         notes.add(format!("the card has it in {ranges} ranges"));
     }
@@ -122,18 +125,18 @@ pub fn split(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
 /// none without a view from the card's side.
 fn both_sides(stage: &mut Stage, notes: &mut Notes, buffer: &Buffer) -> Result<Vec<u64>> {
     let mut map = buffer.map()?;
-    let content = view::pattern(map.len());
+    let content = fresh_pattern(map.len());
     map.write(0, &content);
     let Some(card) = &mut stage.virtual_card else {
         ensure!(map.to_vec() == content, "it lost what the CPU wrote");
         notes.left_out(NO_CHANNEL);
         return Ok(Vec::new());
     };
-    let offsets = view::find_pages(card, &stage.device, &content)?;
+    let offsets = pages::find(card, stage.device.visible_size, &content)?;
     notes.add("the card has what the CPU wrote");
 
-    let content = view::pattern(map.len());
-    view::write_pages(card, &offsets, &content)?;
+    let content = fresh_pattern(map.len());
+    pages::write(card, &offsets, &content)?;
     ensure!(
         map.to_vec() == content,
         "the CPU does not see what the card wrote"
@@ -148,7 +151,7 @@ pub fn there_and_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     let domains = Domains::VRAM | Domains::GTT;
     let buffer = stage.card.create(Create::new(SIZE, domains).flags(flags))?;
     let mut map = buffer.map()?;
-    let content = view::pattern(map.len());
+    let content = fresh_pattern(map.len());
     map.write(0, &content);
 
     let mut table = Table::new(["In", "GPU address"]);
@@ -186,4 +189,9 @@ pub fn there_and_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     );
     notes.add("back in VRAM, the card has its content");
     Ok(())
+}
+
+/// A pattern of its own for every buffer of every run.
+fn fresh_pattern(bytes: usize) -> Vec<u8> {
+    pages::pattern(RandomState::new().build_hasher().finish(), bytes)
 }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Content that tells which page of a buffer it is, so that the card can be asked where it has it.
+//!
+//! The driver tells the address of a buffer only if it is one range; this way the card can be
+//! looked at, and written to, from its own side for all buffers in visible VRAM.
+
+use super::VirtualCard;
+use crate::{Error, Result};
+
+/// Bytes of a page.
+pub const PAGE: usize = 4096;
+
+/// Bytes of the mark at the start of each page.
+const MARK: usize = 8;
+
+/// Makes content in which every page starts with the same mark and its own number. Different seeds
+/// make different marks, as VRAM still holds what earlier buffers left there.
+pub fn pattern(seed: u64, bytes: usize) -> Vec<u8> {
+    let mark = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut content: Vec<u8> = (0..bytes)
+        .map(|i| (i * 31 + (i / PAGE)) as u8 ^ mark as u8)
+        .collect();
+    for (number, page) in content.chunks_exact_mut(PAGE).enumerate() {
+        page[..MARK].copy_from_slice(&mark.to_le_bytes());
+        page[MARK..][..8].copy_from_slice(&(number as u64).to_le_bytes());
+    }
+    content
+}
+
+/// Looks for the pages of a pattern in the first `len` bytes of VRAM and tells the VRAM offset of
+/// each, after checking that every byte is there, once.
+pub fn find(card: &mut VirtualCard, len: u64, content: &[u8]) -> Result<Vec<u64>> {
+    let pages: Vec<_> = content.chunks_exact(PAGE).collect();
+    let marks = card.find_vram(&content[..MARK], 0, len, pages.len() + 1)?;
+    if marks.len() != pages.len() {
+        return Err(wrong(format!(
+            "{} pages and not {}",
+            marks.len(),
+            pages.len()
+        )));
+    }
+    let mut offsets = vec![None; pages.len()];
+    for run in runs(&marks) {
+        let bytes = card.read_vram(run[0], run.len() * PAGE)?;
+        for (&offset, page) in run.iter().zip(bytes.chunks_exact(PAGE)) {
+            let number = pages.iter().position(|wanted| *wanted == page);
+            let number = number.ok_or_else(|| wrong(format!("a damaged page at {offset:#x}")))?;
+            offsets[number] = Some(offset);
+        }
+    }
+    let offsets: Option<Vec<_>> = offsets.into_iter().collect();
+    offsets.ok_or_else(|| wrong("some pages twice".to_owned()))
+}
+
+fn wrong(what: String) -> Error {
+    Error::Unexpected(format!("the card has {what}"))
+}
+
+/// Writes content to where the card has the pages.
+pub fn write(card: &mut VirtualCard, offsets: &[u64], content: &[u8]) -> Result<()> {
+    let mut rest = content;
+    for run in runs(offsets) {
+        let bytes;
+        (bytes, rest) = rest.split_at(run.len() * PAGE);
+        card.write_vram(run[0], bytes)?;
+    }
+    Ok(())
+}
+
+/// The pages that follow each other: the ranges a buffer is in.
+pub fn runs(offsets: &[u64]) -> impl Iterator<Item = &[u64]> {
+    offsets.chunk_by(|&a, &b| a + PAGE as u64 == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_pages_of_patterns_are_equal() {
+        let content = [pattern(0, 64 * PAGE), pattern(1, 64 * PAGE)].concat();
+        let mut pages: Vec<_> = content.chunks_exact(PAGE).collect();
+        pages.sort();
+        pages.dedup();
+        assert_eq!(pages.len(), 128);
+        assert_ne!(content[..MARK], content[64 * PAGE..][..MARK]);
+    }
+
+    #[test]
+    fn ranges_are_counted() {
+        assert_eq!(runs(&[0]).count(), 1);
+        assert_eq!(runs(&[0, 4096, 8192]).count(), 1);
+        assert_eq!(runs(&[4096, 0, 8192, 12288]).count(), 3);
+    }
+}
