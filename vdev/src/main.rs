@@ -5,13 +5,14 @@
 //! - [`options`] decides what card to build,
 //! - [`registers`], [`vram`] (with [`scan`]), [`pci_config`], [`dma`] and [`interrupt`] are its
 //!   parts, none of which knows of another's existence,
-//! - [`device`] is the card, in which they act on each other,
+//! - [`device`] is the card, in which they act on each other, and [`counters`] what it counts,
 //! - [`transport`] connects it to QEMU, [`control`] and [`control_socket`] to tests.
 
 #![forbid(unsafe_code)]
 
 mod control;
 mod control_socket;
+mod counters;
 mod device;
 mod dma;
 mod interrupt;

@@ -120,9 +120,9 @@ pub enum Odd {
 /// A virtual PDDGPU: a vfio-user server that QEMU plugs into a machine as a PCI function.
 ///
 /// SIZE is a number of bytes, with K, M or G for KiB, MiB or GiB; every number may be given in
-/// hexadecimal with 0x. The process ends when QEMU goes.
+/// hexadecimal with 0x. Of an option given twice the last counts. The process ends when QEMU goes.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 pub struct Options {
     /// Socket on which to wait for QEMU
     #[arg(long, value_name = "PATH")]

@@ -199,16 +199,20 @@ impl Vram {
             return Ok(false);
         }
         let visible = 0..self.visible_len();
+        // The state changes as soon as one file holds everything, so that an error on the way,
+        // that is a host without memory, loses no content. The other file's copy is dead then.
         if open {
             punch(&self.aperture, visible.clone())?;
             copy_data(&self.store, &self.aperture, visible.clone())?;
-            // From here on the store's copy is dead: give its pages back.
+            *state = true;
             punch(&self.store, visible)?;
         } else {
+            // What an attempt that failed has left would show through where there are holes now.
+            punch(&self.store, visible.clone())?;
             copy_data(&self.aperture, &self.store, visible)?;
+            *state = false;
             fill(&self.aperture, 0..self.aperture_len, [0xff; 4])?;
         }
-        *state = open;
         Ok(true)
     }
 
