@@ -70,7 +70,10 @@ enum Request {
         hex: String,
     },
     Counters {},
-    SetIdentity(IdentityOverride),
+    SetIdentity {
+        #[serde(default)]
+        identity: IdentityOverride,
+    },
     Irq {},
 }
 
@@ -197,7 +200,7 @@ fn execute(device: &SharedDevice, request: Request) -> Result<Map<String, Value>
             counters.insert("dma_bytes".into(), device.dma.bytes().into());
             json!({ "counters": counters })
         }
-        Request::SetIdentity(identity) => {
+        Request::SetIdentity { identity } => {
             device.lock().registers.override_identity(&identity);
             json!({})
         }
@@ -291,7 +294,7 @@ mod tests {
                 r#"{"value":1}"#,
             ),
             (
-                r#"{"op":"set_identity","chip_id":16384,"vram_size":0}"#,
+                r#"{"op":"set_identity","identity":{"chip_id":16384,"vram_size":0}}"#,
                 "{}",
             ),
             (
@@ -374,7 +377,8 @@ mod tests {
                 r#"{"op":"write_dma","address":0,"hex":"00"}"#,
                 "nothing is mapped",
             ),
-            (r#"{"op":"set_identity","chip":1}"#, "chip"),
+            (r#"{"op":"set_identity","chip_id":1}"#, "chip_id"),
+            (r#"{"op":"set_identity","identity":{"chip":1}}"#, "chip"),
         ];
         for (request, complaint) in table {
             let response = ask(&device, request);

@@ -316,7 +316,7 @@ fn identities_change_while_plugged_in() {
     let card = Card::start("");
     let mut client = card.plug();
     card.control()
-        .ask(&json!({ "op": "set_identity", "chip_id": 0x4000 }));
+        .ask(&json!({ "op": "set_identity", "identity": { "chip_id": 0x4000 } }));
     assert_eq!(read32(&mut client, 0), 0x4000);
     card.control().ask(&json!({ "op": "set_identity" }));
     assert_eq!(read32(&mut client, 0), 0x2000);
