@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make help tells what there is. The kernel module itself is described in Kbuild.
+#
+# With KDIR, the module is built by that kernel's kbuild with the tools of this
+# machine. Everything else takes place in the build root (toolchain/), for Debian's
+# stock kernel, with all output in the cache.
+
+RUN ?=
+rust_files = $(shell find rust tests/kunit -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
+c_files = $(shell find c_shims include -name '*.[ch]')
+shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm .ci)
+
+help:
+	@echo 'make modules             builds pddgpu.ko for the stock kernel'
+	@echo 'make KDIR=DIR modules    builds it for another kernel, in this folder'
+	@echo 'make run                 boots the VM with a card and runs the demonstration'
+	@echo 'make shell               boots it for a shell (RUN="--chip pdd3000 …": vm/run options)'
+	@echo 'make test                runs every test'
+	@echo 'make prepare             makes the build root and the kernel build tree only'
+	@echo 'make clippy              checks the Rust code'
+	@echo 'make rustfmt             formats it; make rustfmtcheck only looks'
+	@echo 'make checkpatch          checks the C code'
+	@echo 'make shellcheck          checks the scripts'
+	@echo 'make clean               removes what was built from this folder'
+
+ifdef KDIR
+modules:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) CONFIG_DRM_PDDGPU=m modules
+else
+modules:
+	@toolchain/build module stock
+	@echo "built $$(toolchain/build module-path stock)"
+endif
+
+run:
+	@vm/run $(RUN) -- pddgpuctl demo
+
+shell:
+	@vm/run $(RUN) -- sh -i
+
+test:
+	@toolchain/test
+
+prepare:
+	@toolchain/prepare
+
+clippy:
+	@toolchain/build clippy
+
+rustfmt:
+	@toolchain/enter rustfmt --edition 2021 $(rust_files)
+	@toolchain/enter cargo fmt --all
+
+rustfmtcheck:
+	@toolchain/enter rustfmt --check --edition 2021 $(rust_files)
+	@toolchain/enter cargo fmt --all --check
+
+checkpatch:
+	@source=$$(toolchain/where source) && \
+	toolchain/enter perl $$source/scripts/checkpatch.pl --root=$$source \
+		--strict --terse --show-types --no-summary --file $(c_files)
+
+shellcheck:
+	@toolchain/enter shellcheck -x -P toolchain $(shell_files)
+
+clean:
+ifdef KDIR
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
+endif
+	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
+
+.PHONY: help modules run shell test prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
