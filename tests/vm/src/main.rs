@@ -1,3 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0
 
-fn main() {}
+//! End-to-end tests of the driver against the virtual card.
+//!
+//! This one program runs as root inside the VM, so that one boot serves all tests. It takes the
+//! arguments of Rust's own test harness, a filter above all; tests run one after the other, since
+//! each checks that nothing of it is left on the card.
+
+mod child;
+mod compare;
+mod driver;
+mod fixture;
+mod kmsg;
+
+mod access;
+mod clean_memory;
+mod clients;
+mod content;
+mod ctl;
+mod debugfs;
+mod eviction;
+mod fault;
+mod gem_create;
+mod gem_info;
+mod gem_mmap;
+mod gem_move;
+mod gem_wait;
+mod new_id;
+mod nodes;
+mod odd_cards;
+mod query;
+mod unbind;
+mod unload;
+mod unprivileged;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    if let Some(code) = child::run() {
+        return code;
+    }
+
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let tests = [
+        nodes::tests(),
+        query::tests(),
+        gem_create::tests(),
+        gem_info::tests(),
+        gem_mmap::tests(),
+        gem_wait::tests(),
+        gem_move::tests(),
+        content::tests(),
+        clean_memory::tests(),
+        fault::tests(),
+        access::tests(),
+        eviction::tests(),
+        clients::tests(),
+        debugfs::tests(),
+        unprivileged::tests(),
+        ctl::tests(),
+        unload::tests(),
+        unbind::tests(),
+        odd_cards::tests(),
+        new_id::tests(),
+    ];
+    libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Another process's look into a mapping: what a debugger does.
+
+use std::{fs::OpenOptions, os::unix::fs::FileExt};
+
+use anyhow::{ensure, Context, Result};
+use libtest_mimic::Trial;
+use pddgpu::{virtual_card::pages, Create, CreateFlags, Domain};
+
+use crate::{
+    child::{self, Child, Part},
+    compare::{ensure_holds, ensure_same},
+    fixture::{trials, Bench},
+};
+
+pub fn tests() -> Vec<Trial> {
+    trials!(card_trial: reads_another_processs_buffers, writes_through_the_kernel)
+}
+
+fn reads_another_processs_buffers(bench: &Bench) -> Result<()> {
+    let mut child = Child::start(Part::Hold, bench.card.path(), None)?;
+    let places = child.listen()?;
+    let memory = OpenOptions::new()
+        .read(true)
+        .open(format!("/proc/{}/mem", child.pid()))?;
+    for (domain, place) in Domain::ALL.into_iter().zip(places.split(' ')) {
+        let mut bytes = vec![0; child::SIZE];
+        memory
+            .read_exact_at(&mut bytes, place.parse()?)
+            .with_context(|| domain.to_string())?;
+        ensure_same(
+            &bytes,
+            &vec![child::BYTE; child::SIZE],
+            &format!("a buffer in {domain}"),
+        )?;
+    }
+    child.finish()
+}
+
+fn writes_through_the_kernel(bench: &Bench) -> Result<()> {
+    let memory = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/proc/self/mem")?;
+    for domain in Domain::ALL {
+        let create = Create::new(5 * 4096, domain.into()).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+        let buffer = bench.card.create(create)?;
+        let map = buffer.map()?;
+        let mut content = pages::pattern(700, map.len());
+        let start = map.as_ptr() as usize as u64;
+        memory
+            .write_all_at(&content, start)
+            .with_context(|| domain.to_string())?;
+        // Neither at a page's start nor at its end, and across two of them.
+        memory
+            .write_all_at(b"across", start + 4093)
+            .with_context(|| domain.to_string())?;
+        content[4093..][..6].copy_from_slice(b"across");
+        ensure_holds(&map, &content, &format!("a buffer in {domain}"))?;
+        let mut bytes = [0; 6];
+        memory.read_exact_at(&mut bytes, start + 4093)?;
+        ensure!(&bytes == b"across", "{domain}: {bytes:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Other processes: this program again, in one of the parts below.
+//!
+//! Parent and child take turns on the child's standard input and output, a line at a time.
+
+use std::{
+    env, fs,
+    io::{self, BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child as Process, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains, Mapping};
+use rustix::io::Errno;
+
+use crate::{compare::ensure_holds, nodes};
+
+/// The argument before the name of a part.
+const ARGUMENT: &str = "--child";
+
+/// Bytes of each buffer that a child creates.
+pub const SIZE: usize = 64 << 10;
+
+/// What a child's buffers hold.
+pub const BYTE: u8 = 0x5a;
+
+/// A part to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Keeps a mapped buffer in each domain; says where they are mapped.
+    Hold,
+    /// Keeps a mapped buffer in each domain while the card goes away, then uses them.
+    OutliveCard,
+    /// Uses the card as somebody who is not root.
+    Unprivileged,
+}
+
+const PARTS: [Part; 3] = [Part::Hold, Part::OutliveCard, Part::Unprivileged];
+
+/// Plays a part, if the arguments ask for one.
+pub fn run() -> Option<ExitCode> {
+    let mut arguments = env::args().skip(1);
+    if arguments.next().as_deref() != Some(ARGUMENT) {
+        return None;
+    }
+    let (part, node) = (arguments.next()?, arguments.next()?);
+    let part = PARTS.into_iter().find(|p| format!("{p:?}") == part)?;
+    let result = match part {
+        Part::Hold => hold(&node),
+        Part::OutliveCard => outlive_card(&node),
+        Part::Unprivileged => unprivileged(&node),
+    };
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{part:?}: {error:#}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// A running child.
+pub struct Child {
+    process: Process,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Child {
+    /// Starts a child with a node of the card; as a user other than root if given.
+    pub fn start(part: Part, node: &Path, user: Option<u32>) -> Result<Self> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg(ARGUMENT).arg(format!("{part:?}")).arg(node);
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let to = process.stdin.take().context("stdin is a pipe")?;
+        let from = BufReader::new(process.stdout.take().context("stdout is a pipe")?);
+        Ok(Self { process, to, from })
+    }
+
+    /// The child's process number.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for the child to say something.
+    pub fn listen(&mut self) -> Result<String> {
+        let mut line = String::new();
+        ensure!(
+            self.from.read_line(&mut line)? > 0,
+            "the child ended before its time"
+        );
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Lets the child go on, and waits for its end.
+    pub fn finish(mut self) -> Result<()> {
+        writeln!(self.to)?;
+        drop(self.to);
+        let status = self.process.wait()?;
+        ensure!(status.success(), "the child failed: {status}");
+        Ok(())
+    }
+
+    /// Kills the child where it stands.
+    pub fn kill(mut self) -> Result<ExitStatus> {
+        self.process.kill()?;
+        Ok(self.process.wait()?)
+    }
+}
+
+/// A child that nobody waits for any more goes away when its standard input ends.
+fn wait_for_parent() -> Result<()> {
+    io::stdin().lock().read_line(&mut String::new())?;
+    Ok(())
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// Creates and fills a buffer in each domain.
+fn buffers(card: &Card) -> Result<Vec<(Buffer, Mapping)>> {
+    let mut buffers = Vec::new();
+    for domain in Domain::ALL {
+        let create =
+            Create::new(SIZE as u64, domain.into()).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+        let buffer = card.create(create)?;
+        let mut map = buffer.map()?;
+        map.write(0, &[BYTE; SIZE]);
+        buffers.push((buffer, map));
+    }
+    Ok(buffers)
+}
+
+fn hold(node: &str) -> Result<()> {
+    let buffers = buffers(&Card::open(node)?)?;
+    let places: Vec<_> = buffers
+        .iter()
+        .map(|(_, map)| (map.as_ptr() as usize).to_string())
+        .collect();
+    say(&places.join(" "))?;
+    wait_for_parent()
+}
+
+fn outlive_card(node: &str) -> Result<()> {
+    let card = Card::open(node)?;
+    let mut buffers = buffers(&card)?;
+    let late = card.create(Create::new(SIZE as u64, Domains::all()))?;
+    let late_map = late.map()?;
+    say("ready")?;
+    wait_for_parent()?;
+
+    // What is read now is nobody's memory; that it can be read and written at all is the point.
+    for (_, map) in &mut buffers {
+        map.to_vec();
+        map.write(0, &[1; SIZE]);
+        ensure_holds(map, &[1; SIZE], "a mapping that outlived its card")?;
+    }
+    late_map.to_vec();
+
+    let gone = |what: &str, result: pddgpu::Result<()>| match result {
+        Err(error) if error.errno() == Some(Errno::NODEV) => Ok(()),
+        Err(error) => bail!("{what} without a card: {error}"),
+        Ok(()) => bail!("{what} without a card succeeded"),
+    };
+    gone(
+        "GEM_CREATE",
+        card.create(Create::new(4096, Domains::CPU)).map(drop),
+    )?;
+    gone("QUERY", card.device().map(drop))?;
+    gone("GEM_INFO", late.info().map(drop))?;
+    gone("GEM_MMAP", late.mmap_offset().map(drop))?;
+    gone("GEM_WAIT", late.wait(pddgpu::Deadline::PAST).map(drop))?;
+    gone("GEM_MOVE", late.move_to(Domain::Cpu))
+}
+
+fn unprivileged(node: &str) -> Result<()> {
+    let card = Card::open(node)?;
+    nodes::use_every_ioctl(&card)?;
+    match gem_list::read(&card) {
+        Err(error) if error.errno() == Some(Errno::ACCESS) => {}
+        Err(error) => bail!("the list of everybody's buffers: {error}"),
+        Ok(_) => bail!("anybody may read the list of everybody's buffers"),
+    }
+    for folder in [gem_list::debugfs_dir(&card)?, "/sys/kernel/debug".into()] {
+        ensure!(
+            fs::read_dir(&folder).is_err(),
+            "anybody may look into {}",
+            folder.display()
+        );
+    }
+    Ok(())
+}

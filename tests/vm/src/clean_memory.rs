@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Nobody ever sees what was in memory before.
+
+use anyhow::{ensure, Context, Result};
+use libtest_mimic::Trial;
+use pddgpu::{virtual_card::pages, Create, CreateFlags, Domain, Domains};
+
+use crate::{
+    compare::{ensure_same, ensure_zero},
+    fixture::{skip, trials, virtual_card, Bench},
+    gem_info::straddling,
+};
+
+/// What freed memory is full of.
+const OLD: u8 = 0xdb;
+
+pub fn tests() -> Vec<Trial> {
+    trials!(card_trial:
+        vram_is_clean_after_other_buffers,
+        gtt_is_clean_after_other_buffers,
+        cpu_is_clean_after_other_buffers,
+        visible_vram_is_clean_from_the_cards_side,
+        visible_vram_is_clean_when_mapped,
+        invisible_vram_is_clean_when_mapped,
+        invisible_vram_is_clean_when_moved,
+        straddling_vram_is_clean_where_it_was_invisible,
+        untouched_buffers_bring_nothing_from_vram,
+        pages_of_a_last_block_are_clean,
+    )
+}
+
+/// Fills buffers, frees them, and looks into new ones of other sizes.
+fn clean_after_others(bench: &Bench, domain: Domain) -> Result<()> {
+    let create = Create::new(1 << 20, domain.into()).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let count = (bench.device.visible_size / create.size / 2).clamp(4, 32);
+    for _ in 0..count {
+        let dirty = bench.card.create(create)?;
+        dirty.map()?.write(0, &vec![OLD; create.size as usize]);
+        // Freed while the next is in use, so that places and pages change hands.
+        let _next = bench.card.create(Create {
+            size: 68 << 10,
+            ..create
+        })?;
+    }
+    for size in [4096, 5 * 4096, 1 << 20, 3 << 20] {
+        let buffer = bench.card.create(Create { size, ..create })?;
+        ensure_zero(&buffer.map()?, &format!("{size} bytes in {domain}"))?;
+    }
+    Ok(())
+}
+
+fn vram_is_clean_after_other_buffers(bench: &Bench) -> Result<()> {
+    clean_after_others(bench, Domain::Vram)
+}
+
+fn gtt_is_clean_after_other_buffers(bench: &Bench) -> Result<()> {
+    clean_after_others(bench, Domain::Gtt)
+}
+
+fn cpu_is_clean_after_other_buffers(bench: &Bench) -> Result<()> {
+    clean_after_others(bench, Domain::Cpu)
+}
+
+/// Makes all of VRAM look used. Only for tests that have no buffer in it yet.
+fn soil_vram(bench: &Bench) -> Result<()> {
+    Ok(virtual_card()?.fill_vram(0, bench.device.vram_size, OLD)?)
+}
+
+fn visible_vram_is_clean_from_the_cards_side(bench: &Bench) -> Result<()> {
+    soil_vram(bench)?;
+    let flags = CreateFlags::VRAM_CONTIGUOUS | CreateFlags::CPU_ACCESS_REQUIRED;
+    for size in [4096, 3 * 4096, 1 << 20] {
+        let buffer = bench
+            .card
+            .create(Create::new(size, Domains::VRAM).flags(flags))?;
+        let offset = buffer.info()?.gpu_addr.context("no address")? - bench.device.vram_start;
+        let seen = virtual_card()?.read_vram(offset, size as usize)?;
+        ensure_same(&seen, &vec![0; size as usize], &format!("{size} new bytes"))?;
+    }
+    Ok(())
+}
+
+fn visible_vram_is_clean_when_mapped(bench: &Bench) -> Result<()> {
+    soil_vram(bench)?;
+    for size in [4096, 3 * 4096, 1 << 20, 5 << 20] {
+        for flags in [
+            CreateFlags::CPU_ACCESS_REQUIRED,
+            CreateFlags::CPU_ACCESS_REQUIRED | CreateFlags::VRAM_CLEARED,
+        ] {
+            let buffer = bench
+                .card
+                .create(Create::new(size, Domains::VRAM).flags(flags))?;
+            ensure_zero(&buffer.map()?, &format!("{size} new bytes"))?;
+        }
+    }
+    Ok(())
+}
+
+fn invisible_vram_is_clean_when_mapped(bench: &Bench) -> Result<()> {
+    soil_vram(bench)?;
+    for size in [4096, 1 << 20, 5 << 20] {
+        let buffer = bench.card.create(Create::new(size, Domains::VRAM))?;
+        if buffer.info()?.visible != 0 {
+            return skip("all of this card's VRAM is visible");
+        }
+        ensure_zero(&buffer.map()?, &format!("{size} new bytes"))?;
+    }
+    Ok(())
+}
+
+fn invisible_vram_is_clean_when_moved(bench: &Bench) -> Result<()> {
+    soil_vram(bench)?;
+    for domain in [Domain::Gtt, Domain::Cpu] {
+        let buffer = bench.card.create(Create::new(1 << 20, Domains::VRAM))?;
+        buffer.move_to(domain)?;
+        ensure_zero(&buffer.map()?, &format!("new bytes, moved to {domain}"))?;
+    }
+    Ok(())
+}
+
+fn straddling_vram_is_clean_where_it_was_invisible(bench: &Bench) -> Result<()> {
+    soil_vram(bench)?;
+    let (buffer, _fill) = straddling(bench)?;
+    let mut card = virtual_card()?;
+    // The card writes where it could not be told apart from the buffer's own bytes.
+    card.fill_vram(
+        bench.device.visible_size,
+        bench.device.vram_size - bench.device.visible_size,
+        OLD,
+    )?;
+    buffer.move_to(Domain::Cpu)?;
+    ensure_zero(&buffer.map()?, "a buffer across the aperture's end")
+}
+
+/// A buffer without pages yet goes to VRAM that somebody else has used.
+fn untouched_buffers_bring_nothing_from_vram(bench: &Bench) -> Result<()> {
+    for from in [Domain::Cpu, Domain::Gtt] {
+        for flags in [CreateFlags::CPU_ACCESS_REQUIRED, CreateFlags::empty()] {
+            soil_vram(bench)?;
+            let buffer = bench
+                .card
+                .create(Create::new(1 << 20, from.into()).flags(flags))?;
+            buffer.move_to(Domain::Vram)?;
+            ensure_zero(&buffer.map()?, &format!("{from} to VRAM, {flags}"))?;
+            buffer.move_to(Domain::Gtt)?;
+            ensure_zero(&buffer.map()?, &format!("{from} to VRAM to GTT, {flags}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The allocator may give a buffer more than it asked for; what is beyond its end is not its own.
+fn pages_of_a_last_block_are_clean(bench: &Bench) -> Result<()> {
+    let flags = CreateFlags::CPU_ACCESS_REQUIRED | CreateFlags::VRAM_CONTIGUOUS;
+    let create = Create::new((1 << 20) + 4096, Domains::VRAM)
+        .flags(flags)
+        .alignment(1 << 20);
+    let first = bench.card.create(create)?;
+    let second = bench.card.create(create)?;
+    let (mut first_map, mut second_map) = (first.map()?, second.map()?);
+    let content = [
+        pages::pattern(500, first_map.len()),
+        pages::pattern(501, second_map.len()),
+    ];
+    first_map.write(0, &content[0]);
+    second_map.write(0, &content[1]);
+    ensure!(
+        first_map.to_vec() == content[0],
+        "the second buffer's bytes are in the first"
+    );
+    first.close()?;
+    drop(first_map);
+    ensure!(
+        second_map.to_vec() == content[1],
+        "freeing one buffer changed the other"
+    );
+    Ok(())
+}

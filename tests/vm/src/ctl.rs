@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `pddgpuctl` on a real driver.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
+
+use anyhow::{ensure, Context, Result};
+use libtest_mimic::Trial;
+use pddgpu::gem_list;
+use rustix::process::{kill_process, Pid, Signal};
+use serde_json::Value;
+
+use crate::fixture::{trials, Bench};
+
+pub fn tests() -> Vec<Trial> {
+    trials!(card_trial:
+        info_is_what_the_driver_says,
+        heaps_are_what_the_driver_says,
+        create_tells_where_the_buffer_went,
+        create_holds_until_interrupted,
+        list_shows_other_processes,
+        errors_go_to_stderr_with_a_status,
+    )
+}
+
+fn run(arguments: &str) -> Result<Output> {
+    let output = Command::new("pddgpuctl")
+        .args(arguments.split(' '))
+        .output();
+    output.context("cannot run pddgpuctl")
+}
+
+fn json(arguments: &str) -> Result<Value> {
+    let output = run(&format!("--json {arguments}"))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{arguments}: {errors}");
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{arguments}: no JSON"))
+}
+
+fn info_is_what_the_driver_says(bench: &Bench) -> Result<()> {
+    let info = json("info")?;
+    ensure!(info["vram_size"] == bench.device.vram_size, "{info}");
+    ensure!(info["chip_id"] == bench.device.chip_id, "{info}");
+    let text = run("info")?;
+    ensure!(
+        String::from_utf8_lossy(&text.stdout).contains("VRAM"),
+        "{text:?}"
+    );
+    Ok(())
+}
+
+fn heaps_are_what_the_driver_says(bench: &Bench) -> Result<()> {
+    let heaps = json("heaps")?;
+    for (index, heap) in bench.card.heaps()?.iter().enumerate() {
+        ensure!(heaps[index]["domain"] == heap.domain.to_string(), "{heaps}");
+        ensure!(heaps[index]["total"] == heap.total, "{heaps}");
+        ensure!(heaps[index]["used"] == heap.used, "{heaps}");
+    }
+    Ok(())
+}
+
+fn create_tells_where_the_buffer_went(_: &Bench) -> Result<()> {
+    let created = json("create --size 1M --domain vram,gtt --flags contiguous --alignment 64K")?;
+    ensure!(
+        created["size"] == 1 << 20 && created["alignment"] == 64 << 10,
+        "{created}"
+    );
+    ensure!(created["placement"] == "VRAM", "{created}");
+    ensure!(
+        created["gpu_addr"]
+            .as_u64()
+            .is_some_and(|addr| addr % (64 << 10) == 0),
+        "{created}"
+    );
+    Ok(())
+}
+
+fn create_holds_until_interrupted(bench: &Bench) -> Result<()> {
+    let before = bench.card.heaps()?;
+    let mut holder = Command::new("pddgpuctl")
+        .args(["create", "--size", "4M", "--domain", "gtt", "--hold"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let lines = BufReader::new(holder.stdout.take().context("stdout is a pipe")?).lines();
+    for line in lines {
+        if line?.starts_with("Held") {
+            break;
+        }
+    }
+    ensure!(
+        bench.card.heaps()?[1].used == before[1].used + (4 << 20),
+        "not held"
+    );
+    kill_process(Pid::from_child(&holder), Signal::INT)?;
+    let status = holder.wait()?;
+    ensure!(status.success(), "{status}");
+    ensure!(bench.card.heaps()? == before, "still held");
+    Ok(())
+}
+
+fn list_shows_other_processes(bench: &Bench) -> Result<()> {
+    let buffer = bench
+        .card
+        .create(pddgpu::Create::new(12288, pddgpu::Domains::GTT))?;
+    let listed = json("list")?;
+    let clients = gem_list::read(&bench.card)?;
+    let own = clients
+        .iter()
+        .find(|c| !c.buffers.is_empty())
+        .context("not listed")?;
+    let found = listed
+        .as_array()
+        .and_then(|all| all.iter().find(|c| c["id"].as_u64() == own.id));
+    let found = found.with_context(|| format!("client {:?}: {listed}", own.id))?;
+    ensure!(found["buffers"][0]["size"] == buffer.size(), "{found}");
+    ensure!(found["pid"] == std::process::id(), "{found}");
+    Ok(())
+}
+
+fn errors_go_to_stderr_with_a_status(_: &Bench) -> Result<()> {
+    for (arguments, message) in [
+        ("create --size 0 --domain vram", "GEM_CREATE"),
+        ("create --size 1M --domain moon", "moon"),
+        ("--device /dev/null info", "/dev/null"),
+        ("--device /dev/nothing info", "/dev/nothing"),
+    ] {
+        let output = run(arguments)?;
+        ensure!(!output.status.success(), "{arguments} succeeded");
+        ensure!(output.stdout.is_empty(), "{arguments}: {output:?}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(errors.contains(message), "{arguments}: {errors}");
+    }
+    Ok(())
+}

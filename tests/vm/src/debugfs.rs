@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What root can read about the card.
+
+use std::{fs, os::unix::fs::PermissionsExt, process};
+
+use anyhow::{ensure, Context, Result};
+use libtest_mimic::Trial;
+use pddgpu::{gem_list, Card, Create, CreateFlags, Domain, Domains};
+
+use crate::fixture::{trials, Bench};
+
+const FILES: [&str; 3] = ["pddgpu_gem_info", "pddgpu_vram_mm", "pddgpu_gtt_mm"];
+
+pub fn tests() -> Vec<Trial> {
+    trials!(card_trial:
+        is_for_root_only,
+        lists_what_gem_info_tells,
+        lists_buffers_without_a_handle,
+        tells_clients_apart,
+        managers_tell_of_their_use,
+    )
+}
+
+fn is_for_root_only(bench: &Bench) -> Result<()> {
+    for name in FILES {
+        let path = gem_list::debugfs_dir(&bench.card)?.join(name);
+        let mode = fs::metadata(&path)
+            .with_context(|| path.display().to_string())?
+            .permissions();
+        ensure!(mode.mode() & 0o777 == 0o400, "{name}: {:o}", mode.mode());
+    }
+    Ok(())
+}
+
+fn lists_what_gem_info_tells(bench: &Bench) -> Result<()> {
+    let mut buffers = Vec::new();
+    for domains in [Domains::VRAM, Domains::GTT, Domains::CPU, Domains::all()] {
+        for flags in [
+            CreateFlags::empty(),
+            CreateFlags::NO_CPU_ACCESS | CreateFlags::VRAM_CONTIGUOUS,
+            CreateFlags::CPU_ACCESS_REQUIRED | CreateFlags::VRAM_CLEARED,
+        ] {
+            buffers.push(
+                bench
+                    .card
+                    .create(Create::new(20_000, domains).flags(flags))?,
+            );
+        }
+    }
+    buffers[0].move_to(Domain::Gtt)?;
+
+    let clients = gem_list::read(&bench.card)?;
+    let own = clients
+        .iter()
+        .find(|client| client.pid == Some(process::id()) && !client.buffers.is_empty())
+        .with_context(|| format!("this process is not listed: {clients:?}"))?;
+    ensure!(
+        own.command
+            .as_deref()
+            .is_some_and(|c| c.starts_with("pddgpu-vmtest")),
+        "{own:?}"
+    );
+    ensure!(own.buffers.len() == buffers.len(), "{own:?}");
+    for buffer in &buffers {
+        let entry = own
+            .buffers
+            .iter()
+            .find(|entry| entry.handle == Some(buffer.handle()))
+            .with_context(|| format!("handle {} is not listed", buffer.handle()))?;
+        let info = buffer.info()?;
+        ensure!(
+            entry.size == info.size && entry.domains == info.domains,
+            "{entry:?} {info:?}"
+        );
+        ensure!(
+            entry.placement == Some(info.placement),
+            "{entry:?} {info:?}"
+        );
+        ensure!(entry.visible == info.visible, "{entry:?} {info:?}");
+        ensure!(entry.gpu_addr == info.gpu_addr, "{entry:?} {info:?}");
+        ensure!(
+            entry.flags == info.flags && entry.pins == 0,
+            "{entry:?} {info:?}"
+        );
+    }
+    Ok(())
+}
+
+fn lists_buffers_without_a_handle(bench: &Bench) -> Result<()> {
+    let buffer = bench.card.create(Create::new(12288, Domains::GTT))?;
+    let map = buffer.map()?;
+    buffer.close()?;
+    let clients = gem_list::read(&bench.card)?;
+    let left: Vec<_> = clients
+        .iter()
+        .filter(|c| c.id.is_none())
+        .flat_map(|c| &c.buffers)
+        .collect();
+    ensure!(left.len() == 1, "{clients:?}");
+    ensure!(
+        left[0].size == 12288 && left[0].handle.is_none(),
+        "{left:?}"
+    );
+    ensure!(left[0].placement == Some(Domain::Gtt), "{left:?}");
+    drop(map);
+    Ok(())
+}
+
+fn tells_clients_apart(bench: &Bench) -> Result<()> {
+    let other = Card::open(bench.card.path())?;
+    let _own = bench.card.create(Create::new(4096, Domains::CPU))?;
+    let _theirs = other.create(Create::new(8192, Domains::CPU))?;
+    let clients = gem_list::read(&bench.card)?;
+    let mut ids: Vec<_> = clients.iter().filter_map(|client| client.id).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    ensure!(ids.len() == count, "two clients of one number: {clients:?}");
+    for size in [4096, 8192] {
+        let owners = clients
+            .iter()
+            .filter(|c| c.buffers.iter().any(|b| b.size == size));
+        ensure!(owners.count() == 1, "{size}: {clients:?}");
+    }
+    Ok(())
+}
+
+/// The managers' text is for people; that it is there, and changes with what is in use, will do.
+fn managers_tell_of_their_use(bench: &Bench) -> Result<()> {
+    let folder = gem_list::debugfs_dir(&bench.card)?;
+    for (name, domains) in [
+        ("pddgpu_vram_mm", Domains::VRAM),
+        ("pddgpu_gtt_mm", Domains::GTT),
+    ] {
+        let idle = fs::read_to_string(folder.join(name))?;
+        ensure!(idle.contains("size:"), "{name}: {idle}");
+        let buffer = bench.card.create(Create::new(3 << 20, domains))?;
+        let used = fs::read_to_string(folder.join(name))?;
+        ensure!(used != idle, "{name} says nothing of 3 MiB in use: {used}");
+        buffer.close()?;
+        let after = fs::read_to_string(folder.join(name))?;
+        ensure!(after == idle, "{name}: {after} was {idle}");
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What every test starts from and has to leave behind.
+
+use std::{
+    any::Any,
+    fmt,
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::{Mutex, MutexGuard, OnceLock},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use libtest_mimic::{Completion, Failed, Trial};
+use pddgpu::{gem_list, virtual_card::VirtualCard, Card, Device, Heap};
+
+use crate::{
+    driver::Driver,
+    kmsg::{fail_on_alarms, Log},
+};
+
+/// How long the kernel may take to free what is no longer used.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a test of the ioctls works with: a client of its own on an otherwise idle card.
+pub struct Bench {
+    pub card: Card,
+    pub device: Device,
+}
+
+/// Makes a list of trials out of functions of this module, named after it.
+macro_rules! trials {
+    ($kind:ident: $($test:ident),* $(,)?) => {
+        vec![$($crate::fixture::$kind(
+            concat!(module_path!(), "::", stringify!($test)), $test,
+        )),*]
+    };
+}
+pub(crate) use trials;
+
+/// Why a test makes no sense on this machine.
+#[derive(Debug)]
+struct Skip(String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
+/// Ends a test that makes no sense on this machine.
+pub fn skip<T>(why: impl Into<String>) -> Result<T> {
+    Err(Skip(why.into()).into())
+}
+
+/// A trial of the ioctls.
+pub fn card_trial(name: &str, test: impl FnOnce(&Bench) -> Result<()> + Send + 'static) -> Trial {
+    trial(name, move || {
+        let observer = Card::find()?;
+        let before = State::of(&observer)?;
+        ensure!(before.buffers == 0, "the card is in use already");
+        let result = {
+            let card = Card::open(observer.path())?;
+            let bench = Bench {
+                device: card.device()?,
+                card,
+            };
+            guarded(|| test(&bench))
+        };
+        let left = before.await_return(|| State::of(&observer));
+        result.and(left)
+    })
+}
+
+/// A trial of the driver's coming and going: no file is open when it starts. Afterwards the driver is
+/// loaded and bound again, whatever the test came to.
+pub fn driver_trial(
+    name: &str,
+    test: impl FnOnce(&Driver) -> Result<()> + Send + 'static,
+) -> Trial {
+    trial(name, move || {
+        let before = State::of(&Card::find()?)?;
+        let driver = Driver::find()?;
+        let result = guarded(|| test(&driver)).and(driver.restore());
+        let left = before.await_return(|| State::of(&Card::find()?));
+        result.and(left)
+    })
+}
+
+fn trial(name: &str, run: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
+    let name = name.split_once("::").map_or(name, |(_crate, name)| name);
+    Trial::ignorable_test(name, move || {
+        let mut log = Log::from_now().map_err(failed)?;
+        let result = run();
+        log.take()
+            .and_then(|messages| fail_on_alarms(&messages))
+            .map_err(failed)?;
+        match result {
+            Ok(()) => Ok(Completion::Completed),
+            Err(error) => match error.downcast::<Skip>() {
+                Ok(skip) => Ok(Completion::ignored_with(skip)),
+                Err(error) => Err(failed(error)),
+            },
+        }
+    })
+}
+
+fn failed(error: anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}
+
+/// Turns a panic into an error, so that what a test left behind is checked after it, too.
+fn guarded(test: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(test)).unwrap_or_else(|panic| bail!("{}", panic_text(&*panic)))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "the test panicked".to_owned())
+}
+
+/// How much of the card is in use, and by how many.
+#[derive(Debug, PartialEq)]
+struct State {
+    heaps: Vec<Heap>,
+    clients: usize,
+    buffers: usize,
+}
+
+impl State {
+    fn of(card: &Card) -> Result<Self> {
+        let clients = gem_list::read(card)?;
+        Ok(Self {
+            heaps: card.heaps()?,
+            clients: clients.iter().filter(|client| client.id.is_some()).count(),
+            buffers: clients.iter().map(|client| client.buffers.len()).sum(),
+        })
+    }
+
+    /// Waits until the card is as it was. The kernel frees some things in workers and tells nobody,
+    /// so this has to ask again and again.
+    fn await_return(&self, now: impl Fn() -> Result<Self>) -> Result<()> {
+        eventually(|| {
+            let now = now()?;
+            ensure!(now == *self, "left behind: {now:?} was {self:?}");
+            Ok(())
+        })
+    }
+}
+
+/// Tries until it succeeds or the kernel has had its time.
+pub fn eventually<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+            result => return result,
+        }
+    }
+}
+
+/// The virtual card's own view; one test at a time has it.
+pub fn virtual_card() -> Result<MutexGuard<'static, VirtualCard>> {
+    static CHANNEL: OnceLock<Mutex<VirtualCard>> = OnceLock::new();
+    if CHANNEL.get().is_none() {
+        let card = VirtualCard::find()?.context("this VM's card has no control channel")?;
+        // Tests run one after the other, so nobody can have been faster.
+        let _ = CHANNEL.set(Mutex::new(card));
+    }
+    let channel = CHANNEL.get().context("the control channel was opened")?;
+    // A test that panicked with the channel in hand has finished its request.
+    Ok(channel
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner()))
+}
+
+impl Bench {
+    /// What the card says about one heap.
+    pub fn heap(&self, domain: pddgpu::Domain) -> Result<Heap> {
+        let heaps = self.card.heaps()?;
+        heaps
+            .into_iter()
+            .find(|h| h.domain == domain)
+            .with_context(|| format!("no heap {domain}"))
+    }
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use anyhow::{ensure, Result};
+use libtest_mimic::Trial;
+use pddgpu::{
+    raw::{self, drm_pddgpu_query},
+    Create, CreateFlags, Domain,
+};
+use rustix::io::Errno;
+
+use crate::fixture::{trials, virtual_card, Bench};
+
+/// Bytes around an answer, which must stay as they are.
+const UNTOUCHED: u8 = 0xee;
+
+pub fn tests() -> Vec<Trial> {
+    trials!(card_trial:
+        device_tells_what_the_registers_say,
+        heaps_agree_with_the_device,
+        heaps_count_what_buffers_take,
+        size_zero_asks_for_the_size,
+        short_answers_are_cut_off,
+        long_answers_leave_the_rest_alone,
+        rejects_unknown_queries,
+        rejects_addresses_that_cannot_be_written,
+    )
+}
+
+/// Asks with room for `size` bytes; gives the answer with some bytes after it, and the size told.
+fn ask(bench: &Bench, query: u32, size: u32) -> Result<(Vec<u8>, u32), Errno> {
+    let mut answer = vec![UNTOUCHED; size as usize + 64];
+    let data = answer.as_mut_ptr() as usize as u64;
+    let mut args = drm_pddgpu_query { query, size, data };
+    // SAFETY: The kernel may write `size` bytes there, and there are more.
+    unsafe { bench.card.raw().query(&mut args) }?;
+    Ok((answer, args.size))
+}
+
+/// Asks for an answer at an address that cannot be written.
+fn ask_at(bench: &Bench, query: u32, size: u32, data: u64) -> Result<(), Errno> {
+    let mut args = drm_pddgpu_query { query, size, data };
+    // SAFETY: Callers give addresses where this process has no memory, or only constants, which the
+    // kernel is not able to write either.
+    unsafe { bench.card.raw().query(&mut args) }
+}
+
+const QUERIES: [u32; 2] = [raw::DRM_PDDGPU_QUERY_DEVICE, raw::DRM_PDDGPU_QUERY_HEAPS];
+
+fn size_of_answer(query: u32) -> u32 {
+    match query {
+        raw::DRM_PDDGPU_QUERY_DEVICE => size_of::<raw::drm_pddgpu_query_device>() as u32,
+        _ => 8 + 3 * size_of::<raw::drm_pddgpu_heap>() as u32,
+    }
+}
+
+fn device_tells_what_the_registers_say(bench: &Bench) -> Result<()> {
+    let device = &bench.device;
+    let mut card = virtual_card()?;
+    for (name, offset, width, told) in [
+        ("CHIP_ID", 0x00, 4, device.chip_id.into()),
+        ("FEATURES", 0x0c, 4, device.features.bits().into()),
+        ("VRAM_SIZE", 0x10, 8, device.vram_size),
+        ("GTT_SIZE", 0x18, 8, device.gtt_size),
+        ("VRAM_START", 0x20, 8, device.vram_start),
+        ("GTT_START", 0x30, 8, device.gtt_start),
+    ] {
+        let is = card.read_reg(offset, width)?;
+        ensure!(
+            told == is,
+            "{name}: the card says {is:#x}, the driver {told:#x}"
+        );
+    }
+    ensure!(
+        (1..=device.vram_size).contains(&device.visible_size),
+        "{device:?}"
+    );
+    ensure!(device.max_alignment == 1 << 20, "{device:?}");
+    ensure!(device.max_cpu_size == 1 << 30, "{device:?}");
+    Ok(())
+}
+
+fn heaps_agree_with_the_device(bench: &Bench) -> Result<()> {
+    let device = &bench.device;
+    let heaps = bench.card.heaps()?;
+    let domains: Vec<_> = heaps.iter().map(|h| h.domain).collect();
+    ensure!(domains == Domain::ALL, "{domains:?}");
+    ensure!(heaps[0].total == device.vram_size, "{:?}", heaps[0]);
+    ensure!(
+        heaps[0].visible_total == device.visible_size,
+        "{:?}",
+        heaps[0]
+    );
+    ensure!(heaps[1].total == device.gtt_size, "{:?}", heaps[1]);
+    for heap in &heaps {
+        ensure!(
+            heap.usable <= heap.total && heap.visible_used <= heap.used,
+            "{heap:?}"
+        );
+        ensure!(
+            heap.reserved <= heap.used && heap.used <= heap.total,
+            "{heap:?}"
+        );
+    }
+    for heap in &heaps[1..] {
+        ensure!(
+            heap.visible_total == heap.total && heap.visible_used == heap.used,
+            "{heap:?}"
+        );
+    }
+    Ok(())
+}
+
+fn heaps_count_what_buffers_take(bench: &Bench) -> Result<()> {
+    for domain in Domain::ALL {
+        for (size, flags) in [
+            (4096, CreateFlags::CPU_ACCESS_REQUIRED),
+            (3 << 16, CreateFlags::CPU_ACCESS_REQUIRED),
+            (1 << 20, CreateFlags::NO_CPU_ACCESS),
+        ] {
+            let before = bench.heap(domain)?;
+            let buffer = bench
+                .card
+                .create(Create::new(size, domain.into()).flags(flags))?;
+            let (after, info) = (bench.heap(domain)?, buffer.info()?);
+            ensure!(
+                after.used == before.used + size,
+                "{domain} {size}: {before:?} {after:?}"
+            );
+            let seen = after.visible_used - before.visible_used;
+            ensure!(
+                seen == info.visible,
+                "{domain}: {seen} visible, GEM_INFO: {info:?}"
+            );
+            buffer.close()?;
+            ensure!(
+                bench.heap(domain)? == before,
+                "{domain} {size}: closed, but still there"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn size_zero_asks_for_the_size(bench: &Bench) -> Result<()> {
+    for query in QUERIES {
+        let (answer, size) = ask(bench, query, 0)?;
+        ensure!(size == size_of_answer(query), "query {query}: {size} bytes");
+        ensure!(
+            answer.iter().all(|&b| b == UNTOUCHED),
+            "query {query}: wrote something"
+        );
+        // Nothing is written, so no address is needed either.
+        ask_at(bench, query, 0, 0)?;
+    }
+    Ok(())
+}
+
+fn short_answers_are_cut_off(bench: &Bench) -> Result<()> {
+    for query in QUERIES {
+        let full = size_of_answer(query);
+        let (whole, _) = ask(bench, query, full)?;
+        for short in [1, 4, 7, 8, 16, full - 1] {
+            let (answer, size) = ask(bench, query, short)?;
+            ensure!(size == short, "query {query}: {size} bytes of {short}");
+            let (written, rest) = answer.split_at(short as usize);
+            ensure!(
+                written == &whole[..short as usize],
+                "query {query}: another answer"
+            );
+            ensure!(
+                rest.iter().all(|&b| b == UNTOUCHED),
+                "query {query}: wrote past {short}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn long_answers_leave_the_rest_alone(bench: &Bench) -> Result<()> {
+    for query in QUERIES {
+        let full = size_of_answer(query);
+        let (whole, size) = ask(bench, query, full)?;
+        ensure!(size == full, "query {query}: {size} bytes of {full}");
+        for long in [full + 1, 4096] {
+            let (answer, size) = ask(bench, query, long)?;
+            ensure!(
+                size == full,
+                "query {query}: {size} bytes written, there are {full}"
+            );
+            let (written, rest) = answer.split_at(full as usize);
+            ensure!(
+                written == &whole[..full as usize],
+                "query {query}: another answer"
+            );
+            ensure!(
+                rest.iter().all(|&b| b == UNTOUCHED),
+                "query {query}: wrote past its end"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn rejects_unknown_queries(bench: &Bench) -> Result<()> {
+    for query in [1000, u32::MAX] {
+        for size in [0, 64] {
+            let result = ask(bench, query, size);
+            ensure!(
+                result == Err(Errno::INVAL),
+                "query {query} of {size} bytes: {result:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn rejects_addresses_that_cannot_be_written(bench: &Bench) -> Result<()> {
+    let constant: &'static [u8; 64] = &[0; 64];
+    for query in QUERIES {
+        for data in [
+            0,
+            8,
+            u64::MAX - 8,
+            1 << 63,
+            constant.as_ptr() as usize as u64,
+        ] {
+            let result = ask_at(bench, query, size_of_answer(query), data);
+            ensure!(
+                result == Err(Errno::FAULT),
+                "query {query} at {data:#x}: {result:?}"
+            );
+        }
+    }
+    Ok(())
+}
