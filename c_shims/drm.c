@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+/* DRM core: what its headers have only inline or as macros. */
+
+#include <drm/drm_drv.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_mm.h>
+#include <drm/drm_print.h>
+#include <drm/drm_vma_manager.h>
+
+void shim_drm_gem_object_get(struct drm_gem_object *obj)
+{
+	drm_gem_object_get(obj);
+}
+
+void shim_drm_gem_object_put(struct drm_gem_object *obj)
+{
+	drm_gem_object_put(obj);
+}
+
+u64 shim_drm_vma_node_offset_addr(struct drm_vma_offset_node *node)
+{
+	return drm_vma_node_offset_addr(node);
+}
+
+bool shim_drm_mm_node_allocated(const struct drm_mm_node *node)
+{
+	return drm_mm_node_allocated(node);
+}
+
+struct drm_printer shim_drm_seq_file_printer(struct seq_file *m)
+{
+	return drm_seq_file_printer(m);
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buffer objects: what user space asks for, and where that lets them be.
+
+use core::ops::Range;
+
+use kernel::{
+    impl_flags,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sizes::*,
+    sync::aref::ARef, //
+};
+
+use crate::{
+    bindings::uapi,
+    driver::{
+        Pddgpu,
+        PddgpuDevice,
+        PddgpuDrm, //
+    },
+    ttm::{
+        Aperture,
+        Locked,
+        MemType,
+        Move,
+        Object,
+        OperationCtx,
+        Place,
+        Resource, //
+    }, //
+};
+
+/// Bytes of the largest buffer in the CPU domain.
+pub(crate) const MAX_CPU_SIZE: u64 = SZ_1G as u64;
+/// Bytes of the largest alignment.
+pub(crate) const MAX_ALIGNMENT: u64 = SZ_1M as u64;
+
+impl_flags!(
+    /// A mask of domains.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Domains(u32);
+
+    /// Where a buffer may live: `PDDGPU_GEM_DOMAIN_*`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Domain {
+        Cpu = uapi::PDDGPU_GEM_DOMAIN_CPU,
+        Gtt = uapi::PDDGPU_GEM_DOMAIN_GTT,
+        Vram = uapi::PDDGPU_GEM_DOMAIN_VRAM,
+    }
+);
+
+impl Domain {
+    /// All of them, the most wanted first.
+    pub(crate) const ALL: [Self; 3] = [Self::Vram, Self::Gtt, Self::Cpu];
+
+    /// TTM's word for it.
+    pub(crate) fn mem_type(self) -> MemType {
+        match self {
+            Self::Cpu => MemType::System,
+            Self::Gtt => MemType::Tt,
+            Self::Vram => MemType::Vram,
+        }
+    }
+
+    /// The domain a resource is in.
+    pub(crate) fn of(res: &Resource) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|domain| res.mem_type() == Some(domain.mem_type()))
+    }
+
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPU",
+            Self::Gtt => "GTT",
+            Self::Vram => "VRAM",
+        }
+    }
+}
+
+impl Domains {
+    /// The mask as user space gives it; `EINVAL` for unknown bits.
+    fn parse(mask: u32) -> Result<Self> {
+        if mask & !Self::all_bits() != 0 {
+            return Err(EINVAL);
+        }
+        Ok(Self(mask))
+    }
+}
+
+impl TryFrom<u32> for Domain {
+    type Error = Error;
+
+    /// One domain as user space gives it; `EINVAL` for anything else.
+    fn try_from(bit: u32) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|domain| *domain as u32 == bit)
+            .ok_or(EINVAL)
+    }
+}
+
+impl_flags!(
+    /// A mask of creation flags.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct CreateFlags(u32);
+
+    /// What a buffer is to be like: `PDDGPU_GEM_CREATE_*`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum CreateFlag {
+        CpuAccessRequired = uapi::PDDGPU_GEM_CREATE_CPU_ACCESS_REQUIRED,
+        NoCpuAccess = uapi::PDDGPU_GEM_CREATE_NO_CPU_ACCESS,
+        VramCleared = uapi::PDDGPU_GEM_CREATE_VRAM_CLEARED,
+        VramContiguous = uapi::PDDGPU_GEM_CREATE_VRAM_CONTIGUOUS,
+    }
+);
+
+impl CreateFlags {
+    /// The mask as user space gives it; `EINVAL` for unknown bits.
+    fn parse(mask: u32) -> Result<Self> {
+        if mask & !Self::all_bits() != 0 {
+            return Err(EINVAL);
+        }
+        Ok(Self(mask))
+    }
+}
+
+impl CreateFlag {
+    /// All of them with their names in reports.
+    pub(crate) const ALL: [(Self, &'static str); 4] = [
+        (Self::CpuAccessRequired, "CPU_ACCESS_REQUIRED"),
+        (Self::NoCpuAccess, "NO_CPU_ACCESS"),
+        (Self::VramCleared, "VRAM_CLEARED"),
+        (Self::VramContiguous, "VRAM_CONTIGUOUS"),
+    ];
+}
+
+/// What user space asked for, checked.
+#[derive(Clone, Copy)]
+pub(crate) struct BoParam {
+    /// Bytes, a multiple of the page size and not 0.
+    pub(crate) size: u64,
+    /// Pages, a power of two.
+    pub(crate) alignment: u32,
+    /// At least one.
+    pub(crate) domains: Domains,
+    /// Without contradictions.
+    pub(crate) flags: CreateFlags,
+}
+
+impl BoParam {
+    /// Checks what user space asked for: bytes, bytes, and masks of the user-space header.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a size of 0 or one that overflows when rounded up, an alignment that is no power
+    /// of two or too large, no domain, an unknown domain or flag, or flags that contradict each
+    /// other.
+    pub(crate) fn new(size: u64, alignment: u64, domains: u32, flags: u32) -> Result<Self> {
+        let domains = Domains::parse(domains)?;
+        let flags = CreateFlags::parse(flags)?;
+        let alignment = match alignment {
+            0 => PAGE_SIZE as u64,
+            alignment => alignment.max(PAGE_SIZE as u64),
+        };
+
+        if size == 0
+            || domains == Domains::default()
+            || !alignment.is_power_of_two()
+            || alignment > MAX_ALIGNMENT
+            || flags.contains_all(CreateFlag::CpuAccessRequired | CreateFlag::NoCpuAccess)
+        {
+            return Err(EINVAL);
+        }
+
+        Ok(Self {
+            size: size
+                .checked_next_multiple_of(PAGE_SIZE as u64)
+                .ok_or(EINVAL)?,
+            alignment: u32::try_from(alignment >> PAGE_SHIFT)?,
+            domains,
+            flags,
+        })
+    }
+}
+
+/// The driver's side of a buffer.
+pub(crate) struct BoData {
+    /// The domains it was created for.
+    pub(crate) domains: Domains,
+    /// The flags it was created with.
+    pub(crate) flags: CreateFlags,
+}
+
+/// A buffer.
+pub(crate) type Bo = Object<BoDriver>;
+
+/// What TTM asks about buffers.
+pub(crate) struct BoDriver;
+
+/// Creates a buffer.
+///
+/// # Errors
+///
+/// `E2BIG` for a size that no domain could ever hold; `ENOSPC` if there is room in none of them;
+/// `ENOMEM`; `ENODEV` once the card is unplugged; `ERESTARTSYS` on a signal. Nothing is left behind.
+pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam) -> Result<ARef<Bo>> {
+    let mut places = KVec::with_capacity(Domain::ALL.len(), GFP_KERNEL)?;
+
+    for domain in Domain::ALL {
+        if bp.domains.contains(domain) && bp.size <= capacity(dev, domain, bp.flags) {
+            places.push(placement_from_domain(dev, domain, bp.flags), GFP_KERNEL)?;
+        }
+    }
+    if places.is_empty() {
+        return Err(E2BIG);
+    }
+
+    Bo::new(
+        dev,
+        dev.bdev(),
+        usize::try_from(bp.size)?,
+        bp.alignment,
+        &places,
+        Ok(BoData {
+            domains: bp.domains,
+            flags: bp.flags,
+        }),
+        |bo, ctx| bo.clear(ctx),
+    )
+}
+
+/// Bytes of the largest buffer that a domain could hold if it were empty.
+fn capacity(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> u64 {
+    match domain {
+        Domain::Cpu => MAX_CPU_SIZE,
+        Domain::Gtt => pdev.gtt.usable(),
+        Domain::Vram if flags.contains(CreateFlag::CpuAccessRequired) => {
+            pdev.vram.usable().min(pdev.gmc.visible_size)
+        }
+        Domain::Vram => pdev.vram.usable(),
+    }
+}
+
+/// Where in a domain a buffer with these flags may be.
+///
+/// What the CPU need not reach comes from the end of VRAM, to leave the aperture to what it must.
+fn placement_from_domain(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> Place {
+    let place = Place::anywhere(domain.mem_type());
+
+    match domain {
+        Domain::Vram if flags.contains(CreateFlag::CpuAccessRequired) => visible_vram(pdev, flags),
+        Domain::Vram if flags.contains(CreateFlag::VramContiguous) => place.topdown().contiguous(),
+        Domain::Vram => place.topdown(),
+        Domain::Gtt | Domain::Cpu => place,
+    }
+}
+
+/// The part of VRAM that the CPU can reach.
+fn visible_vram(pdev: &Pddgpu, flags: CreateFlags) -> Place {
+    let place = Place::anywhere(MemType::Vram).below(pdev.gmc.visible_size >> PAGE_SHIFT);
+
+    if flags.contains(CreateFlag::VramContiguous) {
+        place.contiguous()
+    } else {
+        place
+    }
+}
+
+/// Moves a buffer to a domain, with its content.
+///
+/// Into VRAM it goes where the CPU can reach, as it is the CPU that copies.
+///
+/// # Errors
+///
+/// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned one; `ENOSPC`,
+/// `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
+pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
+    let pdev = bo.dev();
+    let mut locked = bo.reserve()?;
+
+    if locked.resource().and_then(Domain::of) == Some(domain) {
+        return Ok(());
+    }
+
+    let (place, flags) = match domain {
+        Domain::Vram => (
+            visible_vram(pdev, bo.flags),
+            bo.flags | CreateFlag::CpuAccessRequired,
+        ),
+        Domain::Gtt | Domain::Cpu => (placement_from_domain(pdev, domain, bo.flags), bo.flags),
+    };
+    if bo.size() > capacity(pdev, domain, flags) {
+        return Err(E2BIG);
+    }
+    locked.validate(&[place], &mut OperationCtx::interruptible())
+}
+
+/// Where a buffer is.
+pub(crate) struct BoPlacement {
+    /// [`None`] for a buffer without memory.
+    pub(crate) domain: Option<Domain>,
+    /// GPU address of its first byte, if it is one range for the card.
+    pub(crate) gpu_addr: Option<u64>,
+    /// Bytes of it that the CPU can reach.
+    pub(crate) visible: u64,
+}
+
+impl BoPlacement {
+    /// Where `bo` is now.
+    pub(crate) fn of(bo: &Locked<'_, BoDriver>) -> Self {
+        let pdev = bo.dev();
+        let domain = bo.resource().and_then(Domain::of);
+        let window = match domain {
+            Some(Domain::Vram) => Some(pdev.gmc.vram.start),
+            Some(Domain::Gtt) => Some(pdev.gmc.gtt.start),
+            Some(Domain::Cpu) | None => None,
+        };
+
+        Self {
+            domain,
+            gpu_addr: window
+                .zip(bo.resource().and_then(Resource::start))
+                .map(|(window, page)| window + (page << PAGE_SHIFT)),
+            visible: match bo.resource().and_then(|res| res.of(&pdev.vram)) {
+                Some(vram) => vram.visible(),
+                None => bo.object().size(),
+            },
+        }
+    }
+}
+
+impl crate::ttm::Driver for BoDriver {
+    type Drm = PddgpuDrm;
+    type Object = BoData;
+
+    fn aperture(dev: &PddgpuDevice) -> &Aperture {
+        &dev.aperture
+    }
+
+    fn ranges<'a>(
+        dev: &'a PddgpuDevice,
+        res: &'a Resource,
+    ) -> impl Iterator<Item = Range<u64>> + 'a {
+        res.of(&dev.vram).into_iter().flat_map(|vram| vram.ranges())
+    }
+
+    fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place] {
+        const GTT: Place = Place::anywhere(MemType::Tt);
+        const SYSTEM: Place = Place::anywhere(MemType::System);
+
+        match bo.resource().and_then(Resource::mem_type) {
+            Some(MemType::Vram) => &[GTT, SYSTEM],
+            _ => &[SYSTEM],
+        }
+    }
+
+    fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move> {
+        let Some(old) = bo.resource() else {
+            return Ok(Move::Null);
+        };
+
+        Ok(match (old.mem_type(), new.mem_type()) {
+            (Some(MemType::Vram), Some(MemType::System))
+            | (Some(MemType::System), Some(MemType::Vram)) => {
+                Move::Hop(Place::anywhere(MemType::Tt).temporary())
+            }
+            (Some(MemType::Vram), _) | (_, Some(MemType::Vram)) => Move::Copy,
+            _ => {
+                bo.wait(ctx)?;
+                Move::Null
+            }
+        })
+    }
+
+    fn make_accessible(bo: &mut Locked<'_, Self>) -> Result {
+        let pdev = bo.dev();
+        let visible = BoPlacement::of(bo).visible;
+
+        if bo.resource().is_none() {
+            return Err(EINVAL);
+        }
+        if visible == bo.object().size() {
+            return Ok(());
+        }
+        if bo.pin_count() > 0 {
+            return Err(EINVAL);
+        }
+
+        let places = [
+            visible_vram(pdev, bo.object().flags).desired(),
+            Place::anywhere(MemType::Tt),
+        ];
+        bo.validate(&places, &mut OperationCtx::interruptible())
+    }
+
+    fn may_mmap(object: &BoData) -> Result {
+        if object.flags.contains(CreateFlag::NoCpuAccess) {
+            return Err(EPERM);
+        }
+        Ok(())
+    }
+}

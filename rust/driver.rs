@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Probe and unbind: the order in which a card comes up and goes down.
+//!
+//! Up: DMA mask, BARs, the card's word about itself, memory controller, TTM with its managers, DRM
+//! device, registration. Down, which is the order of the fields of [`PddgpuData`]: the DRM device is
+//! unplugged, so that nobody touches the card any more; pages lose their bus addresses; the memory
+//! controller is turned off; the BARs are unmapped. What files still hold stays in [`Pddgpu`] until the
+//! last of them is closed.
+
+use kernel::{
+    device::Core,
+    pci,
+    prelude::*,
+    sizes::SZ_64K,
+    sync::Arc, //
+};
+
+use crate::{
+    bo::{
+        Bo,
+        BoDriver, //
+    },
+    debugfs,
+    dma,
+    drm,
+    gem,
+    gmc::{
+        self,
+        Gmc, //
+    },
+    gtt_mgr::GttMgr,
+    hw::{
+        APERTURE_BAR,
+        DMA_BITS,
+        REGISTER_BAR, //
+    },
+    ttm::{
+        Aperture,
+        BaseDevice,
+        DmaMappings,
+        Manager,
+        MemType, //
+    },
+    vram_mgr::VramMgr, //
+};
+
+/// The driver's DRM side.
+pub(crate) struct PddgpuDrm;
+
+/// A card's DRM device.
+pub(crate) type PddgpuDevice = drm::Device<PddgpuDrm>;
+
+/// A card's memory, as long as anybody has it open.
+#[pin_data]
+pub(crate) struct Pddgpu {
+    /// What the card said about itself.
+    pub(crate) gmc: Gmc,
+    /// The manager of VRAM.
+    #[pin]
+    pub(crate) vram: Manager<VramMgr>,
+    /// The manager of the GTT window.
+    #[pin]
+    pub(crate) gtt: Manager<GttMgr>,
+    /// The CPU's window onto VRAM.
+    pub(crate) aperture: Aperture,
+    bdev: Arc<BaseDevice>,
+}
+
+impl Pddgpu {
+    /// The TTM device.
+    pub(crate) fn bdev(&self) -> &BaseDevice {
+        &self.bdev
+    }
+}
+
+impl drm::Driver for PddgpuDrm {
+    type Module = crate::LocalModule;
+    type Data = Pddgpu;
+    type File = ();
+    type Object = Bo;
+
+    const INFO: drm::DriverInfo = drm::DriverInfo {
+        major: 1,
+        minor: 0,
+        patchlevel: 0,
+        name: c"pddgpu",
+        desc: c"PDDGPU memory",
+    };
+    const IOCTLS: &'static [drm::ioctl::Descriptor] = &gem::IOCTLS;
+
+    fn open(_dev: &PddgpuDevice) -> Result<Pin<KBox<()>>> {
+        Ok(KBox::pin((), GFP_KERNEL)?)
+    }
+
+    fn debugfs_init(dir: &drm::debugfs::Dir<'_, Self>) {
+        debugfs::init(dir);
+    }
+}
+
+/// A bound card. The fields go in this order.
+pub(crate) struct PddgpuData<'bound> {
+    _registration: drm::Registration<PddgpuDrm>,
+    _dma_mappings: DmaMappings,
+    _gmc: gmc::Enabled<'bound>,
+}
+
+/// The driver's PCI side.
+pub(crate) struct PddgpuDriver;
+
+kernel::pci_device_table!(
+    PCI_TABLE,
+    <PddgpuDriver as pci::Driver>::IdInfo,
+    [
+        (
+            pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f1),
+            ()
+        ),
+        (
+            pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f2),
+            ()
+        ),
+        (
+            pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f3),
+            ()
+        ),
+    ]
+);
+
+impl pci::Driver for PddgpuDriver {
+    type IdInfo = ();
+    type Data<'bound> = PddgpuData<'bound>;
+    const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
+
+    fn probe<'bound>(
+        pdev: &'bound pci::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
+        let dev = pdev.as_ref();
+
+        pdev.enable_device_mem()
+            .inspect_err(|err| dev_err!(dev, "cannot enable the device: {:?}\n", err))?;
+        pdev.set_master();
+        dma::set_mask(pdev, DMA_BITS)
+            .inspect_err(|err| dev_err!(dev, "no {}-bit DMA: {:?}\n", DMA_BITS, err))?;
+
+        check_bar(pdev, REGISTER_BAR, SZ_64K as u64)?;
+        check_bar(pdev, APERTURE_BAR, 1)?;
+        let regs = pdev
+            .iomap_region_sized::<SZ_64K>(REGISTER_BAR, c"pddgpu/registers")
+            .inspect_err(|err| dev_err!(dev, "cannot map the registers: {:?}\n", err))?;
+        let regs = Arc::new(regs, GFP_KERNEL)?;
+        let aperture = Aperture::new(pdev, APERTURE_BAR, c"pddgpu/vram")
+            .inspect_err(|err| dev_err!(dev, "cannot map the aperture: {:?}\n", err))?;
+
+        let gmc = Gmc::read(dev, &regs, aperture.size())?;
+        let enabled = gmc::Enabled::new(regs);
+
+        dev_info!(
+            dev,
+            "{} rev {}.{}: {} MiB VRAM, {} MiB visible, {} MiB GTT\n",
+            gmc.chip.name(),
+            gmc.revision >> 4 & 0xf,
+            gmc.revision & 0xf,
+            gmc.vram_size() >> 20,
+            gmc.visible_size >> 20,
+            gmc.gtt_size() >> 20
+        );
+
+        let ddev = PddgpuDevice::new(dev, |base| {
+            pin_init::pin_init_scope(move || {
+                let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
+
+                Ok(try_pin_init!(Pddgpu {
+                    vram <- Manager::new(
+                        bdev.clone(),
+                        MemType::Vram,
+                        gmc.vram_size(),
+                        VramMgr::new(gmc.vram_size(), gmc.visible_size),
+                    ),
+                    gtt <- Manager::new(
+                        bdev.clone(),
+                        MemType::Tt,
+                        gmc.gtt_size(),
+                        GttMgr::new(gmc.gtt_size()),
+                    ),
+                    gmc,
+                    aperture,
+                    bdev,
+                }? Error))
+            })
+        })
+        .inspect_err(|err| dev_err!(dev, "cannot set up memory management: {:?}\n", err))?;
+        let dma_mappings = DmaMappings::of(ddev.bdev.clone());
+
+        Ok(PddgpuData {
+            _registration: drm::Registration::new(dev, ddev)
+                .inspect_err(|err| dev_err!(dev, "cannot register: {:?}\n", err))?,
+            _dma_mappings: dma_mappings,
+            _gmc: enabled,
+        })
+    }
+}
+
+fn check_bar(pdev: &pci::Device<Core<'_>>, bar: u32, min: u64) -> Result {
+    let len = pdev.resource_len(bar)?;
+
+    if len < min {
+        dev_err!(
+            pdev.as_ref(),
+            "BAR{} has {:#x} bytes, not {:#x}\n",
+            bar,
+            len,
+            min
+        );
+        return Err(ENODEV);
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Printing to wherever a report goes.
+//!
+//! C header: [`include/drm/drm_print.h`](srctree/include/drm/drm_print.h)
+
+use kernel::{
+    fmt,
+    prelude::*,
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
+};
+
+use crate::bindings::raw as bindings;
+
+/// A `struct drm_printer`: the log or a seq file.
+///
+/// # Invariants
+///
+/// Wraps an initialised printer that only this thread uses.
+#[repr(transparent)]
+pub(crate) struct Printer(Opaque<bindings::drm_printer>, NotThreadSafe);
+
+impl Printer {
+    /// # Safety
+    ///
+    /// `ptr` must point to an initialised printer that only this thread uses during `'a`.
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::drm_printer) -> &'a Self {
+        // INVARIANT: By this function's requirements.
+        // SAFETY: As above; `Printer` is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// The C printer.
+    pub(crate) fn as_raw(&self) -> *mut bindings::drm_printer {
+        self.0.get()
+    }
+
+    /// Used by [`drm_print!`].
+    pub(crate) fn call_printf(&self, args: fmt::Arguments<'_>) {
+        // SAFETY: By the type invariant; `%pA` takes a pointer to `Arguments`.
+        unsafe {
+            bindings::drm_printf(
+                self.as_raw(),
+                c"%pA".as_char_ptr(),
+                core::ptr::from_ref(&args).cast::<c_void>(),
+            )
+        };
+    }
+}
+
+/// Prints to a [`Printer`] with Rust's formatting.
+macro_rules! drm_print {
+    ($printer:expr, $($arg:tt)+) => (
+        $printer.call_printf(::kernel::prelude::fmt!($($arg)+))
+    );
+}
+pub(crate) use drm_print;

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctls: `include/uapi/drm/pddgpu_drm.h` says what they promise.
+//!
+//! Nothing from user space is trusted. An ioctl that fails leaves no handle, no buffer and no byte
+//! behind.
+
+use kernel::prelude::*;
+
+use crate::{
+    bindings::uapi,
+    bo::{
+        pddgpu_bo_create,
+        pddgpu_bo_move,
+        BoParam,
+        BoPlacement,
+        CreateFlag,
+        Domain, //
+    },
+    driver::{
+        PddgpuDevice,
+        PddgpuDrm, //
+    },
+    drm::{
+        ioctl::{
+            self,
+            Descriptor,
+            Ioctl, //
+        },
+        File, //
+    },
+    query::Query, //
+};
+
+/// All ioctls, by number.
+pub(crate) const IOCTLS: [Descriptor; 6] = ioctl::table([
+    Descriptor::of::<GemCreate>(),
+    Descriptor::of::<GemMmap>(),
+    Descriptor::of::<GemInfo>(),
+    Descriptor::of::<GemWait>(),
+    Descriptor::of::<GemMove>(),
+    Descriptor::of::<Query>(),
+]);
+
+/// An open file of a card.
+pub(crate) type PddgpuFile = File<PddgpuDrm>;
+
+fn must_be_zero(pad: u32) -> Result {
+    if pad == 0 {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+struct GemCreate;
+
+impl Ioctl for GemCreate {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_create;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_CREATE;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        let bp = BoParam::new(args.size, args.alignment, args.domain, args.flags)?;
+        let _entered = dev.enter()?;
+        let bo = pddgpu_bo_create(dev, &bp)?;
+
+        args.handle = file.create_handle(&bo)?;
+        args.size = bo.size();
+        Ok(())
+    }
+}
+
+struct GemMmap;
+
+impl Ioctl for GemMmap {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_mmap;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_MMAP;
+
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        let bo = file.lookup(args.handle)?;
+
+        if bo.flags.contains(CreateFlag::NoCpuAccess) {
+            return Err(EPERM);
+        }
+        args.offset = bo.mmap_offset();
+        Ok(())
+    }
+}
+
+struct GemInfo;
+
+impl Ioctl for GemInfo {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_info;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_INFO;
+
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        must_be_zero(args.pad2)?;
+        let bo = file.lookup(args.handle)?;
+        let placement = BoPlacement::of(&*bo.reserve()?);
+
+        args.size = bo.size();
+        args.alignment = bo.alignment();
+        args.domains = bo.domains.into();
+        args.flags = bo.flags.into();
+        args.placement = placement.domain.map_or(0, |domain| domain as u32);
+        args.gpu_addr = placement
+            .gpu_addr
+            // CAST: bindgen reads it as -1.
+            .unwrap_or(uapi::PDDGPU_GPU_ADDR_NONE as u64);
+        args.visible = placement.visible;
+        Ok(())
+    }
+}
+
+struct GemWait;
+
+impl Ioctl for GemWait {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_wait;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_WAIT;
+
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        file.lookup(args.handle)?
+            .wait(ioctl::timeout(args.timeout_ns))
+    }
+}
+
+struct GemMove;
+
+impl Ioctl for GemMove {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_move;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_MOVE;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        let domain = Domain::try_from(args.domain)?;
+        let bo = file.lookup(args.handle)?;
+        let _entered = dev.enter()?;
+
+        pddgpu_bo_move(&bo, domain)
+    }
+}

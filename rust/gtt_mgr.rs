@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The GTT manager: addresses in the card's GTT window for pages of system memory.
+//!
+//! It hands out pages of the window by `drm_mm`, best fit. The first pages are the transfer windows,
+//! which are kept out of it. A buffer that only passes through ([`Place::temporary`]) takes no address
+//! and does not count against the window's size. Everything here is in pages of 4 KiB, but for what
+//! says bytes.
+
+use core::ops::Range;
+
+use kernel::{
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::{
+    drm::{
+        drm_print,
+        Printer, //
+    },
+    mm::{
+        Fit,
+        Mm,
+        Node, //
+    },
+    ttm::{
+        Layout,
+        Place,
+        Request,
+        ResourceManager, //
+    }, //
+};
+
+/// Pages one transfer window maps.
+const GTT_MAX_TRANSFER_SIZE: u64 = 512;
+/// Transfer windows at the start of the GTT window.
+const GTT_NUM_TRANSFER_WINDOWS: u64 = 2;
+/// Pages of the transfer windows.
+const RESERVED_PAGES: u64 = GTT_MAX_TRANSFER_SIZE * GTT_NUM_TRANSFER_WINDOWS;
+
+/// Bytes of the GTT window that buffers never get.
+pub(crate) const RESERVED_SIZE: u64 = RESERVED_PAGES << PAGE_SHIFT;
+
+/// The manager of `TTM_PL_TT`.
+pub(crate) struct GttMgr {
+    mm: Arc<Mm>,
+    /// Pages that buffers may have.
+    pages: Range<u64>,
+}
+
+impl GttMgr {
+    /// A manager for a window of `size` bytes, more than [`RESERVED_SIZE`].
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a smaller window, `ENOMEM`.
+    pub(crate) fn new(size: u64) -> Result<Self> {
+        let pages = RESERVED_PAGES..size >> PAGE_SHIFT;
+
+        Ok(Self {
+            mm: Mm::new(pages.clone())?,
+            pages,
+        })
+    }
+
+    /// Calls `f` for the pages of each buffer that has an address, lowest first, so that a reset card
+    /// can be told about them again. `f` must not sleep.
+    pub(crate) fn recover(&self, f: impl FnMut(Range<u64>)) {
+        self.mm.for_each_range(f);
+    }
+
+    /// Bytes that buffers may take up, in all.
+    pub(crate) fn usable(&self) -> u64 {
+        (self.pages.end - self.pages.start) << PAGE_SHIFT
+    }
+}
+
+impl ResourceManager for GttMgr {
+    type Resource = Node;
+
+    const USE_TT: bool = true;
+
+    fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<Node, Error> + 'a {
+        pin_init::pin_init_scope(move || {
+            if request.place.is_temporary() {
+                return Ok(Node::new(self.mm.clone(), None));
+            }
+
+            if request.usage() > self.usable() {
+                return Err(ENOSPC);
+            }
+            Ok(Node::new(
+                self.mm.clone(),
+                Some(Fit {
+                    size: request.size() >> PAGE_SHIFT,
+                    alignment: request.alignment(),
+                    range: request.place.range(self.pages.end),
+                }),
+            ))
+        })
+    }
+
+    fn layout(&self, node: &Node) -> Layout {
+        Layout {
+            start: node.range().map(|pages| pages.start),
+            write_combined: false,
+        }
+    }
+
+    fn free(&self, _node: Pin<&mut Node>) {}
+
+    fn intersects(&self, node: &Node, place: &Place) -> bool {
+        let wanted = place.range(self.pages.end);
+
+        node.range()
+            .is_none_or(|pages| pages.start < wanted.end && wanted.start < pages.end)
+    }
+
+    fn compatible(&self, node: &Node, place: &Place) -> bool {
+        let wanted = place.range(self.pages.end);
+
+        node.range()
+            .is_some_and(|pages| wanted.start <= pages.start && pages.end <= wanted.end)
+    }
+
+    fn debug(&self, p: &Printer) {
+        let (mut buffers, mut pages) = (0u64, 0u64);
+
+        self.recover(|range| {
+            buffers += 1;
+            pages += range.end - range.start;
+        });
+        drm_print!(
+            p,
+            "  addresses: {} buffers with {} pages of {} bytes, first {} pages for transfers\n",
+            buffers,
+            pages,
+            PAGE_SIZE,
+            self.pages.start
+        );
+        self.mm.print(p);
+    }
+}

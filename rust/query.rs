@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `DRM_IOCTL_PDDGPU_QUERY`: what the card is and how full its memory is.
+
+use kernel::{
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+use crate::{
+    bindings::uapi,
+    bo::{
+        Domain,
+        MAX_ALIGNMENT,
+        MAX_CPU_SIZE, //
+    },
+    driver::{
+        Pddgpu,
+        PddgpuDevice,
+        PddgpuDrm, //
+    },
+    drm::ioctl::{
+        as_bytes,
+        Ioctl, //
+    },
+    gem::PddgpuFile,
+    ttm::{
+        self,
+        MemType, //
+    }, //
+};
+
+pub(crate) struct Query;
+
+impl Ioctl for Query {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_query;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_QUERY;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, _file: &PddgpuFile) -> Result {
+        match args.query {
+            uapi::DRM_PDDGPU_QUERY_DEVICE => answer(args, &[as_bytes(&device(dev))]),
+            uapi::DRM_PDDGPU_QUERY_HEAPS => {
+                let heaps = Domain::ALL.map(|domain| heap(dev, domain));
+                let head = uapi::drm_pddgpu_query_heaps {
+                    num_heaps: heaps.len() as u32,
+                    heap_size: size_of::<uapi::drm_pddgpu_heap>() as u32,
+                    ..Default::default()
+                };
+
+                answer(args, &[as_bytes(&head), as_bytes(&heaps)])
+            }
+            _ => Err(EINVAL),
+        }
+    }
+}
+
+/// Writes as much of the answer, which comes in `parts`, as user space has room for.
+fn answer(args: &mut uapi::drm_pddgpu_query, parts: &[&[u8]]) -> Result {
+    let whole: usize = parts.iter().map(|part| part.len()).sum();
+    let room = usize::try_from(args.size)?.min(whole);
+    let data = UserPtr::from_addr(usize::try_from(args.data)?);
+    let mut writer = UserSlice::new(data, room).writer();
+
+    if args.size == 0 {
+        args.size = u32::try_from(whole)?;
+        return Ok(());
+    }
+
+    for part in parts {
+        writer.write_slice(&part[..part.len().min(writer.len())])?;
+    }
+    args.size = u32::try_from(room)?;
+    Ok(())
+}
+
+fn device(pdev: &Pddgpu) -> uapi::drm_pddgpu_query_device {
+    uapi::drm_pddgpu_query_device {
+        chip_id: pdev.gmc.chip.id(),
+        chip_rev: pdev.gmc.revision,
+        features: pdev.gmc.features,
+        pad: 0,
+        vram_start: pdev.gmc.vram.start,
+        vram_size: pdev.gmc.vram_size(),
+        visible_size: pdev.gmc.visible_size,
+        gtt_start: pdev.gmc.gtt.start,
+        gtt_size: pdev.gmc.gtt_size(),
+        max_cpu_size: MAX_CPU_SIZE,
+        max_alignment: MAX_ALIGNMENT,
+    }
+}
+
+fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
+    let heap = uapi::drm_pddgpu_heap {
+        domain: domain as u32,
+        ..Default::default()
+    };
+
+    match domain {
+        Domain::Vram => {
+            let usage = pdev.vram.usage();
+
+            uapi::drm_pddgpu_heap {
+                total: pdev.gmc.vram_size(),
+                usable: pdev.vram.usable() - usage.reserved,
+                used: usage.used,
+                reserved: usage.reserved,
+                visible_total: pdev.gmc.visible_size,
+                visible_used: usage.visible,
+                ..heap
+            }
+        }
+        Domain::Gtt => {
+            let used = ttm::usage(pdev.bdev(), MemType::Tt);
+
+            uapi::drm_pddgpu_heap {
+                total: pdev.gmc.gtt_size(),
+                usable: pdev.gtt.usable(),
+                used,
+                visible_total: pdev.gmc.gtt_size(),
+                visible_used: used,
+                ..heap
+            }
+        }
+        Domain::Cpu => {
+            let used = ttm::usage(pdev.bdev(), MemType::System);
+            let total = ttm::system_limit();
+
+            uapi::drm_pddgpu_heap {
+                total,
+                usable: total,
+                used,
+                visible_total: total,
+                visible_used: used,
+                ..heap
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe wrappers over TTM, the translation table maps that place and move buffer objects.
+//!
+//! A driver implements [`Driver`] once, and [`ResourceManager`] for each kind of memory it manages
+//! itself; the C vtables are made from these traits. What TTM protects with a buffer's reservation
+//! (the `dma_resv` lock, here *resv*) is reachable only through [`Locked`], the proof that it is
+//! held.
+//!
+//! Lock order: `mmap_lock` → resv → the manager's own lock. A page fault holds `mmap_lock` and only
+//! tries resv.
+//!
+//! C headers: [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h),
+//! [`include/drm/ttm/ttm_device.h`](srctree/include/drm/ttm/ttm_device.h),
+//! [`include/drm/ttm/ttm_resource.h`](srctree/include/drm/ttm/ttm_resource.h)
+
+mod aperture;
+mod bo;
+mod copy;
+mod device;
+mod locked;
+mod manager;
+mod placement;
+mod resource;
+mod tt;
+mod vm;
+
+pub(crate) use self::{
+    aperture::Aperture,
+    bo::Object,
+    device::{
+        system_limit,
+        BaseDevice,
+        DmaMappings,
+        Driver,
+        Move, //
+    },
+    locked::{
+        Locked,
+        OperationCtx,
+        Reserved, //
+    },
+    manager::{
+        Layout,
+        Manager,
+        Request,
+        ResourceManager, //
+    },
+    placement::{
+        MemType,
+        Place, //
+    },
+    resource::{
+        usage,
+        Resource, //
+    },
+};

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The window through which the CPU reaches memory on the device.
+
+use core::ptr::from_ref;
+
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    devres::Devres,
+    error::to_result,
+    pci,
+    prelude::*, //
+};
+
+use crate::bindings::raw as bindings;
+
+/// A PCI BAR, mapped write-combined.
+///
+/// # Invariants
+///
+/// `map` is the mapping of BAR `bar`, of `size` bytes, whose region is ours.
+struct Mapping {
+    pdev: *mut bindings::pci_dev,
+    bar: c_int,
+    map: *mut c_void,
+}
+
+// SAFETY: A mapping belongs to no thread.
+unsafe impl Send for Mapping {}
+
+// SAFETY: `&Mapping` gives away nothing but an address.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; devres drops it while the device is still bound.
+        unsafe {
+            bindings::pci_iounmap(self.pdev, self.map);
+            bindings::pci_release_region(self.pdev, self.bar);
+        }
+    }
+}
+
+/// The window through which the CPU reaches memory on the device: a whole PCI BAR.
+///
+/// The kernel's mapping ends when the device is unbound; the address stays known.
+pub(crate) struct Aperture {
+    phys: u64,
+    size: u64,
+    mapping: Devres<Mapping>,
+}
+
+impl Aperture {
+    /// Maps BAR number `bar` (`pci_iomap_wc()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device has no such BAR, `EBUSY` if somebody else has it, `ENOMEM`.
+    pub(crate) fn new(pdev: &pci::Device<Bound>, bar: u32, name: &'static CStr) -> Result<Self> {
+        let phys = pdev.resource_start(bar)?;
+        let size = pdev.resource_len(bar)?;
+        if size == 0 {
+            return Err(ENODEV);
+        }
+
+        let raw: *mut bindings::pci_dev = from_ref(pdev).cast_mut().cast();
+        let bar = c_int::try_from(bar)?;
+
+        // SAFETY: `pci::Device` is transparent over a valid `struct pci_dev`, and `bar` was checked
+        // above.
+        to_result(unsafe { bindings::pci_request_region(raw, bar, name.as_char_ptr()) })?;
+
+        // SAFETY: As above.
+        let map = unsafe { bindings::pci_iomap_wc(raw, bar, 0) };
+        if map.is_null() {
+            // SAFETY: Requested above.
+            unsafe { bindings::pci_release_region(raw, bar) };
+            return Err(ENOMEM);
+        }
+
+        // INVARIANT: Requested and mapped above.
+        let mapping = Mapping {
+            pdev: raw,
+            bar,
+            map,
+        };
+        Ok(Self {
+            phys,
+            size,
+            mapping: Devres::new(pdev.as_ref(), Ok::<_, Error>(mapping))?,
+        })
+    }
+
+    /// Bytes the CPU can reach.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The CPU's physical address of a byte, for page tables.
+    pub(super) fn phys(&self, offset: u64) -> u64 {
+        self.phys + offset
+    }
+
+    /// The kernel's address of the `len` bytes at `offset`, valid as long as `parent` is bound.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `parent` is not the device it was made for, or for bytes outside.
+    pub(super) fn address<'a>(
+        &'a self,
+        parent: &'a device::Device<Bound>,
+        offset: u64,
+        len: u64,
+    ) -> Result<*mut c_void> {
+        let mapping = self.mapping.access(parent)?;
+        let end = offset.checked_add(len).ok_or(EINVAL)?;
+
+        if end > self.size {
+            return Err(EINVAL);
+        }
+        Ok(mapping.map.wrapping_byte_add(usize::try_from(offset)?))
+    }
+}

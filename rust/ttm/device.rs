@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! TTM devices, and what a driver tells TTM.
+//!
+//! C header: [`include/drm/ttm/ttm_device.h`](srctree/include/drm/ttm/ttm_device.h)
+
+use core::{
+    ops::Range,
+    ptr::from_ref, //
+};
+
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*,
+    sync::Arc,
+    types::Opaque, //
+};
+
+use crate::{
+    bindings::raw as bindings,
+    drm,
+    ttm::{
+        copy,
+        placement::placement,
+        tt,
+        Aperture,
+        Locked,
+        MemType,
+        Object,
+        OperationCtx,
+        Place,
+        Resource, //
+    }, //
+};
+
+/// The driver's device as its callbacks see it.
+pub(super) type DrmDevice<T> = drm::Device<<T as Driver>::Drm>;
+
+/// How a driver moved a buffer, or wants it moved.
+pub(crate) enum Move {
+    /// There is nothing to copy: the buffer just is there now.
+    Null,
+    /// The CPU shall copy the content ([`Aperture`] for memory on the device).
+    Copy,
+    /// The buffer must go through this place first.
+    Hop(Place),
+}
+
+/// `struct ttm_device_funcs` as a trait. In every method, the buffer's resv is held.
+pub(crate) trait Driver: Sized + 'static {
+    /// The DRM side of the driver.
+    type Drm: drm::Driver<Object = Object<Self>>;
+
+    /// Kept with each buffer.
+    type Object: Send + Sync;
+
+    /// The window onto the first bytes of the memory on the device.
+    fn aperture(dev: &DrmDevice<Self>) -> &Aperture;
+
+    /// The ranges of memory on the device that hold a resource, in bytes, in the order of the
+    /// buffer's pages.
+    ///
+    /// Memory the aperture does not reach holds nothing that was ever written, as far as
+    /// [`Move::Copy`] is concerned: from there zeroes come, and nothing can be copied there.
+    fn ranges<'a>(
+        dev: &'a DrmDevice<Self>,
+        res: &'a Resource,
+    ) -> impl Iterator<Item = Range<u64>> + 'a;
+
+    /// Where to evict a buffer to, most wanted first.
+    fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place];
+
+    /// Moves a buffer to `new`.
+    ///
+    /// # Errors
+    ///
+    /// Leave the buffer where it is.
+    fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move>;
+
+    /// Makes a buffer accessible to the CPU where it is not; called in page faults, with `mmap_lock`
+    /// held, and for `ptrace`.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`, `EINTR` and `ERESTARTSYS` let a fault try again, `ENOMEM` means out of memory, all
+    /// others `SIGBUS`.
+    fn make_accessible(bo: &mut Locked<'_, Self>) -> Result;
+
+    /// Whether a buffer may be mapped by the CPU. Called without resv.
+    ///
+    /// # Errors
+    ///
+    /// Go to user space.
+    fn may_mmap(object: &Self::Object) -> Result;
+}
+
+/// A `struct ttm_device`.
+///
+/// # Invariants
+///
+/// Wraps an initialised `struct ttm_device`.
+#[pin_data(PinnedDrop)]
+pub(crate) struct BaseDevice {
+    #[pin]
+    bdev: Opaque<bindings::ttm_device>,
+}
+
+// SAFETY: TTM devices are used from any thread.
+unsafe impl Send for BaseDevice {}
+
+// SAFETY: TTM does its own locking.
+unsafe impl Sync for BaseDevice {}
+
+impl BaseDevice {
+    /// Initialises TTM for a device below `parent`, whose pages it maps for DMA
+    /// (`ttm_device_init()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new<T: Driver>(
+        parent: &device::Device<Bound>,
+        drm: &drm::Base,
+    ) -> Result<Arc<Self>> {
+        let init = try_pin_init!(Self {
+            bdev <- Opaque::try_ffi_init(|bdev: *mut bindings::ttm_device| {
+                // SAFETY: `bdev` is memory for a device that never moves; TTM wants it zeroed. The
+                // parent is valid; the DRM device's address spaces last until its last file is
+                // closed, and so longer than any use TTM makes of them.
+                to_result(unsafe {
+                    bdev.write_bytes(0, 1);
+                    bindings::ttm_device_init(
+                        bdev,
+                        const { &Vtable::<T>::FUNCS },
+                        from_ref(parent).cast_mut().cast(),
+                        (*(*drm.as_raw()).anon_inode).i_mapping,
+                        (*drm.as_raw()).vma_offset_manager,
+                        bindings::TTM_ALLOCATION_PROPAGATE_ENOSPC,
+                    )
+                })
+            }),
+        }? Error);
+
+        Arc::pin_init(init, GFP_KERNEL)
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::ttm_device {
+        self.bdev.get()
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for BaseDevice {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant. Managers hold a reference, so they are gone.
+        unsafe { bindings::ttm_device_fini(self.bdev.get()) };
+    }
+}
+
+/// The bus addresses TTM made for pages; dropping it takes all of them back, together with the pages
+/// (`ttm_device_clear_dma_mappings()`).
+///
+/// Drop it while the parent is still bound, after the device was unplugged.
+pub(crate) struct DmaMappings(Arc<BaseDevice>);
+
+impl DmaMappings {
+    /// Those of `dev`, present and to come.
+    pub(crate) fn of(dev: Arc<BaseDevice>) -> Self {
+        Self(dev)
+    }
+}
+
+impl Drop for DmaMappings {
+    fn drop(&mut self) {
+        // SAFETY: The device is initialised.
+        unsafe { bindings::ttm_device_clear_dma_mappings(self.0.as_raw()) };
+    }
+}
+
+/// Bytes of system memory that TTM devices may use together (`ttm_tt_pages_limit()`).
+pub(crate) fn system_limit() -> u64 {
+    // SAFETY: Only reads a variable.
+    unsafe { bindings::ttm_tt_pages_limit() as u64 * kernel::page::PAGE_SIZE as u64 }
+}
+
+struct Vtable<T: Driver>(core::marker::PhantomData<T>);
+
+impl<T: Driver> Vtable<T> {
+    const FUNCS: bindings::ttm_device_funcs = bindings::ttm_device_funcs {
+        ttm_tt_create: Some(tt::create_callback),
+        ttm_tt_destroy: Some(tt::destroy_callback),
+        eviction_valuable: Some(bindings::ttm_bo_eviction_valuable),
+        evict_flags: Some(Self::evict_flags_callback),
+        move_: Some(Self::move_callback),
+        io_mem_reserve: Some(Self::io_mem_reserve_callback),
+        io_mem_pfn: Some(Self::io_mem_pfn_callback),
+        access_memory: Some(copy::access_memory_callback::<T>),
+        ttm_tt_populate: None,
+        ttm_tt_unpopulate: None,
+        delete_mem_notify: None,
+        swap_notify: None,
+        io_mem_free: None,
+        release_notify: None,
+    };
+
+    unsafe extern "C" fn evict_flags_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        out: *mut bindings::ttm_placement,
+    ) {
+        const SYSTEM: &[Place] = &[Place::anywhere(MemType::System)];
+
+        // SAFETY: TTM calls this with a locked buffer; a ghost is none of ours.
+        let places = match unsafe { Object::<T>::from_ttm(bo) } {
+            // SAFETY: Locked for the whole call.
+            Some(object) => T::evict_places(&unsafe { Locked::new(object) }),
+            None => SYSTEM,
+        };
+
+        // SAFETY: `out` is TTM's, to be filled; the places are static.
+        unsafe { *out = placement(places) };
+    }
+
+    unsafe extern "C" fn move_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        _evict: bool,
+        ctx: *mut bindings::ttm_operation_ctx,
+        new_mem: *mut bindings::ttm_resource,
+        hop: *mut bindings::ttm_place,
+    ) -> c_int {
+        // SAFETY: TTM calls this with a locked buffer, a complete resource of it, and a context of
+        // its own. Ghosts are destroyed, never moved.
+        let (object, new, ctx) = unsafe {
+            (
+                Object::<T>::from_ttm(bo),
+                Resource::from_raw(new_mem),
+                OperationCtx::from_raw(ctx),
+            )
+        };
+
+        from_result(|| {
+            let object = object.ok_or(EINVAL)?;
+            // SAFETY: Locked for the whole call.
+            let bo = unsafe { Locked::new(object) };
+
+            match T::move_(&bo, new, ctx)? {
+                // SAFETY: The buffer is locked, and `new_mem` is its to take.
+                Move::Null => unsafe { bindings::ttm_bo_move_null(object.as_ttm(), new_mem) },
+                Move::Copy => {
+                    // Waits, as the clean-up below cannot fail any more once it must not.
+                    bo.wait(ctx)?;
+                    copy::content(&bo, new, ctx)?;
+                    // SAFETY: As above; the buffer is idle and its content is in the new place.
+                    unsafe { bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem) };
+                }
+                Move::Hop(place) => {
+                    if hop.is_null() {
+                        return Err(EINVAL);
+                    }
+                    // SAFETY: Not null, and TTM's, to be filled.
+                    unsafe { *hop = place.into_raw() };
+                    return Err(Error::from_errno(-bindings::EMULTIHOP));
+                }
+            }
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn io_mem_reserve_callback(
+        _bdev: *mut bindings::ttm_device,
+        mem: *mut bindings::ttm_resource,
+    ) -> c_int {
+        // SAFETY: TTM calls this with a complete resource of a locked buffer.
+        let (object, res) = unsafe { (Object::<T>::from_ttm((*mem).bo), Resource::from_raw(mem)) };
+
+        from_result(|| {
+            if res.uses_tt() {
+                return Ok(0);
+            }
+
+            let dev = object.ok_or(EINVAL)?.dev();
+            let offset = copy::pages::<T>(dev, res).next().flatten().ok_or(EINVAL)?;
+
+            // SAFETY: The resource's `bus` is ours to fill, with resv held.
+            unsafe {
+                (*mem).bus.offset = T::aperture(dev).phys(offset);
+                (*mem).bus.is_iomem = true;
+            }
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn io_mem_pfn_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        page_offset: c_ulong,
+    ) -> c_ulong {
+        // SAFETY: TTM calls this in a page fault, with a locked buffer of ours that has a place.
+        let (object, res) = unsafe {
+            (
+                Object::<T>::from_ttm(bo),
+                Resource::from_raw((*bo).resource),
+            )
+        };
+
+        // The fault made the whole buffer accessible before it asks for pages.
+        object
+            .and_then(|object| {
+                let dev = object.dev();
+                let offset = copy::pages::<T>(dev, res).nth(page_offset)??;
+
+                c_ulong::try_from(T::aperture(dev).phys(offset) >> kernel::page::PAGE_SHIFT).ok()
+            })
+            .unwrap_or(0)
+    }
+}

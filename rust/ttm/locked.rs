@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What may be done with a buffer while its resv is held.
+
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
+
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+use crate::{
+    bindings::raw as bindings,
+    ttm::{
+        device::DrmDevice,
+        placement::placement,
+        Driver,
+        Object,
+        Place,
+        Resource, //
+    }, //
+};
+
+/// How an operation may wait (`struct ttm_operation_ctx`).
+#[repr(transparent)]
+pub(crate) struct OperationCtx(bindings::ttm_operation_ctx);
+
+impl OperationCtx {
+    /// For an operation user space asked for: signals end its waits, and it rather fails than have
+    /// the OOM killer called.
+    pub(crate) fn interruptible() -> Self {
+        Self(bindings::ttm_operation_ctx {
+            interruptible: true,
+            gfp_retry_mayfail: true,
+            ..Default::default()
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `ptr` must point to a context that is the caller's alone during `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::ttm_operation_ctx) -> &'a mut Self {
+        // SAFETY: By this function's requirements; `OperationCtx` is transparent.
+        unsafe { &mut *ptr.cast() }
+    }
+
+    pub(super) fn as_raw(&mut self) -> *mut bindings::ttm_operation_ctx {
+        &mut self.0
+    }
+}
+
+/// Proof that a buffer's resv is held.
+///
+/// # Invariants
+///
+/// The resv of `object` is held, for this value, as long as it lives.
+pub(crate) struct Locked<'a, T: Driver> {
+    object: &'a Object<T>,
+}
+
+impl<'a, T: Driver> Locked<'a, T> {
+    /// # Safety
+    ///
+    /// The resv of `object` must be held by, and for, the caller as long as the value lives.
+    pub(super) unsafe fn new(object: &'a Object<T>) -> Self {
+        // INVARIANT: By this function's requirements.
+        Self { object }
+    }
+
+    /// The buffer.
+    pub(crate) fn object(&self) -> &'a Object<T> {
+        self.object
+    }
+
+    /// The buffer's device.
+    pub(crate) fn dev(&self) -> &'a DrmDevice<T> {
+        self.object.dev()
+    }
+
+    pub(super) fn as_ttm(&self) -> *mut bindings::ttm_buffer_object {
+        self.object.as_ttm()
+    }
+
+    /// Where the buffer is; [`None`] if it has no memory at all.
+    pub(crate) fn resource(&self) -> Option<&Resource> {
+        // SAFETY: The resource is protected by resv, which we hold; moving takes `&mut self`.
+        unsafe {
+            let res = (*self.as_ttm()).resource;
+
+            (!res.is_null()).then(|| Resource::from_raw(res))
+        }
+    }
+
+    /// How often the buffer is pinned.
+    pub(crate) fn pin_count(&self) -> u32 {
+        // SAFETY: Protected by resv.
+        unsafe { (*self.as_ttm()).pin_count }
+    }
+
+    /// Sees to it that the buffer is in one of `places`, moving it and evicting others as it takes
+    /// (`ttm_bo_validate()`).
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` for a pinned buffer that is elsewhere; `ENOSPC` if there is room in none of the
+    /// places; `ENOMEM`; `ERESTARTSYS` on a signal. The buffer keeps its content.
+    pub(crate) fn validate(&mut self, places: &[Place], ctx: &mut OperationCtx) -> Result {
+        let mut placement = placement(places);
+
+        // SAFETY: resv is held; the places last as long as the call.
+        let ret = unsafe { bindings::ttm_bo_validate(self.as_ttm(), &mut placement, ctx.as_raw()) };
+        if ret == EINVAL.to_errno() && self.pin_count() > 0 {
+            return Err(EBUSY);
+        }
+        to_result(ret)
+    }
+
+    /// Waits until nothing works on the buffer any more (`ttm_bo_wait_ctx()`).
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` after 15 s, `ERESTARTSYS` on a signal.
+    pub(crate) fn wait(&self, ctx: &mut OperationCtx) -> Result {
+        // SAFETY: resv is held.
+        to_result(unsafe { bindings::ttm_bo_wait_ctx(self.as_ttm(), ctx.as_raw()) })
+    }
+}
+
+/// A buffer whose resv we took.
+pub(crate) struct Reserved<'a, T: Driver>(Locked<'a, T>);
+
+impl<'a, T: Driver> Reserved<'a, T> {
+    /// Takes the resv of `object` (`ttm_bo_reserve()`).
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` on a signal.
+    pub(super) fn new(object: &'a Object<T>) -> Result<Self> {
+        // SAFETY: `object` is a live buffer.
+        to_result(unsafe {
+            bindings::ttm_bo_reserve(object.as_ttm(), true, false, core::ptr::null_mut())
+        })?;
+
+        // SAFETY: Just taken, given back in `drop`.
+        Ok(Self(unsafe { Locked::new(object) }))
+    }
+
+    /// # Safety
+    ///
+    /// The resv of `object` must be held, and nobody else may give it back.
+    pub(super) unsafe fn adopt(object: &'a Object<T>) -> Self {
+        // SAFETY: By this function's requirements.
+        Self(unsafe { Locked::new(object) })
+    }
+}
+
+impl<T: Driver> Drop for Reserved<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: We hold the resv.
+        unsafe { bindings::ttm_bo_unreserve(self.0.as_ttm()) };
+    }
+}
+
+impl<'a, T: Driver> Deref for Reserved<'a, T> {
+    type Target = Locked<'a, T>;
+
+    fn deref(&self) -> &Locked<'a, T> {
+        &self.0
+    }
+}
+
+impl<'a, T: Driver> DerefMut for Reserved<'a, T> {
+    fn deref_mut(&mut self) -> &mut Locked<'a, T> {
+        &mut self.0
+    }
+}

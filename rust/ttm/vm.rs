@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buffers mapped into user space.
+
+use core::marker::PhantomData;
+
+use kernel::{
+    error::from_result,
+    prelude::*, //
+};
+
+use crate::{
+    bindings::raw as bindings,
+    ttm::{
+        Driver,
+        Locked,
+        Object, //
+    }, //
+};
+
+/// Pages mapped around a faulting one, at most.
+const NUM_PREFAULT: c_ulong = 16;
+
+pub(super) unsafe extern "C" fn mmap_callback<T: Driver>(
+    gem: *mut bindings::drm_gem_object,
+    vma: *mut bindings::vm_area_struct,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: DRM calls this with an object of ours, on which it took a reference.
+        let object = unsafe { &*gem.cast::<Object<T>>() };
+
+        T::may_mmap(object)?;
+
+        // SAFETY: `vma` is being set up by us alone. TTM takes a reference for the mapping.
+        kernel::error::to_result(unsafe { bindings::ttm_bo_mmap_obj(vma, object.as_ttm()) })?;
+
+        // SAFETY: DRM meant its reference for the mapping, which has TTM's.
+        unsafe { bindings::drm_gem_object_put(gem) };
+        Ok(0)
+    })
+}
+
+/// The operations of a mapping.
+pub(super) struct Operations<T: Driver>(PhantomData<T>);
+
+impl<T: Driver> Operations<T> {
+    pub(super) const OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        fault: Some(Self::fault),
+        access: Some(Self::access),
+        open: Some(bindings::ttm_bo_vm_open),
+        close: Some(bindings::ttm_bo_vm_close),
+        ..pin_init::zeroed()
+    };
+
+    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: The mapping holds a reference on its buffer, which `mmap_callback` put there.
+        let (bo, prot, flags) = unsafe {
+            let vma = (*vmf).__bindgen_anon_1.vma;
+
+            (
+                (*vma).vm_private_data.cast::<bindings::ttm_buffer_object>(),
+                (*vma).vm_page_prot,
+                (*vmf).flags,
+            )
+        };
+
+        // SAFETY: As above.
+        let ret = unsafe { bindings::ttm_bo_vm_reserve(bo, vmf) };
+        if ret != 0 {
+            return ret;
+        }
+
+        // SAFETY: Mappings are of buffers of ours, never of ghosts.
+        let object = unsafe { &*bo.cast::<Object<T>>() };
+        let ret = match object.dev().base().enter() {
+            Some(_entered) => {
+                // SAFETY: Reserved above, until the end of this function.
+                let mut locked = unsafe { Locked::new(object) };
+
+                match T::make_accessible(&mut locked) {
+                    // SAFETY: The buffer is reserved and the device plugged in.
+                    Ok(()) => unsafe {
+                        bindings::ttm_bo_vm_fault_reserved(vmf, prot, NUM_PREFAULT)
+                    },
+                    Err(err) => fault_code(err),
+                }
+            }
+            // SAFETY: The buffer is reserved.
+            None => unsafe { bindings::ttm_bo_vm_dummy_page(vmf, prot) },
+        };
+
+        // TTM gave the reservation back by itself if it waited.
+        if ret == bindings::vm_fault_reason_VM_FAULT_RETRY
+            && flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0
+        {
+            return ret;
+        }
+
+        // SAFETY: Reserved above.
+        unsafe { bindings::dma_resv_unlock((*bo).base.resv) };
+        ret
+    }
+
+    unsafe extern "C" fn access(
+        vma: *mut bindings::vm_area_struct,
+        addr: c_ulong,
+        buf: *mut c_void,
+        len: c_int,
+        write: c_int,
+    ) -> c_int {
+        // SAFETY: The mapping holds a reference on its buffer, which is ours.
+        let object = unsafe { &*(*vma).vm_private_data.cast::<Object<T>>() };
+
+        match object.dev().base().enter() {
+            // SAFETY: The arguments are as the kernel gave them to us.
+            Some(_entered) => unsafe { bindings::ttm_bo_vm_access(vma, addr, buf, len, write) },
+            None => EIO.to_errno(),
+        }
+    }
+}
+
+fn fault_code(err: Error) -> bindings::vm_fault_t {
+    match err {
+        EBUSY | EINTR | ERESTARTSYS => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+        ENOMEM => bindings::vm_fault_reason_VM_FAULT_OOM,
+        _ => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
+    }
+}
