@@ -166,7 +166,7 @@ impl BoParam {
         let flags = CreateFlags::parse(flags)?;
         let alignment = match alignment {
             0 => PAGE_SIZE as u64,
-            alignment => alignment.max(PAGE_SIZE as u64),
+            alignment => alignment,
         };
 
         if size == 0
@@ -182,7 +182,7 @@ impl BoParam {
             size: size
                 .checked_next_multiple_of(PAGE_SIZE as u64)
                 .ok_or(EINVAL)?,
-            alignment: u32::try_from(alignment >> PAGE_SHIFT)?,
+            alignment: u32::try_from(alignment.max(PAGE_SIZE as u64) >> PAGE_SHIFT)?,
             domains,
             flags,
         })

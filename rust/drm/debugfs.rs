@@ -102,7 +102,7 @@ impl<C: Command> Writing<C> {
         ..pin_init::zeroed()
     };
 
-    unsafe extern "C" fn write(
+    extern "C" fn write(
         file: *mut bindings::file,
         buf: *const c_char,
         len: usize,
@@ -143,12 +143,12 @@ impl<R: Report> Reading<R> {
         ..pin_init::zeroed()
     };
 
-    unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: `file()` put the device there.
         unsafe { bindings::single_open(file, Some(Self::show), (*inode).i_private) }
     }
 
-    unsafe extern "C" fn show(m: *mut bindings::seq_file, _: *mut c_void) -> c_int {
+    extern "C" fn show(m: *mut bindings::seq_file, _: *mut c_void) -> c_int {
         // SAFETY: `open()` put the device there, and debugfs keeps the file, and with it the
         // device, while it is being read. Nobody else uses `m` meanwhile.
         let (dev, mut printer) = unsafe {
@@ -163,7 +163,7 @@ impl<R: Report> Reading<R> {
     }
 }
 
-pub(super) unsafe extern "C" fn init_callback<T: Driver>(minor: *mut bindings::drm_minor) {
+pub(super) extern "C" fn init_callback<T: Driver>(minor: *mut bindings::drm_minor) {
     T::debugfs_init(&Dir {
         // SAFETY: The DRM core calls this for a minor of a device of `T`.
         dev: unsafe { (*minor).dev },

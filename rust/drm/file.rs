@@ -171,7 +171,7 @@ impl<T: Driver> File<T> {
     }
 }
 
-pub(super) unsafe extern "C" fn open_callback<T: Driver>(
+pub(super) extern "C" fn open_callback<T: Driver>(
     dev: *mut bindings::drm_device,
     file: *mut bindings::drm_file,
 ) -> c_int {
@@ -189,7 +189,7 @@ pub(super) unsafe extern "C" fn open_callback<T: Driver>(
     }
 }
 
-pub(super) unsafe extern "C" fn postclose_callback<T: Driver>(
+pub(super) extern "C" fn postclose_callback<T: Driver>(
     _dev: *mut bindings::drm_device,
     file: *mut bindings::drm_file,
 ) {

@@ -108,7 +108,7 @@ pub(super) const fn as_raw(table: &'static [Descriptor]) -> *const bindings::drm
     table.as_ptr().cast()
 }
 
-unsafe extern "C" fn callback<I: Ioctl>(
+extern "C" fn callback<I: Ioctl>(
     dev: *mut bindings::drm_device,
     data: *mut c_void,
     file: *mut bindings::drm_file,

@@ -224,12 +224,12 @@ impl<T: Driver> Object<T> {
             .then(|| unsafe { &*bo.cast() })
     }
 
-    unsafe extern "C" fn free_callback(gem: *mut bindings::drm_gem_object) {
+    extern "C" fn free_callback(gem: *mut bindings::drm_gem_object) {
         // SAFETY: The last GEM reference is gone; TTM drops its own.
         unsafe { bindings::ttm_bo_fini(gem.cast()) };
     }
 
-    unsafe extern "C" fn destroy_callback(bo: *mut bindings::ttm_buffer_object) {
+    extern "C" fn destroy_callback(bo: *mut bindings::ttm_buffer_object) {
         // SAFETY: TTM calls this once, when nothing uses the buffer any more. The box drops `data`
         // in place.
         unsafe {

@@ -257,7 +257,7 @@ impl<T: Driver> Locked<'_, T> {
 
 /// `ptrace()` and `/proc/PID/mem` on a mapped buffer that is on the device. The device is plugged in:
 /// see `vm::Operations::access`.
-pub(super) unsafe extern "C" fn access_memory_callback<T: Driver>(
+pub(super) extern "C" fn access_memory_callback<T: Driver>(
     bo: *mut bindings::ttm_buffer_object,
     offset: c_ulong,
     buf: *mut c_void,
@@ -273,7 +273,6 @@ pub(super) unsafe extern "C" fn access_memory_callback<T: Driver>(
 
         let entered = bo.dev().enter().map_err(|_| EIO)?;
         let mut backing = backing(&bo, bo.resource().ok_or(EIO)?, entered.parent());
-        let offset = usize::try_from(offset)?;
         let mut done = 0;
 
         backing.skip(offset / PAGE_SIZE);

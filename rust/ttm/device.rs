@@ -210,7 +210,7 @@ impl<T: Driver> Vtable<T> {
         release_notify: None,
     };
 
-    unsafe extern "C" fn evict_flags_callback(
+    extern "C" fn evict_flags_callback(
         bo: *mut bindings::ttm_buffer_object,
         out: *mut bindings::ttm_placement,
     ) {
@@ -227,7 +227,7 @@ impl<T: Driver> Vtable<T> {
         unsafe { *out = placement(places) };
     }
 
-    unsafe extern "C" fn move_callback(
+    extern "C" fn move_callback(
         bo: *mut bindings::ttm_buffer_object,
         _evict: bool,
         ctx: *mut bindings::ttm_operation_ctx,
@@ -272,7 +272,7 @@ impl<T: Driver> Vtable<T> {
         })
     }
 
-    unsafe extern "C" fn io_mem_reserve_callback(
+    extern "C" fn io_mem_reserve_callback(
         _bdev: *mut bindings::ttm_device,
         mem: *mut bindings::ttm_resource,
     ) -> c_int {
@@ -296,7 +296,7 @@ impl<T: Driver> Vtable<T> {
         })
     }
 
-    unsafe extern "C" fn io_mem_pfn_callback(
+    extern "C" fn io_mem_pfn_callback(
         bo: *mut bindings::ttm_buffer_object,
         page_offset: c_ulong,
     ) -> c_ulong {

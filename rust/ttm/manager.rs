@@ -210,7 +210,7 @@ impl<M: ResourceManager> Manager<M> {
         unsafe { &*kernel::container_of!(Opaque::cast_from(man), Self, man) }
     }
 
-    unsafe extern "C" fn alloc_callback(
+    extern "C" fn alloc_callback(
         man: *mut bindings::ttm_resource_manager,
         bo: *mut bindings::ttm_buffer_object,
         place: *const bindings::ttm_place,
@@ -268,7 +268,7 @@ impl<M: ResourceManager> Manager<M> {
         })
     }
 
-    unsafe extern "C" fn free_callback(
+    extern "C" fn free_callback(
         man: *mut bindings::ttm_resource_manager,
         res: *mut bindings::ttm_resource,
     ) {
@@ -283,7 +283,7 @@ impl<M: ResourceManager> Manager<M> {
         }
     }
 
-    unsafe extern "C" fn intersects_callback(
+    extern "C" fn intersects_callback(
         man: *mut bindings::ttm_resource_manager,
         res: *mut bindings::ttm_resource,
         place: *const bindings::ttm_place,
@@ -297,7 +297,7 @@ impl<M: ResourceManager> Manager<M> {
         }
     }
 
-    unsafe extern "C" fn compatible_callback(
+    extern "C" fn compatible_callback(
         man: *mut bindings::ttm_resource_manager,
         res: *mut bindings::ttm_resource,
         place: *const bindings::ttm_place,
@@ -311,7 +311,7 @@ impl<M: ResourceManager> Manager<M> {
         }
     }
 
-    unsafe extern "C" fn debug_callback(
+    extern "C" fn debug_callback(
         man: *mut bindings::ttm_resource_manager,
         printer: *mut bindings::drm_printer,
     ) {

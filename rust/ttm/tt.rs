@@ -14,7 +14,7 @@ use kernel::{
 
 use crate::bindings::raw as bindings;
 
-pub(super) unsafe extern "C" fn create_callback(
+pub(super) extern "C" fn create_callback(
     bo: *mut bindings::ttm_buffer_object,
     page_flags: u32,
 ) -> *mut bindings::ttm_tt {
@@ -37,7 +37,7 @@ pub(super) unsafe extern "C" fn create_callback(
     KBox::into_raw(tt).cast()
 }
 
-pub(super) unsafe extern "C" fn destroy_callback(
+pub(super) extern "C" fn destroy_callback(
     _bdev: *mut bindings::ttm_device,
     tt: *mut bindings::ttm_tt,
 ) {

@@ -21,7 +21,7 @@ use crate::{
 /// Pages mapped around a faulting one, at most.
 const NUM_PREFAULT: c_ulong = 16;
 
-pub(super) unsafe extern "C" fn mmap_callback<T: Driver>(
+pub(super) extern "C" fn mmap_callback<T: Driver>(
     gem: *mut bindings::drm_gem_object,
     vma: *mut bindings::vm_area_struct,
 ) -> c_int {
@@ -52,7 +52,7 @@ impl<T: Driver> Operations<T> {
         ..pin_init::zeroed()
     };
 
-    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+    extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: The mapping holds a reference on its buffer, which `mmap_callback` put there.
         let (bo, prot, flags) = unsafe {
             let vma = (*vmf).__bindgen_anon_1.vma;
@@ -101,7 +101,7 @@ impl<T: Driver> Operations<T> {
         ret
     }
 
-    unsafe extern "C" fn access(
+    extern "C" fn access(
         vma: *mut bindings::vm_area_struct,
         addr: c_ulong,
         buf: *mut c_void,
