@@ -34,11 +34,18 @@ pub enum Part {
     Hold,
     /// Keeps a mapped buffer in each domain while the card goes away, then uses them.
     OutliveCard,
+    /// Uses the card all the time until it goes away.
+    UseUntilGone,
     /// Uses the card as somebody who is not root.
     Unprivileged,
 }
 
-const PARTS: [Part; 3] = [Part::Hold, Part::OutliveCard, Part::Unprivileged];
+const PARTS: [Part; 4] = [
+    Part::Hold,
+    Part::OutliveCard,
+    Part::UseUntilGone,
+    Part::Unprivileged,
+];
 
 /// Plays a part, if the arguments ask for one.
 pub fn run() -> Option<ExitCode> {
@@ -51,6 +58,7 @@ pub fn run() -> Option<ExitCode> {
     let result = match part {
         Part::Hold => hold(&node),
         Part::OutliveCard => outlive_card(&node),
+        Part::UseUntilGone => use_until_gone(&node),
         Part::Unprivileged => unprivileged(&node),
     };
     Some(match result {
@@ -105,8 +113,13 @@ impl Child {
     pub fn finish(mut self) -> Result<()> {
         writeln!(self.to)?;
         drop(self.to);
-        let status = self.process.wait()?;
-        ensure!(status.success(), "the child failed: {status}");
+        let output = self.process.wait_with_output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "the child failed: {}: {errors}",
+            output.status
+        );
         Ok(())
     }
 
@@ -183,6 +196,36 @@ fn outlive_card(node: &str) -> Result<()> {
     gone("GEM_MMAP", late.mmap_offset().map(drop))?;
     gone("GEM_WAIT", late.wait(pddgpu::Deadline::PAST).map(drop))?;
     gone("GEM_MOVE", late.move_to(Domain::Cpu))
+}
+
+fn use_until_gone(node: &str) -> Result<()> {
+    let card = Card::open(node)?;
+    let mut turns = 0usize;
+    let end = loop {
+        if let Err(error) = use_once(&card, turns) {
+            break error;
+        }
+        turns += 1;
+        if turns == 10 {
+            say("ready")?;
+        }
+    };
+    ensure!(
+        end.errno() == Some(Errno::NODEV),
+        "after {turns} turns: {end}"
+    );
+    Ok(())
+}
+
+fn use_once(card: &Card, turn: usize) -> pddgpu::Result<()> {
+    let [from, to] = [turn, turn / 3].map(|n| Domain::ALL[n % 3]);
+    let buffer = card.create(Create::new(SIZE as u64, from.into()))?;
+    let mut map = buffer.map()?;
+    map.write(0, &[BYTE; SIZE]);
+    buffer.move_to(to)?;
+    map.write(0, &[BYTE; SIZE]);
+    card.heaps()?;
+    buffer.close()
 }
 
 fn unprivileged(node: &str) -> Result<()> {

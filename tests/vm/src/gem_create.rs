@@ -121,6 +121,7 @@ pub fn tests() -> Vec<Trial> {
         gives_contiguous_buffers_one_range,
         fills_a_domain_with_one_buffer,
         never_reuses_an_open_handle,
+        closes_a_handle_once,
         rejects_arguments_that_cannot_be_read,
         rejects_unknown_ioctls,
     );
@@ -317,6 +318,21 @@ fn never_reuses_an_open_handle(bench: &Bench) -> Result<()> {
     handles.sort_unstable();
     handles.dedup();
     ensure!(handles.len() == 100, "{handles:?}");
+    Ok(())
+}
+
+fn closes_a_handle_once(bench: &Bench) -> Result<()> {
+    let mut args = drm_pddgpu_gem_create {
+        size: PAGE,
+        domain: GTT,
+        ..Default::default()
+    };
+    bench.card.raw().gem_create(&mut args)?;
+    bench.card.raw().gem_close(args.handle)?;
+    for handle in [args.handle, 0, 12345] {
+        let result = bench.card.raw().gem_close(handle);
+        ensure!(result == Err(Errno::INVAL), "{handle}: {result:?}");
+    }
     Ok(())
 }
 

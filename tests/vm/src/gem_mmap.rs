@@ -22,7 +22,7 @@ pub fn tests() -> Vec<Trial> {
         gives_each_buffer_one_offset,
         maps_the_same_bytes_twice,
         keeps_a_mapping_after_the_handle,
-        maps_a_part,
+        maps_the_start_of_a_buffer,
         rejects_padding,
         rejects_unknown_handles,
         rejects_buffers_without_cpu_access,
@@ -94,7 +94,7 @@ fn keeps_a_mapping_after_the_handle(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn maps_a_part(bench: &Bench) -> Result<()> {
+fn maps_the_start_of_a_buffer(bench: &Bench) -> Result<()> {
     let buffer = bench
         .card
         .create(Create::new(4 * PAGE as u64, Domains::GTT))?;

@@ -115,6 +115,8 @@ fn heaps_count_what_buffers_take(bench: &Bench) -> Result<()> {
         for (size, flags) in [
             (4096, CreateFlags::CPU_ACCESS_REQUIRED),
             (3 << 16, CreateFlags::CPU_ACCESS_REQUIRED),
+            (3 << 20, CreateFlags::CPU_ACCESS_REQUIRED),
+            ((5 << 20) + 4096, CreateFlags::VRAM_CONTIGUOUS),
             (1 << 20, CreateFlags::NO_CPU_ACCESS),
         ] {
             let before = bench.heap(domain)?;

@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
     trials!(driver_trial:
         unbinds_an_idle_card_and_binds_it_again,
         files_and_mappings_outlive_the_card,
+        the_card_may_go_while_it_is_used,
         a_client_may_die_without_its_card,
         the_module_outlives_the_last_file,
     )
@@ -65,6 +66,26 @@ fn files_and_mappings_outlive_the_card(driver: &Driver) -> Result<()> {
     check_fresh(driver)?;
     child.finish()?;
     check_fresh(driver)
+}
+
+fn the_card_may_go_while_it_is_used(driver: &Driver) -> Result<()> {
+    for _ in 0..5 {
+        let node = Card::find()?.path().to_owned();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(Child::start(Part::UseUntilGone, &node, None)?);
+        }
+        for client in &mut clients {
+            client.listen()?;
+        }
+        driver.unbind()?;
+        for client in clients {
+            client.finish()?;
+        }
+        driver.bind().context("bind")?;
+        check_fresh(driver)?;
+    }
+    Ok(())
 }
 
 fn a_client_may_die_without_its_card(driver: &Driver) -> Result<()> {

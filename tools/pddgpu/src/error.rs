@@ -5,23 +5,26 @@ use std::{io, path::PathBuf};
 use rustix::io::Errno;
 
 /// What can go wrong, always with what was attempted.
+///
+/// The message is complete: it ends with the error below, which is therefore no `source()` that a
+/// reporter would print once more.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be opened, read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The driver refused an ioctl, or the kernel a mapping.
-    #[error("{call}: {source}")]
+    #[error("{call}: {cause}")]
     Call {
         /// The ioctl's or system call's name.
         call: &'static str,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file belongs to another driver.
     #[error("{}: driven by {driver}, not by pddgpu", path.display())]
@@ -52,19 +55,19 @@ impl Error {
     pub(crate) fn call(call: &'static str) -> impl FnOnce(Errno) -> Self {
         move |errno| Self::Call {
             call,
-            source: errno.into(),
+            cause: errno.into(),
         }
     }
 
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { path, source }
+        move |cause| Self::File { path, cause }
     }
 
     /// The error number below, where there is one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::File { source, .. } | Self::Call { source, .. } => Errno::from_io_error(source),
+            Self::File { cause, .. } | Self::Call { cause, .. } => Errno::from_io_error(cause),
             _ => None,
         }
     }

@@ -68,7 +68,7 @@ impl VirtualCard {
     pub fn find() -> Result<Option<Self>> {
         match Self::open(CHANNEL) {
             Ok(card) => Ok(Some(card)),
-            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
     }

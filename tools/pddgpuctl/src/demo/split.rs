@@ -16,8 +16,12 @@ const ROUNDS: usize = 8;
 /// third from a hole. Should both happen to touch, the buffer is kept out of the way and it starts
 /// again.
 pub fn create(card: &Card, device: &Device) -> Result<Buffer> {
-    // In a small aperture the same happens on a smaller scale.
-    let piece = PIECE.min(1 << (device.visible_size / 64).max(4096).ilog2());
+    // Where a small aperture has no room for that, buffers below one piece can be cut up too.
+    let piece = if device.visible_size >= 16 * PIECE {
+        PIECE
+    } else {
+        1 << (device.visible_size / 64).max(4096).ilog2()
+    };
     let in_aperture =
         |size| Create::new(size, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
 
