@@ -88,6 +88,7 @@ impl Child {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()?;
         let to = process.stdin.take().context("stdin is a pipe")?;
         let from = BufReader::new(process.stdout.take().context("stdout is a pipe")?);
@@ -214,7 +215,7 @@ fn use_until_gone(node: &str) -> Result<()> {
         end.errno() == Some(Errno::NODEV),
         "after {turns} turns: {end}"
     );
-    Ok(())
+    wait_for_parent()
 }
 
 fn use_once(card: &Card, turn: usize) -> pddgpu::Result<()> {
