@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # Runs the steps of a set-up so that a person sees what goes on: everything the
 # step prints goes to a log, its last line is shown while the step takes long,
