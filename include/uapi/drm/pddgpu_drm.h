@@ -213,6 +213,14 @@ struct drm_pddgpu_gem_move {
 #define DRM_PDDGPU_QUERY_HEAPS		1
 
 /**
+ * define DRM_PDDGPU_QUERY_MEMORY_STATS - answers with
+ * &struct drm_pddgpu_query_memory_stats
+ */
+#define DRM_PDDGPU_QUERY_MEMORY_STATS	2
+/** define DRM_PDDGPU_QUERY_LEAKS - answers with &struct drm_pddgpu_query_leaks */
+#define DRM_PDDGPU_QUERY_LEAKS		3
+
+/**
  * struct drm_pddgpu_query - ask about the device
  *
  * A structure that grows stays readable by older programs: the kernel fills as
@@ -298,6 +306,195 @@ struct drm_pddgpu_query_heaps {
 	__u32 heap_size;
 	/** @heaps: the entries. */
 	struct drm_pddgpu_heap heaps[];
+};
+
+/**
+ * struct pddgpu_memory_stats_info - the figures most programs want
+ *
+ * Bytes are those of buffers; reserved ranges count as neither used nor free.
+ */
+struct pddgpu_memory_stats_info {
+	/** @vram_used: bytes of VRAM that buffers take up now. */
+	__u64 vram_used;
+	/** @vram_free: bytes of VRAM that are free now. */
+	__u64 vram_free;
+	/** @gtt_used: bytes of GTT that buffers take up now. */
+	__u64 gtt_used;
+	/** @gtt_free: bytes of GTT that buffers could still take up. */
+	__u64 gtt_free;
+	/** @cpu_used: bytes of the CPU domain that buffers take up now. */
+	__u64 cpu_used;
+	/** @total_allocations: buffers created since the last reset. */
+	__u64 total_allocations;
+	/** @total_deallocations: buffers freed since the last reset. */
+	__u64 total_deallocations;
+	/** @total_moves: moves between domains since the last reset. */
+	__u64 total_moves;
+	/** @avg_alloc_time_ns: ns a creation took, on average since the last reset. */
+	__u64 avg_alloc_time_ns;
+	/** @avg_free_time_ns: ns a free took, on average since the last reset. */
+	__u64 avg_free_time_ns;
+	/** @avg_move_time_ns: ns a move took, on average since the last reset. */
+	__u64 avg_move_time_ns;
+	/** @suspected_leaks: buffers alive for so long that they are suspected. */
+	__u64 suspected_leaks;
+	/** @confirmed_leaks: buffers alive for so long that they count as leaked. */
+	__u64 confirmed_leaks;
+};
+
+/**
+ * define PDDGPU_HEAP_STATS_VISIBLE - in &drm_pddgpu_heap_stats.flags: about the
+ * part of the heap that the CPU can reach
+ */
+#define PDDGPU_HEAP_STATS_VISIBLE	(1 << 0)
+
+/**
+ * struct drm_pddgpu_heap_stats - what buffers took from a heap and gave back
+ */
+struct drm_pddgpu_heap_stats {
+	/** @domain: the PDDGPU_GEM_DOMAIN_* this is about. */
+	__u32 domain;
+	/** @flags: mask of PDDGPU_HEAP_STATS_*. */
+	__u32 flags;
+	/** @allocated: bytes taken since the last reset, moves included. */
+	__u64 allocated;
+	/** @freed: bytes given back since the last reset, moves included. */
+	__u64 freed;
+	/** @live: bytes taken up now. */
+	__u64 live;
+	/** @peak: most bytes taken up at once since the last reset. */
+	__u64 peak;
+};
+
+/** define PDDGPU_TIME_BUCKETS - entries of &drm_pddgpu_time_stats.histogram */
+#define PDDGPU_TIME_BUCKETS	40
+
+/**
+ * struct drm_pddgpu_time_stats - how long operations of a kind took
+ */
+struct drm_pddgpu_time_stats {
+	/** @count: operations that succeeded since the last reset. */
+	__u64 count;
+	/** @total_ns: ns they took in all. */
+	__u64 total_ns;
+	/** @max_ns: ns the longest took. */
+	__u64 max_ns;
+	/**
+	 * @histogram: entry i counts those that took from 2^i ns to less than
+	 * 2^(i + 1) ns; the first those below 2 ns too, the last all longer
+	 * ones too.
+	 */
+	__u64 histogram[PDDGPU_TIME_BUCKETS];
+};
+
+/**
+ * struct drm_pddgpu_move_stats - moves in one direction
+ */
+struct drm_pddgpu_move_stats {
+	/** @from: the PDDGPU_GEM_DOMAIN_* the buffers came from. */
+	__u32 from;
+	/** @to: the PDDGPU_GEM_DOMAIN_* they went to. */
+	__u32 to;
+	/** @count: moves since the last reset. */
+	__u64 count;
+	/** @bytes: bytes moved since the last reset. */
+	__u64 bytes;
+};
+
+/**
+ * struct drm_pddgpu_failure_stats - creations that failed in one way
+ */
+struct drm_pddgpu_failure_stats {
+	/** @error: the positive errno, or 0 for all that have no entry. */
+	__u32 error;
+	/** @pad: zero. */
+	__u32 pad;
+	/** @count: how often since the last reset. */
+	__u64 count;
+};
+
+/** define PDDGPU_FAILURE_KINDS - entries of @failures */
+#define PDDGPU_FAILURE_KINDS	8
+
+/**
+ * struct drm_pddgpu_query_memory_stats - all counters
+ */
+struct drm_pddgpu_query_memory_stats {
+	/** @info: the figures most programs want. */
+	struct pddgpu_memory_stats_info info;
+	/** @objects_live: buffers alive now. */
+	__u64 objects_live;
+	/** @evictions: moves the kernel made to make room, since the last reset. */
+	__u64 evictions;
+	/** @evicted_bytes: bytes they moved. */
+	__u64 evicted_bytes;
+	/** @heaps: VRAM, the CPU-visible part of VRAM, GTT, CPU. */
+	struct drm_pddgpu_heap_stats heaps[4];
+	/** @alloc: creations. */
+	struct drm_pddgpu_time_stats alloc;
+	/** @free: frees. */
+	struct drm_pddgpu_time_stats free;
+	/** @move: moves. */
+	struct drm_pddgpu_time_stats move;
+	/** @moves: by direction. */
+	struct drm_pddgpu_move_stats moves[9];
+	/** @failures: failed creations by errno. */
+	struct drm_pddgpu_failure_stats failures[PDDGPU_FAILURE_KINDS];
+};
+
+/** define PDDGPU_LEAK_SUSPECTED - a &drm_pddgpu_leak.state */
+#define PDDGPU_LEAK_SUSPECTED	1
+/** define PDDGPU_LEAK_CONFIRMED - a &drm_pddgpu_leak.state */
+#define PDDGPU_LEAK_CONFIRMED	2
+
+/**
+ * struct drm_pddgpu_leak - a buffer that has been alive for long
+ *
+ * With @handles, @mappings, @exports and @pins all zero, nothing is known that
+ * keeps it alive: it is orphaned.
+ */
+struct drm_pddgpu_leak {
+	/** @id: a number that no other buffer of the card has had. */
+	__u64 id;
+	/** @size: bytes. */
+	__u64 size;
+	/** @age_ms: ms since it was created. */
+	__u64 age_ms;
+	/** @client: number of the DRM client that created it, as in fdinfo. */
+	__u64 client;
+	/** @pid: process that created it, in the caller's PID namespace. */
+	__u32 pid;
+	/** @state: PDDGPU_LEAK_SUSPECTED or PDDGPU_LEAK_CONFIRMED. */
+	__u32 state;
+	/** @domains: the domains it was created for. */
+	__u32 domains;
+	/** @placement: the domain it is in now. */
+	__u32 placement;
+	/** @handles: handles open to it, of all clients. */
+	__u32 handles;
+	/** @mappings: CPU mappings of it. */
+	__u32 mappings;
+	/** @exports: dma-bufs made of it. */
+	__u32 exports;
+	/** @pins: how often it is pinned. */
+	__u32 pins;
+	/** @comm: name of the process that created it, zero-terminated. */
+	char comm[16];
+};
+
+/**
+ * struct drm_pddgpu_query_leaks - suspected and confirmed leaks, oldest first
+ *
+ * Without CAP_PERFMON or CAP_SYS_ADMIN only the caller's own: those created
+ * through the same open file.
+ */
+struct drm_pddgpu_query_leaks {
+	/** @num_leaks: how many entries follow. */
+	__u32 num_leaks;
+	/** @leak_size: bytes from one entry to the next. */
+	__u32 leak_size;
+	/** @leaks: the entries. */
+	struct drm_pddgpu_leak leaks[];
 };
 
 #if defined(__cplusplus)
