@@ -27,7 +27,7 @@ PROBLEM = re.compile("|".join((
     r"\bblocked for more than \d+ seconds\b",
     r"\bdetected (expedited )?stalls?\b",
     r"\bself-detected stall\b",
-    r"\b(soft|hard) lockup\b",
+    r"\b([Ss]oft|[Hh]ard) (lockup|LOCKUP)\b",
     r"\bODEBUG:",
     r"\bDMA-API: .*(failed|error|device driver)",
     r"\brefcount_t:",
