@@ -47,41 +47,36 @@ fn program() -> String {
     );
     let mut check = |is: &str, must: u64| source += &format!("CHECK({is}, {must}ULL);\n");
 
-    check(
-        "sizeof(struct drm_pddgpu_gem_create)",
-        size_of::<raw::drm_pddgpu_gem_create>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_gem_mmap)",
-        size_of::<raw::drm_pddgpu_gem_mmap>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_gem_info)",
-        size_of::<raw::drm_pddgpu_gem_info>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_gem_wait)",
-        size_of::<raw::drm_pddgpu_gem_wait>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_gem_move)",
-        size_of::<raw::drm_pddgpu_gem_move>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_query)",
-        size_of::<raw::drm_pddgpu_query>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_query_device)",
-        size_of::<raw::drm_pddgpu_query_device>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_heap)",
-        size_of::<raw::drm_pddgpu_heap>() as u64,
-    );
+    macro_rules! sizes {
+        ($($name:ident)*) => {$(
+            let is = concat!("sizeof(struct ", stringify!($name), ")");
+            check(is, size_of::<raw::$name>() as u64);
+        )*};
+    }
+    sizes! {
+        drm_pddgpu_gem_create
+        drm_pddgpu_gem_mmap
+        drm_pddgpu_gem_info
+        drm_pddgpu_gem_wait
+        drm_pddgpu_gem_move
+        drm_pddgpu_query
+        drm_pddgpu_query_device
+        drm_pddgpu_heap
+        pddgpu_memory_stats_info
+        drm_pddgpu_heap_stats
+        drm_pddgpu_time_stats
+        drm_pddgpu_move_stats
+        drm_pddgpu_failure_stats
+        drm_pddgpu_query_memory_stats
+        drm_pddgpu_leak
+    }
     check(
         "__builtin_offsetof(struct drm_pddgpu_query_heaps, heaps)",
         std::mem::offset_of!(raw::drm_pddgpu_query_heaps, heaps) as u64,
+    );
+    check(
+        "__builtin_offsetof(struct drm_pddgpu_query_leaks, leaks)",
+        std::mem::offset_of!(raw::drm_pddgpu_query_leaks, leaks) as u64,
     );
     check("PDDGPU_GPU_ADDR_NONE", raw::GPU_ADDR_NONE);
     check(
