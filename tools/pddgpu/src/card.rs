@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::{
+    answer,
     buffer::{Buffer, Create},
     raw::{self, Raw},
     Domain, Error, Features, Result,
@@ -184,6 +185,22 @@ impl Card {
             .ok_or_else(|| Error::Unexpected(format!("{CALL}: the answer is cut off")))
     }
 
+    /// [`query`](Self::query) for what drivers from before there were statistics do not know.
+    pub(crate) fn query_stats(
+        &self,
+        call: &'static str,
+        query: u32,
+        answer: &mut [u64],
+    ) -> Result<usize> {
+        self.query(call, query, answer).map_err(|error| {
+            if error.errno() == Some(Errno::INVAL) {
+                Error::NoMemoryStats
+            } else {
+                error
+            }
+        })
+    }
+
     /// Asks for as much as fits into `answer`, or how many bytes there are if it is empty.
     fn query(&self, call: &'static str, query: u32, answer: &mut [u64]) -> Result<usize> {
         let size = u32::try_from(size_of_val(answer))
@@ -231,30 +248,20 @@ fn driver_name(file: &File) -> io::Result<String> {
         .collect())
 }
 
-/// Takes the heaps out of a [`raw::drm_pddgpu_query_heaps`], whose entries may be longer or shorter
-/// than the ones known here.
+/// Takes the heaps out of a [`raw::drm_pddgpu_query_heaps`].
 fn heaps_from_words(words: &[u64]) -> Option<Vec<Heap>> {
-    let head = words.first()?;
-    let (count, stride) = (
-        *head as u32 as usize,
-        (*head >> 32) as usize / size_of::<u64>(),
-    );
-    let mut heaps = Vec::new();
-    for index in 0..count {
-        let start = index.checked_mul(stride)?.checked_add(1)?;
-        let entry = words.get(start..start.checked_add(stride)?)?;
-        let word = |n: usize| entry.get(n).copied().unwrap_or(0);
-        heaps.extend(Domain::from_bit(word(0) as u32).map(|domain| Heap {
-            domain,
-            total: word(1),
-            usable: word(2),
-            used: word(3),
-            reserved: word(4),
-            visible_total: word(5),
-            visible_used: word(6),
-        }));
-    }
-    Some(heaps)
+    let heaps = answer::entries(words)?.filter_map(|entry| {
+        Some(Heap {
+            domain: Domain::from_bit(entry.halves(0).0)?,
+            total: entry.word(1),
+            usable: entry.word(2),
+            used: entry.word(3),
+            reserved: entry.word(4),
+            visible_total: entry.word(5),
+            visible_used: entry.word(6),
+        })
+    });
+    Some(heaps.collect())
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ pub enum Error {
         /// Render nodes that could not be looked at.
         denied: Vec<PathBuf>,
     },
+    /// The driver is older than the statistics it was asked for.
+    #[error("this driver has no memory statistics")]
+    NoMemoryStats,
     /// The driver, the kernel or the card answered with something that makes no sense.
     #[error("{0}")]
     Unexpected(String),

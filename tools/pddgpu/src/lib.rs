@@ -18,11 +18,15 @@
 
 #![warn(missing_docs)]
 
+mod answer;
 mod buffer;
 mod card;
 mod error;
 pub mod gem_list;
+mod histogram;
+mod leaks;
 mod mapping;
+mod memory_stats;
 pub mod raw;
 mod types;
 pub mod virtual_card;
@@ -30,5 +34,8 @@ pub mod virtual_card;
 pub use buffer::{Buffer, Create, Deadline, Info};
 pub use card::{Card, Device, Heap};
 pub use error::{Error, Result};
+pub use histogram::Histogram;
+pub use leaks::{Leak, LeakState};
 pub use mapping::Mapping;
+pub use memory_stats::{FailureStats, HeapStats, MemoryStats, MoveStats, TimeStats};
 pub use types::{CreateFlags, Domain, Domains, Features};
