@@ -78,22 +78,6 @@ fn program() -> String {
         "__builtin_offsetof(struct drm_pddgpu_query_leaks, leaks)",
         std::mem::offset_of!(raw::drm_pddgpu_query_leaks, leaks) as u64,
     );
-    check(
-        "sizeof(struct pddgpu_memory_stats_info)",
-        size_of::<raw::pddgpu_memory_stats_info>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_query_memory_stats)",
-        size_of::<raw::drm_pddgpu_query_memory_stats>() as u64,
-    );
-    check(
-        "sizeof(struct drm_pddgpu_leak)",
-        size_of::<raw::drm_pddgpu_leak>() as u64,
-    );
-    check(
-        "__builtin_offsetof(struct drm_pddgpu_query_leaks, leaks)",
-        std::mem::offset_of!(raw::drm_pddgpu_query_leaks, leaks) as u64,
-    );
     check("PDDGPU_GPU_ADDR_NONE", raw::GPU_ADDR_NONE);
     check(
         "DRM_IOCTL_PDDGPU_GEM_CREATE",
