@@ -7,7 +7,7 @@ use pddgpu::{
 };
 use rustix::{io::Errno, process::geteuid};
 
-use crate::output::{self, address, size, Table};
+use crate::output::{self, address, printable, size, Table};
 
 pub fn run(card: &Card, json: bool) -> Result<()> {
     let clients = read(card)?;
@@ -60,7 +60,7 @@ fn read(card: &Card) -> Result<Vec<Client>> {
 
 fn add_row(table: &mut Table, client: &Client, entry: &Entry) {
     let who = match (&client.command, client.pid) {
-        (Some(command), Some(pid)) => format!("{command} ({pid})"),
+        (Some(command), Some(pid)) => format!("{} ({pid})", printable(command)),
         _ => "(no handle)".to_owned(),
     };
     table.row([

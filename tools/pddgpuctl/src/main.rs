@@ -6,8 +6,10 @@ mod create;
 mod demo;
 mod heaps;
 mod info;
+mod leaks;
 mod list;
 mod output;
+mod stats;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -41,6 +43,10 @@ enum Command {
     List,
     /// Print how much of each kind of memory is in use.
     Heaps,
+    /// Print what the driver counted: bytes, times, moves, failures and leaks.
+    Stats(stats::Arguments),
+    /// Print buffers that have been alive for suspiciously long, and why they are.
+    Leaks(leaks::Arguments),
     /// Show, and check from both sides, that the card's memory works.
     Demo,
 }
@@ -67,6 +73,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Create(arguments) => create::run(&card, arguments, json)?,
         Command::List => list::run(&card, json)?,
         Command::Heaps => heaps::run(&card, json)?,
+        Command::Stats(arguments) => stats::run(&card, arguments, json)?,
+        Command::Leaks(arguments) => return leaks::run(&card, arguments, json),
         Command::Demo => return demo::run(&card, json),
     }
     Ok(ExitCode::SUCCESS)
@@ -100,5 +108,17 @@ mod tests {
         assert_eq!(create.domain, pddgpu::Domains::VRAM | pddgpu::Domains::GTT);
         assert_eq!(create.flags, pddgpu::CreateFlags::VRAM_CONTIGUOUS);
         assert!(create.hold);
+    }
+
+    #[test]
+    fn statistics_are_watched_every_second_if_nothing_else_is_said() {
+        for (option, seconds) in [("--watch", 1), ("--watch=3", 3)] {
+            let Command::Stats(stats) =
+                Arguments::parse_from(["pddgpuctl", "stats", option]).command
+            else {
+                panic!("stats is the command");
+            };
+            assert_eq!(stats.watch, Some(std::time::Duration::from_secs(seconds)));
+        }
     }
 }

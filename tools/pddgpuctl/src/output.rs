@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How sizes are read and written, tables aligned and JSON printed.
+//! How sizes and times are read and written, tables aligned and JSON printed.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -44,6 +47,52 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text} is too much"))
 }
 
+/// Writes how long an operation took, in the largest unit that is not below one.
+pub fn duration(ns: u64) -> String {
+    if ns < 1000 {
+        return format!("{ns} ns");
+    }
+    // What would be rounded to 1000.0 is one of the next unit.
+    let (unit, one) = [("µs", 1e3), ("ms", 1e6)]
+        .into_iter()
+        .find(|(_, one)| (ns as f64) < 999.95 * one)
+        .unwrap_or(("s", 1e9));
+    format!("{:.1} {unit}", ns as f64 / one)
+}
+
+/// Writes how old something is, in the two largest units that apply.
+pub fn age(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {} s", seconds % 60),
+        3600..86400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// Reads how many seconds to wait between two looks: from a tenth of one to a day.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| format!("'{text}' is no number of seconds"))?;
+    if !(0.1..=86400.0).contains(&seconds) {
+        return Err(format!("{text} is not between 0.1 and 86400 seconds"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// A process's name without what a terminal would take for commands: a process may give itself any.
+pub fn printable(name: &str) -> String {
+    name.replace(char::is_control, "?")
+}
+
+/// Writes how many there are of something that takes an `s` when there is not one.
+pub fn plural(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Writes a GPU address, if there is one.
 pub fn address(address: Option<u64>) -> String {
     address.map_or_else(|| "-".to_owned(), |address| format!("{address:#013x}"))
@@ -80,7 +129,7 @@ impl Table {
                 self.rows
                     .iter()
                     .filter_map(|r| r.get(c))
-                    .map(String::len)
+                    .map(|cell| cell.chars().count())
                     .max()
                     .unwrap_or(0)
             })
@@ -133,6 +182,54 @@ mod tests {
         for text in ["", "M", "1X", "-1", "1.5M", "99999999T", "1KB"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (ns, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1000, "1.0 µs"),
+            (999_949, "999.9 µs"),
+            (999_950, "1.0 ms"),
+            (2_500_000_000, "2.5 s"),
+            (u64::MAX, "18446744073.7 s"),
+        ] {
+            assert_eq!(duration(ns), text);
+        }
+    }
+
+    #[test]
+    fn ages_have_two_units() {
+        for (ms, text) in [
+            (0, "0 s"),
+            (59_999, "59 s"),
+            (312_000, "5 min 12 s"),
+            (3_600_000, "1 h 0 min"),
+            (100_000_000, "1 d 3 h"),
+        ] {
+            assert_eq!(age(ms), text);
+        }
+    }
+
+    #[test]
+    fn intervals_are_seconds() {
+        assert_eq!(parse_interval("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_interval("10"), Ok(Duration::from_secs(10)));
+        for text in ["", "0", "-1", "NaN", "inf", "1e9", "1s"] {
+            assert!(parse_interval(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_command_no_terminal() {
+        assert_eq!(printable("a\x1b[2J\n\u{9b}b"), "a?[2J??b");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(plural(1, "buffer"), "1 buffer");
+        assert_eq!(plural(0, "buffer"), "0 buffers");
     }
 
     #[test]
