@@ -31,3 +31,15 @@ struct drm_printer shim_drm_seq_file_printer(struct seq_file *m)
 {
 	return drm_seq_file_printer(m);
 }
+
+struct drm_printer shim_drm_info_printer(struct device *dev)
+{
+	return drm_info_printer(dev);
+}
+
+struct drm_printer shim_drm_dbg_printer(struct drm_device *drm,
+					enum drm_debug_category category,
+					const char *prefix)
+{
+	return drm_dbg_printer(drm, category, prefix);
+}

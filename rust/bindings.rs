@@ -63,7 +63,10 @@ arguments!(
     drm_pddgpu_gem_move,
     drm_pddgpu_gem_wait,
     drm_pddgpu_heap,
+    drm_pddgpu_leak,
     drm_pddgpu_query,
     drm_pddgpu_query_device,
     drm_pddgpu_query_heaps,
+    drm_pddgpu_query_leaks,
+    drm_pddgpu_query_memory_stats,
 );

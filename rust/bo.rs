@@ -12,7 +12,11 @@ use kernel::{
     },
     prelude::*,
     sizes::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        Arc,
+        SetOnce, //
+    }, //
 };
 
 use crate::{
@@ -22,8 +26,18 @@ use crate::{
         PddgpuDevice,
         PddgpuDrm, //
     },
+    memory_stats::{
+        leak::{
+            Owner,
+            Tracking, //
+        },
+        FreeStart,
+        MoveGuard,
+        Stats, //
+    },
     ttm::{
         Aperture,
+        Holder,
         Locked,
         MemType,
         Move,
@@ -90,6 +104,22 @@ impl Domains {
             return Err(EINVAL);
         }
         Ok(Self(mask))
+    }
+
+    /// Its names in reports, with `|` between them.
+    pub(crate) fn name(self) -> &'static str {
+        let has = |domain| self.contains(domain);
+
+        match (has(Domain::Vram), has(Domain::Gtt), has(Domain::Cpu)) {
+            (true, true, true) => "VRAM|GTT|CPU",
+            (true, true, false) => "VRAM|GTT",
+            (true, false, true) => "VRAM|CPU",
+            (true, false, false) => "VRAM",
+            (false, true, true) => "GTT|CPU",
+            (false, true, false) => "GTT",
+            (false, false, true) => "CPU",
+            (false, false, false) => "-",
+        }
     }
 }
 
@@ -190,11 +220,26 @@ impl BoParam {
 }
 
 /// The driver's side of a buffer.
+#[pin_data(PinnedDrop)]
 pub(crate) struct BoData {
-    /// The domains it was created for.
-    pub(crate) domains: Domains,
-    /// The flags it was created with.
-    pub(crate) flags: CreateFlags,
+    /// What was asked for.
+    pub(crate) param: BoParam,
+    stats: Arc<Stats>,
+    /// What the leak detector knows.
+    #[pin]
+    pub(crate) tracking: Tracking,
+    /// Whether the creation succeeded, so that the free counts.
+    created: SetOnce<()>,
+    free_start: SetOnce<FreeStart>,
+}
+
+#[pinned_drop]
+impl PinnedDrop for BoData {
+    fn drop(self: Pin<&mut Self>) {
+        if let (Some(()), Some(start)) = (self.created.copy(), self.free_start.copy()) {
+            self.stats.free_end(start);
+        }
+    }
 }
 
 /// A buffer.
@@ -209,7 +254,15 @@ pub(crate) struct BoDriver;
 ///
 /// `E2BIG` for a size that no domain could ever hold; `ENOSPC` if there is room in none of them;
 /// `ENOMEM`; `ENODEV` once the card is unplugged; `ERESTARTSYS` on a signal. Nothing is left behind.
-pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam) -> Result<ARef<Bo>> {
+pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam, owner: Owner) -> Result<ARef<Bo>> {
+    let guard = dev.stats.alloc_start();
+    let result = bo_create(dev, bp, owner);
+
+    guard.alloc_end(&result);
+    result
+}
+
+fn bo_create(dev: &PddgpuDevice, bp: &BoParam, owner: Owner) -> Result<ARef<Bo>> {
     let mut places = KVec::with_capacity(Domain::ALL.len(), GFP_KERNEL)?;
 
     for domain in Domain::ALL {
@@ -227,11 +280,21 @@ pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam) -> Result<ARef<
         usize::try_from(bp.size)?,
         bp.alignment,
         &places,
-        Ok(BoData {
-            domains: bp.domains,
-            flags: bp.flags,
-        }),
-        |bo, ctx| bo.clear(ctx),
+        try_pin_init!(BoData {
+            param: *bp,
+            stats: dev.stats.clone(),
+            tracking <- dev.stats.track(*bp, owner),
+            created: SetOnce::new(),
+            free_start: SetOnce::new(),
+        }? Error),
+        |bo, ctx| {
+            bo.clear(ctx)?;
+
+            let data = bo.object();
+            data.tracking.placed(bo.resource().and_then(Domain::of));
+            data.created.populate(());
+            Ok(())
+        },
     )
 }
 
@@ -284,16 +347,21 @@ pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
     let pdev = bo.dev();
     let mut locked = bo.reserve()?;
 
-    if locked.resource().and_then(Domain::of) == Some(domain) {
+    // A buffer stranded on its way through GTT has no address there yet.
+    let here = BoPlacement::of(&locked);
+    if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
         return Ok(());
     }
 
     let (place, flags) = match domain {
         Domain::Vram => (
-            visible_vram(pdev, bo.flags),
-            bo.flags | CreateFlag::CpuAccessRequired,
+            visible_vram(pdev, bo.param.flags),
+            bo.param.flags | CreateFlag::CpuAccessRequired,
         ),
-        Domain::Gtt | Domain::Cpu => (placement_from_domain(pdev, domain, bo.flags), bo.flags),
+        Domain::Gtt | Domain::Cpu => (
+            placement_from_domain(pdev, domain, bo.param.flags),
+            bo.param.flags,
+        ),
     };
     if bo.size() > capacity(pdev, domain, flags) {
         return Err(E2BIG);
@@ -378,6 +446,33 @@ impl crate::ttm::Driver for BoDriver {
         })
     }
 
+    type Moving<'a> = Option<MoveGuard<'a>>;
+
+    fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Option<MoveGuard<'a>> {
+        let from = bo.resource().and_then(Domain::of)?;
+        let to = Domain::of(new)?;
+        let bo = bo.object();
+
+        Some(bo.stats.move_start(from, to, bo.size(), evict))
+    }
+
+    fn move_end(bo: &Locked<'_, Self>, moving: Option<MoveGuard<'_>>, result: &Result) {
+        if let Some(guard) = moving {
+            guard.move_end(result);
+        }
+        bo.object()
+            .tracking
+            .placed(bo.resource().and_then(Domain::of));
+    }
+
+    fn free_start(object: &BoData) {
+        object.free_start.populate(object.stats.free_start());
+    }
+
+    fn held(object: &BoData, by: Holder, delta: i32) {
+        object.tracking.held(by, delta);
+    }
+
     fn make_accessible(bo: &mut Locked<'_, Self>) -> Result {
         let pdev = bo.dev();
         let visible = BoPlacement::of(bo).visible;
@@ -393,14 +488,14 @@ impl crate::ttm::Driver for BoDriver {
         }
 
         let places = [
-            visible_vram(pdev, bo.object().flags).desired(),
+            visible_vram(pdev, bo.object().param.flags).desired(),
             Place::anywhere(MemType::Tt),
         ];
         bo.validate(&places, &mut OperationCtx::interruptible())
     }
 
     fn may_mmap(object: &BoData) -> Result {
-        if object.flags.contains(CreateFlag::NoCpuAccess) {
+        if object.param.flags.contains(CreateFlag::NoCpuAccess) {
             return Err(EPERM);
         }
         Ok(())

@@ -12,8 +12,7 @@ use crate::{
         BoPlacement,
         CreateFlag,
         CreateFlags,
-        Domain,
-        Domains, //
+        Domain, //
     },
     driver::{
         PddgpuDevice,
@@ -21,12 +20,19 @@ use crate::{
     },
     drm::{
         debugfs::{
+            parse_number,
             Command,
             Dir,
-            Report, //
+            Report,
+            Setting, //
         },
         drm_print,
         Printer, //
+    },
+    memory_stats::leak::{
+        CONFIRMED,
+        SUSPECTED,
+        YOUNG, //
     },
     vram_mgr::PageStatus, //
 };
@@ -37,6 +43,14 @@ pub(crate) fn init(dir: &Dir<'_, PddgpuDrm>) {
     dir.report::<GttMm>();
     dir.report::<GemInfo>();
     dir.command::<VramReserve>();
+    dir.report::<Stats>();
+    dir.report::<Leaks>();
+    dir.setting::<LeakCheckInterval>();
+    dir.setting::<SuspectedAfter>();
+    dir.setting::<ConfirmedAfter>();
+    dir.setting::<LimitPercent>();
+    dir.setting::<LeakTraces>();
+    dir.command::<StatsReset>();
 }
 
 /// `pddgpu_vram_mm`: the VRAM manager's state.
@@ -52,6 +66,130 @@ impl Report for VramMm {
     }
 }
 
+/// `pddgpu_memory_stats`: all counters.
+struct Stats;
+
+impl Report for Stats {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_memory_stats";
+
+    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
+        dev.stats.print(p);
+        Ok(())
+    }
+}
+
+/// `pddgpu_leaks`: suspected and confirmed leaks by process.
+struct Leaks;
+
+impl Report for Leaks {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_leaks";
+
+    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
+        dev.stats.leak_report(p)
+    }
+}
+
+/// `pddgpu_stats_reset`: writing anything sets the statistics to 0, but for what is alive.
+struct StatsReset;
+
+impl Command for StatsReset {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_stats_reset";
+
+    fn run(dev: &PddgpuDevice, _words: &str) -> Result {
+        dev.stats.reset();
+        Ok(())
+    }
+}
+
+/// `pddgpu_leak_check_interval_ms`: time between leak checks, 0 for none.
+struct LeakCheckInterval;
+
+impl Setting for LeakCheckInterval {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_leak_check_interval_ms";
+
+    fn get(dev: &PddgpuDevice) -> u64 {
+        dev.stats.get_leak_check_interval()
+    }
+
+    fn set(dev: &PddgpuDevice, ms: u64) -> Result {
+        // Once unplugged, nothing is checked any more.
+        let _entered = dev.enter()?;
+
+        dev.stats.set_leak_check_interval(ms)
+    }
+}
+
+/// `pddgpu_leak_suspected_ms`: age from which a buffer is suspected.
+struct SuspectedAfter;
+
+impl Setting for SuspectedAfter {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_leak_suspected_ms";
+
+    fn get(dev: &PddgpuDevice) -> u64 {
+        dev.stats.suspected_after()
+    }
+
+    fn set(dev: &PddgpuDevice, ms: u64) -> Result {
+        dev.stats.set_suspected_after(ms)
+    }
+}
+
+/// `pddgpu_leak_confirmed_ms`: age from which a leak is confirmed.
+struct ConfirmedAfter;
+
+impl Setting for ConfirmedAfter {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_leak_confirmed_ms";
+
+    fn get(dev: &PddgpuDevice) -> u64 {
+        dev.stats.confirmed_after()
+    }
+
+    fn set(dev: &PddgpuDevice, ms: u64) -> Result {
+        dev.stats.set_confirmed_after(ms)
+    }
+}
+
+/// `pddgpu_usage_limit_percent`: how full a heap may get without a warning.
+struct LimitPercent;
+
+impl Setting for LimitPercent {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_usage_limit_percent";
+
+    fn get(dev: &PddgpuDevice) -> u64 {
+        dev.stats.limit_percent()
+    }
+
+    fn set(dev: &PddgpuDevice, percent: u64) -> Result {
+        dev.stats.set_limit_percent(percent)
+    }
+}
+
+/// `pddgpu_leak_traces`: 1 to keep the calls that create buffers, 0 not to.
+struct LeakTraces;
+
+impl Setting for LeakTraces {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_leak_traces";
+
+    fn get(dev: &PddgpuDevice) -> u64 {
+        dev.stats.keeps_traces().into()
+    }
+
+    fn set(dev: &PddgpuDevice, keep: u64) -> Result {
+        match keep {
+            0 | 1 => dev.stats.keep_traces(keep == 1),
+            _ => Err(EINVAL),
+        }
+    }
+}
+
 /// `pddgpu_vram_reserve`: takes a range of VRAM out of use, or asks about a page.
 ///
 /// `START SIZE`, in bytes from the start of VRAM, withholds a range from buffers for good. `START`
@@ -64,7 +202,7 @@ impl Command for VramReserve {
     const NAME: &'static CStr = c"pddgpu_vram_reserve";
 
     fn run(dev: &PddgpuDevice, words: &str) -> Result {
-        let mut words = words.split_ascii_whitespace().map(parse_bytes);
+        let mut words = words.split_ascii_whitespace().map(parse_number);
         let start = words.next().ok_or(EINVAL)??;
         let size = words.next().transpose()?;
 
@@ -82,15 +220,6 @@ impl Command for VramReserve {
             },
         }
     }
-}
-
-/// A number, in decimal or with `0x` in hexadecimal.
-fn parse_bytes(word: &str) -> Result<u64> {
-    match word.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => word.parse(),
-    }
-    .map_err(|_| EINVAL)
 }
 
 /// `pddgpu_gtt_mm`: the GTT manager's state.
@@ -144,31 +273,39 @@ impl Report for GemInfo {
                     "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
                     handle,
                     bo.size(),
-                    domain_names(bo.domains),
+                    bo.param.domains.name(),
                     placement.domain.map_or("-", Domain::name),
                     locked.pin_count(),
                     placement.visible,
                     GpuAddr(placement.gpu_addr),
-                    FlagNames(bo.flags)
+                    FlagNames(bo.param.flags)
                 );
                 Ok(())
             })
-        })
-    }
-}
+        })?;
 
-fn domain_names(domains: Domains) -> &'static str {
-    let has = |domain| domains.contains(domain);
-
-    match (has(Domain::Vram), has(Domain::Gtt), has(Domain::Cpu)) {
-        (true, true, true) => "VRAM|GTT|CPU",
-        (true, true, false) => "VRAM|GTT",
-        (true, false, true) => "VRAM|CPU",
-        (true, false, false) => "VRAM",
-        (false, true, true) => "GTT|CPU",
-        (false, true, false) => "GTT",
-        (false, false, true) => "CPU",
-        (false, false, false) => "-",
+        // What no client has a handle to.
+        let orphans = dev
+            .stats
+            .list(&[CONFIRMED, SUSPECTED, YOUNG], |leak| leak.handles == 0)?;
+        if !orphans.is_empty() {
+            drm_print!(p, "client - (no handle)\n");
+            for bo in orphans.iter() {
+                drm_print!(
+                    p,
+                    "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
+                    "-",
+                    bo.size,
+                    bo.param.domains.name(),
+                    bo.domain.map_or("-", Domain::name),
+                    0,
+                    "-",
+                    "-",
+                    FlagNames(bo.param.flags)
+                );
+            }
+        }
+        Ok(())
     }
 }
 

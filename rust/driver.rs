@@ -4,7 +4,8 @@
 //!
 //! Up: DMA mask, BARs, the card's word about itself, memory controller, TTM with its managers, DRM
 //! device, registration. Down, which is the order of the fields of [`PddgpuData`]: the DRM device is
-//! unplugged, so that nobody touches the card any more; pages lose their bus addresses; the memory
+//! unplugged, so that nobody touches the card any more; the statistics say what is still alive; pages lose
+//! their bus addresses; the memory
 //! controller is turned off; the BARs are unmapped. What files still hold stays in [`Pddgpu`] until the
 //! last of them is closed.
 
@@ -35,6 +36,13 @@ use crate::{
         DMA_BITS,
         REGISTER_BAR, //
     },
+    memory_stats::{
+        self,
+        Heap,
+        MemoryStats,
+        Stats, //
+    },
+    sys_mgr::SysMgr,
     ttm::{
         Aperture,
         BaseDevice,
@@ -62,6 +70,10 @@ pub(crate) struct Pddgpu {
     /// The manager of the GTT window.
     #[pin]
     pub(crate) gtt: Manager<GttMgr>,
+    #[pin]
+    _system: Manager<SysMgr>,
+    /// What all of them count.
+    pub(crate) stats: Arc<Stats>,
     /// The CPU's window onto VRAM.
     pub(crate) aperture: Aperture,
     bdev: Arc<BaseDevice>,
@@ -101,6 +113,7 @@ impl drm::Driver for PddgpuDrm {
 /// A bound card. The fields go in this order.
 pub(crate) struct PddgpuData<'bound> {
     _registration: drm::Registration<PddgpuDrm>,
+    _stats: memory_stats::Fini,
     _dma_mappings: DmaMappings,
     _gmc: gmc::Enabled<'bound>,
 }
@@ -170,20 +183,28 @@ impl pci::Driver for PddgpuDriver {
         let ddev = PddgpuDevice::new(dev, |base| {
             pin_init::pin_init_scope(move || {
                 let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
+                let stats = MemoryStats::init(dev, heap_totals(&gmc))?;
 
                 Ok(try_pin_init!(Pddgpu {
                     vram <- Manager::new(
                         bdev.clone(),
                         MemType::Vram,
                         gmc.vram_size(),
-                        VramMgr::new(gmc.vram_size(), gmc.visible_size),
+                        VramMgr::new(gmc.vram_size(), gmc.visible_size, stats.clone()),
                     ),
                     gtt <- Manager::new(
                         bdev.clone(),
                         MemType::Tt,
                         gmc.gtt_size(),
-                        GttMgr::new(gmc.gtt_size()),
+                        GttMgr::new(gmc.gtt_size(), stats.clone()),
                     ),
+                    _system <- Manager::new(
+                        bdev.clone(),
+                        MemType::System,
+                        0,
+                        Ok(SysMgr::new(stats.clone())),
+                    ),
+                    stats,
                     gmc,
                     aperture,
                     bdev,
@@ -191,15 +212,27 @@ impl pci::Driver for PddgpuDriver {
             })
         })
         .inspect_err(|err| dev_err!(dev, "cannot set up memory management: {:?}\n", err))?;
+        let stats = memory_stats::Fini::of(ddev.stats.clone());
         let dma_mappings = DmaMappings::of(ddev.bdev.clone());
 
         Ok(PddgpuData {
             _registration: drm::Registration::new(dev, ddev)
                 .inspect_err(|err| dev_err!(dev, "cannot register: {:?}\n", err))?,
+            _stats: stats,
             _dma_mappings: dma_mappings,
             _gmc: enabled,
         })
     }
+}
+
+/// Bytes of each heap, 0 for the one that has no limit of the card's.
+fn heap_totals(gmc: &Gmc) -> [u64; 4] {
+    Heap::ALL.map(|heap| match heap {
+        Heap::Vram => gmc.vram_size(),
+        Heap::VisibleVram => gmc.visible_size,
+        Heap::Gtt => gmc.gtt_size(),
+        Heap::Cpu => 0,
+    })
 }
 
 fn check_bar(pdev: &pci::Device<Core<'_>>, bar: u32, min: u64) -> Result {

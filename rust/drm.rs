@@ -15,6 +15,7 @@ mod driver;
 mod file;
 pub(crate) mod gem;
 pub(crate) mod ioctl;
+pub(crate) mod prime;
 mod printer;
 
 pub(crate) use self::{

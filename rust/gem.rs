@@ -29,6 +29,7 @@ use crate::{
         },
         File, //
     },
+    memory_stats::leak::Owner,
     query::Query, //
 };
 
@@ -53,6 +54,17 @@ fn must_be_zero(pad: u32) -> Result {
     }
 }
 
+/// The client that calls.
+fn owner(file: &PddgpuFile) -> Owner {
+    let client = file.client();
+
+    Owner {
+        client: file.client_id(),
+        pid: client.pid,
+        comm: client.comm,
+    }
+}
+
 struct GemCreate;
 
 impl Ioctl for GemCreate {
@@ -64,7 +76,7 @@ impl Ioctl for GemCreate {
         must_be_zero(args.pad)?;
         let bp = BoParam::new(args.size, args.alignment, args.domain, args.flags)?;
         let _entered = dev.enter()?;
-        let bo = pddgpu_bo_create(dev, &bp)?;
+        let bo = pddgpu_bo_create(dev, &bp, owner(file))?;
 
         args.handle = file.create_handle(&bo)?;
         args.size = bo.size();
@@ -83,7 +95,7 @@ impl Ioctl for GemMmap {
         must_be_zero(args.pad)?;
         let bo = file.lookup(args.handle)?;
 
-        if bo.flags.contains(CreateFlag::NoCpuAccess) {
+        if bo.param.flags.contains(CreateFlag::NoCpuAccess) {
             return Err(EPERM);
         }
         args.offset = bo.mmap_offset();
@@ -106,8 +118,8 @@ impl Ioctl for GemInfo {
 
         args.size = bo.size();
         args.alignment = bo.alignment();
-        args.domains = bo.domains.into();
-        args.flags = bo.flags.into();
+        args.domains = bo.param.domains.into();
+        args.flags = bo.param.flags.into();
         args.placement = placement.domain.map_or(0, |domain| domain as u32);
         args.gpu_addr = placement
             .gpu_addr

@@ -23,6 +23,10 @@ use crate::{
         drm_print,
         Printer, //
     },
+    memory_stats::{
+        Heap,
+        Stats, //
+    },
     mm::{
         Fit,
         Mm,
@@ -51,6 +55,16 @@ pub(crate) struct GttMgr {
     mm: Arc<Mm>,
     /// Pages that buffers may have.
     pages: Range<u64>,
+    stats: Arc<Stats>,
+}
+
+/// A buffer's part of the GTT window.
+#[pin_data]
+pub(crate) struct GttResource {
+    #[pin]
+    node: Node,
+    /// Bytes of the buffer.
+    size: u64,
 }
 
 impl GttMgr {
@@ -59,12 +73,13 @@ impl GttMgr {
     /// # Errors
     ///
     /// `EINVAL` for a smaller window, `ENOMEM`.
-    pub(crate) fn new(size: u64) -> Result<Self> {
+    pub(crate) fn new(size: u64, stats: Arc<Stats>) -> Result<Self> {
         let pages = RESERVED_PAGES..size >> PAGE_SHIFT;
 
         Ok(Self {
             mm: Mm::new(pages.clone())?,
             pages,
+            stats,
         })
     }
 
@@ -81,50 +96,60 @@ impl GttMgr {
 }
 
 impl ResourceManager for GttMgr {
-    type Resource = Node;
+    type Resource = GttResource;
 
     const USE_TT: bool = true;
 
-    fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<Node, Error> + 'a {
+    fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<GttResource, Error> + 'a {
         pin_init::pin_init_scope(move || {
-            if request.place.is_temporary() {
-                return Ok(Node::new(self.mm.clone(), None));
-            }
-
-            if request.usage() > self.usable() {
+            let fit = if request.place.is_temporary() {
+                None
+            } else if request.usage() > self.usable() {
                 return Err(ENOSPC);
-            }
-            Ok(Node::new(
-                self.mm.clone(),
+            } else {
                 Some(Fit {
                     size: request.size() >> PAGE_SHIFT,
                     alignment: request.alignment(),
                     range: request.place.range(self.pages.end),
-                }),
-            ))
+                })
+            };
+
+            Ok(try_pin_init!(GttResource {
+                node <- Node::new(self.mm.clone(), fit),
+                size: request.size(),
+                _: {
+                    self.stats.take(Heap::Gtt, *size);
+                },
+            }? Error))
         })
     }
 
-    fn layout(&self, node: &Node) -> Layout {
+    fn layout(&self, resource: &GttResource) -> Layout {
         Layout {
-            start: node.range().map(|pages| pages.start),
+            start: resource.node.range().map(|pages| pages.start),
             write_combined: false,
         }
     }
 
-    fn free(&self, _node: Pin<&mut Node>) {}
+    fn free(&self, resource: Pin<&mut GttResource>) {
+        self.stats.give_back(Heap::Gtt, resource.size);
+    }
 
-    fn intersects(&self, node: &Node, place: &Place) -> bool {
+    fn intersects(&self, resource: &GttResource, place: &Place) -> bool {
         let wanted = place.range(self.pages.end);
 
-        node.range()
+        resource
+            .node
+            .range()
             .is_none_or(|pages| pages.start < wanted.end && wanted.start < pages.end)
     }
 
-    fn compatible(&self, node: &Node, place: &Place) -> bool {
+    fn compatible(&self, resource: &GttResource, place: &Place) -> bool {
         let wanted = place.range(self.pages.end);
 
-        node.range()
+        resource
+            .node
+            .range()
             .is_some_and(|pages| wanted.start <= pages.start && pages.end <= wanted.end)
     }
 

@@ -6,11 +6,12 @@
 //!
 //! - [`gem`], [`query`], [`debugfs`]: what user space sees.
 //! - [`bo`]: buffers, and where they may be.
-//! - [`vram_mgr`], [`gtt_mgr`]: who has which memory.
+//! - [`vram_mgr`], [`gtt_mgr`], [`sys_mgr`]: who has which memory.
+//! - [`memory_stats`]: how much, since when, at what cost, and whether it leaks.
 //! - [`driver`], [`gmc`], [`hw`]: the card, coming up and going down.
 //!
 //! Beneath them are wrappers that know nothing of PDDGPU, and hold all the `unsafe`: [`drm`], [`ttm`],
-//! [`buddy`], [`mm`], [`dma`] over [`bindings`].
+//! [`buddy`], [`mm`], [`dma`], [`sys`] over [`bindings`].
 
 mod bindings;
 mod bo;
@@ -23,8 +24,11 @@ mod gem;
 mod gmc;
 mod gtt_mgr;
 mod hw;
+mod memory_stats;
 mod mm;
 mod query;
+mod sys;
+mod sys_mgr;
 mod ttm;
 mod vram_mgr;
 
@@ -34,4 +38,10 @@ kernel::module_pci_driver! {
     authors: ["The pddgpu authors"],
     description: "DRM driver for the memory of PDDGPU cards",
     license: "GPL v2",
+    params: {
+        debug_level: u32 {
+            default: 0,
+            description: "Memory statistics in the log: 0 none, 1 for drm.debug when a leak check finds something, 2 at each check",
+        },
+    },
 }

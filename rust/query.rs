@@ -24,9 +24,12 @@ use crate::{
     },
     drm::ioctl::{
         as_bytes,
+        slice_as_bytes,
         Ioctl, //
     },
     gem::PddgpuFile,
+    memory_stats::info,
+    sys::capability,
     ttm::{
         self,
         MemType, //
@@ -40,7 +43,7 @@ impl Ioctl for Query {
     type Argument = uapi::drm_pddgpu_query;
     const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_QUERY;
 
-    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, _file: &PddgpuFile) -> Result {
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
         match args.query {
             uapi::DRM_PDDGPU_QUERY_DEVICE => answer(args, &[as_bytes(&device(dev))]),
             uapi::DRM_PDDGPU_QUERY_HEAPS => {
@@ -51,11 +54,46 @@ impl Ioctl for Query {
                     ..Default::default()
                 };
 
-                answer(args, &[as_bytes(&head), as_bytes(&heaps)])
+                answer(args, &[as_bytes(&head), slice_as_bytes(&heaps)])
             }
+            uapi::DRM_PDDGPU_QUERY_MEMORY_STATS => answer(args, &[as_bytes(&*memory_stats(dev)?)]),
+            uapi::DRM_PDDGPU_QUERY_LEAKS => leaks(dev, args, file),
             _ => Err(EINVAL),
         }
     }
+}
+
+fn memory_stats(pdev: &Pddgpu) -> Result<KBox<uapi::drm_pddgpu_query_memory_stats>> {
+    let vram_free = pdev.gmc.vram_size() - pdev.vram.usage().used;
+    let gtt_free = pdev
+        .gtt
+        .usable()
+        .saturating_sub(ttm::usage(pdev.bdev(), MemType::Tt));
+
+    Ok(KBox::new(
+        pdev.stats.query(vram_free, gtt_free),
+        GFP_KERNEL,
+    )?)
+}
+
+/// Without the capability a client sees what it created itself.
+fn leaks(pdev: &Pddgpu, args: &mut uapi::drm_pddgpu_query, file: &PddgpuFile) -> Result {
+    let sees_all = capability::perfmon();
+    let client = file.client_id();
+    let mut leaks = KVVec::new();
+
+    for leak in pdev.stats.leak_list()?.iter() {
+        if sees_all || leak.owner.client == client {
+            leaks.push(info::leak(leak), GFP_KERNEL)?;
+        }
+    }
+
+    let head = uapi::drm_pddgpu_query_leaks {
+        num_leaks: u32::try_from(leaks.len())?,
+        leak_size: size_of::<uapi::drm_pddgpu_leak>() as u32,
+        ..Default::default()
+    };
+    answer(args, &[as_bytes(&head), slice_as_bytes(&leaks)])
 }
 
 /// Writes as much of the answer, which comes in `parts`, as user space has room for.

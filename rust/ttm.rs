@@ -33,6 +33,7 @@ pub(crate) use self::{
         BaseDevice,
         DmaMappings,
         Driver,
+        Holder,
         Move, //
     },
     locked::{

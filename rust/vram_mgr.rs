@@ -22,6 +22,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        Arc,
         Mutex, //
     }, //
 };
@@ -36,6 +37,10 @@ use crate::{
     drm::{
         drm_print,
         Printer, //
+    },
+    memory_stats::{
+        Heap,
+        Stats, //
     },
     ttm::{
         Layout,
@@ -114,6 +119,8 @@ pub(crate) struct Usage {
 pub(crate) struct VramResource {
     /// Taken by `free()`.
     blocks: Option<Blocks>,
+    /// Bytes of the blocks.
+    size: u64,
     /// Bytes of the blocks that the CPU can reach.
     visible: u64,
 }
@@ -139,6 +146,7 @@ pub(crate) struct VramMgr {
     visible_size: u64,
     /// Bytes in use that the CPU can reach. Read without a lock.
     vis_usage: Atomic<i64>,
+    stats: Arc<Stats>,
 }
 
 impl VramMgr {
@@ -147,7 +155,11 @@ impl VramMgr {
     /// # Errors
     ///
     /// `EINVAL` for a size that is no multiple of the page size, `ENOMEM`.
-    pub(crate) fn new(size: u64, visible_size: u64) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(
+        size: u64,
+        visible_size: u64,
+        stats: Arc<Stats>,
+    ) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
             let mm = Buddy::new(size, PAGE_SIZE as u64)?;
 
@@ -159,6 +171,7 @@ impl VramMgr {
                 size,
                 visible_size,
                 vis_usage: Atomic::new(0),
+                stats,
             }? Error))
         })
     }
@@ -342,10 +355,14 @@ impl ResourceManager for VramMgr {
             // What the allocator calls invalid could not be met in this place.
             .map_err(|err| if err == EINVAL { ENOSPC } else { err })?;
         let visible: u64 = blocks.iter().map(|block| self.visible(&block)).sum();
+        let size: u64 = blocks.iter().map(|block| block.end - block.start).sum();
 
         self.vis_usage.add(visible as i64, Relaxed);
+        self.stats.take(Heap::Vram, size);
+        self.stats.take(Heap::VisibleVram, visible);
         Ok(VramResource {
             blocks: Some(blocks),
+            size,
             visible,
         })
     }
@@ -369,6 +386,8 @@ impl ResourceManager for VramMgr {
             state.mm.free(blocks);
         }
         self.vis_usage.add(-(resource.visible as i64), Relaxed);
+        self.stats.give_back(Heap::Vram, resource.size);
+        self.stats.give_back(Heap::VisibleVram, resource.visible);
         self.reserve_pending(&mut state);
     }
 

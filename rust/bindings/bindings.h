@@ -8,6 +8,7 @@
 #include <drm/drm_buddy.h>
 #include <drm/drm_cache.h>
 #include <drm/drm_mm.h>
+#include <drm/drm_prime.h>
 #include <drm/drm_print.h>
 #include <drm/drm_utils.h>
 #include <drm/ttm/ttm_bo.h>
@@ -16,9 +17,8 @@
 #include <drm/ttm/ttm_resource.h>
 #include <drm/ttm/ttm_tt.h>
 
-#include "../../c_shims/dma_resv.c"
 #include "../../c_shims/drm.c"
-#include "../../c_shims/list.c"
+#include "../../c_shims/sys.c"
 #include "../../c_shims/ttm.c"
 
 /* Macros that bindgen does not evaluate. */

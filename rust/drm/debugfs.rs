@@ -19,6 +19,7 @@ use kernel::{
 use crate::{
     bindings::raw as bindings,
     drm::{
+        drm_print,
         Device,
         Driver,
         Printer, //
@@ -57,6 +58,38 @@ pub(crate) trait Command: 'static {
     fn run(dev: &Device<Self::Driver>, words: &str) -> Result;
 }
 
+/// A file that holds a number, which can be written too.
+pub(crate) trait Setting: 'static {
+    /// The driver it belongs to.
+    type Driver: Driver;
+
+    /// The file's name, which ends with the unit.
+    const NAME: &'static CStr;
+
+    /// The number.
+    fn get(dev: &Device<Self::Driver>) -> u64;
+
+    /// Sets the number.
+    ///
+    /// # Errors
+    ///
+    /// Go to the writer.
+    fn set(dev: &Device<Self::Driver>, value: u64) -> Result;
+}
+
+/// A number, in decimal or with `0x` in hexadecimal.
+///
+/// # Errors
+///
+/// `EINVAL`.
+pub(crate) fn parse_number(word: &str) -> Result<u64> {
+    match word.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => word.parse(),
+    }
+    .map_err(|_| EINVAL)
+}
+
 /// A device's directory.
 pub(crate) struct Dir<'a, T: Driver> {
     dev: *mut bindings::drm_device,
@@ -75,6 +108,12 @@ impl<T: Driver> Dir<'_, T> {
         self.file(C::NAME, 0o200, const { &Writing::<C>::FOPS });
     }
 
+    /// Adds a file with a number that only root may read and write; otherwise as
+    /// [`report`](Dir::report).
+    pub(crate) fn setting<S: Setting<Driver = T>>(&self) {
+        self.file(S::NAME, 0o600, const { &SettingFile::<S>::FOPS });
+    }
+
     fn file(&self, name: &CStr, mode: u16, fops: &'static bindings::file_operations) {
         // SAFETY: The device is being registered and has a directory. The file goes before the
         // device does, and debugfs waits for its users.
@@ -88,6 +127,72 @@ impl<T: Driver> Dir<'_, T> {
                 fops,
             )
         };
+    }
+}
+
+/// Reads a setting as a report and writes it as a command.
+struct SettingFile<S: Setting>(PhantomData<S>);
+
+impl<S: Setting> SettingFile<S> {
+    const FOPS: bindings::file_operations = bindings::file_operations {
+        write: Some(Self::write),
+        ..Reading::<Self>::FOPS
+    };
+
+    extern "C" fn write(
+        file: *mut bindings::file,
+        buf: *const c_char,
+        len: usize,
+        _pos: *mut bindings::loff_t,
+    ) -> isize {
+        // SAFETY: `single_open()` made it a seq file, with what `file()` put there, the device, as
+        // its private data. debugfs keeps the file, and with it the device, while it is written.
+        let dev = unsafe {
+            let m: *mut bindings::seq_file = (*file).private_data.cast();
+
+            Device::<S::Driver>::from_raw((*m).private.cast())
+        };
+
+        run::<Self>(dev, buf, len)
+    }
+}
+
+impl<S: Setting> Report for SettingFile<S> {
+    type Driver = S::Driver;
+    const NAME: &'static CStr = S::NAME;
+
+    fn show(dev: &Device<S::Driver>, p: &Printer) -> Result {
+        drm_print!(p, "{}\n", S::get(dev));
+        Ok(())
+    }
+}
+
+impl<S: Setting> Command for SettingFile<S> {
+    type Driver = S::Driver;
+    const NAME: &'static CStr = S::NAME;
+
+    fn run(dev: &Device<S::Driver>, words: &str) -> Result {
+        S::set(dev, parse_number(words)?)
+    }
+}
+
+/// Runs a command with the `len` bytes at `buf` in user space; returns what `write()` does.
+fn run<C: Command>(dev: &Device<C::Driver>, buf: *const c_char, len: usize) -> isize {
+    let result = (|| {
+        let mut words = [0; 64];
+        let words = words.get_mut(..len).ok_or(EINVAL)?;
+
+        UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), len)
+            .reader()
+            .read_slice(words)?;
+        C::run(dev, core::str::from_utf8(words)?.trim())
+    })();
+
+    match result {
+        // CAST: Checked to be at most 64.
+        Ok(()) => len as isize,
+        // CAST: An errno.
+        Err(err) => err.to_errno() as isize,
     }
 }
 
@@ -112,22 +217,7 @@ impl<C: Command> Writing<C> {
         // file, and with it the device, while it is being written.
         let dev = unsafe { Device::<C::Driver>::from_raw((*file).private_data.cast()) };
 
-        let result = (|| {
-            let mut words = [0; 64];
-            let words = words.get_mut(..len).ok_or(EINVAL)?;
-
-            UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), len)
-                .reader()
-                .read_slice(words)?;
-            C::run(dev, core::str::from_utf8(words)?.trim())
-        })();
-
-        match result {
-            // CAST: Checked to be at most 64.
-            Ok(()) => len as isize,
-            // CAST: An errno.
-            Err(err) => err.to_errno() as isize,
-        }
+        run::<C>(dev, buf, len)
     }
 }
 

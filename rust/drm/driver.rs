@@ -20,6 +20,7 @@ use crate::{
         file,
         gem,
         ioctl,
+        prime::Exports,
         Device, //
     }, //
 };
@@ -97,6 +98,7 @@ impl<T: Driver> Vtable<T> {
         postclose: Some(file::postclose_callback::<T>),
         release: Some(Device::<T>::release_callback),
         debugfs_init: Some(debugfs::init_callback::<T>),
+        gem_prime_import: Some(Exports::<T>::import_callback),
         ..Self::BARE
     };
 

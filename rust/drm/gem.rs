@@ -25,4 +25,7 @@ pub(crate) unsafe trait Object: AlwaysRefCounted + Sized {
     ///
     /// `ptr` must be what `as_gem()` returned for an object that stays valid for `'a`.
     unsafe fn from_gem<'a>(ptr: *mut bindings::drm_gem_object) -> &'a Self;
+
+    /// One more dma-buf is made of the object, or one less.
+    fn exported(&self, delta: i32);
 }

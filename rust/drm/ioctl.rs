@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/drm/drm_ioctl.h`](srctree/include/drm/drm_ioctl.h)
 
-use core::mem::size_of;
+use core::mem::{
+    size_of,
+    size_of_val, //
+};
 
 use kernel::{
     error::from_result,
@@ -32,13 +35,15 @@ use crate::{
 /// out.
 pub(crate) unsafe trait Argument {}
 
-// SAFETY: An array adds nothing to its elements.
-unsafe impl<T: Argument, const N: usize> Argument for [T; N] {}
-
 /// What user space reads of `argument`.
 pub(crate) fn as_bytes<A: Argument>(argument: &A) -> &[u8] {
+    slice_as_bytes(core::slice::from_ref(argument))
+}
+
+/// What user space reads of several.
+pub(crate) fn slice_as_bytes<A: Argument>(arguments: &[A]) -> &[u8] {
     // SAFETY: By the trait's requirements all bytes are initialised.
-    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(argument).cast(), size_of::<A>()) }
+    unsafe { core::slice::from_raw_parts(arguments.as_ptr().cast(), size_of_val(arguments)) }
 }
 
 /// Jiffies from now until a time in ns of `CLOCK_MONOTONIC`, 0 if it has come

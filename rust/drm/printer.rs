@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/drm/drm_print.h`](srctree/include/drm/drm_print.h)
 
+use core::ptr::from_ref;
+
 use kernel::{
+    device,
     fmt,
     prelude::*,
     types::{
@@ -31,6 +34,30 @@ impl Printer {
         // INVARIANT: By this function's requirements.
         // SAFETY: As above; `Printer` is transparent.
         unsafe { &*ptr.cast() }
+    }
+
+    /// A printer to the log, for when `drm.debug` or dynamic debug asks for a driver's messages.
+    pub(crate) fn debug() -> Self {
+        // SAFETY: Needs no device.
+        let printer = unsafe {
+            bindings::drm_dbg_printer(
+                core::ptr::null_mut(),
+                bindings::drm_debug_category_DRM_UT_DRIVER,
+                core::ptr::null(),
+            )
+        };
+
+        // INVARIANT: The printer is ours alone.
+        Self(Opaque::new(printer), NotThreadSafe)
+    }
+
+    /// Has `f` print to the log, about `dev`.
+    pub(crate) fn with_info(dev: &device::Device, f: impl FnOnce(&Self)) {
+        // SAFETY: `dev` is a valid device, and outlives the printer.
+        let printer = unsafe { bindings::drm_info_printer(from_ref(dev).cast_mut().cast()) };
+
+        // INVARIANT: The printer is ours alone.
+        f(&Self(Opaque::new(printer), NotThreadSafe));
     }
 
     /// The C printer.

@@ -32,7 +32,8 @@ use crate::{
     bindings::raw as bindings,
     drm::{
         self,
-        gem, //
+        gem,
+        prime::Exports, //
     },
     ttm::{
         device::DrmDevice,
@@ -40,6 +41,7 @@ use crate::{
         vm,
         BaseDevice,
         Driver,
+        Holder,
         OperationCtx,
         Place,
         Reserved, //
@@ -72,6 +74,9 @@ unsafe impl<T: Driver> Sync for Object<T> {}
 impl<T: Driver> Object<T> {
     const FUNCS: bindings::drm_gem_object_funcs = bindings::drm_gem_object_funcs {
         free: Some(Self::free_callback),
+        open: Some(Self::open_callback),
+        close: Some(Self::close_callback),
+        export: Some(Exports::<T::Drm>::export_callback),
         mmap: Some(vm::mmap_callback::<T>),
         vm_ops: &vm::Operations::<T>::OPS,
         ..pin_init::zeroed()
@@ -225,8 +230,28 @@ impl<T: Driver> Object<T> {
     }
 
     extern "C" fn free_callback(gem: *mut bindings::drm_gem_object) {
-        // SAFETY: The last GEM reference is gone; TTM drops its own.
-        unsafe { bindings::ttm_bo_fini(gem.cast()) };
+        // SAFETY: The last GEM reference is gone; TTM drops its own after this.
+        unsafe {
+            T::free_start(&(*gem.cast::<Self>()).data);
+            bindings::ttm_bo_fini(gem.cast());
+        }
+    }
+
+    extern "C" fn open_callback(
+        gem: *mut bindings::drm_gem_object,
+        _file: *mut bindings::drm_file,
+    ) -> c_int {
+        // SAFETY: The DRM core calls this with an object of ours that gets a handle.
+        T::held(unsafe { &(*gem.cast::<Self>()).data }, Holder::Handle, 1);
+        0
+    }
+
+    extern "C" fn close_callback(
+        gem: *mut bindings::drm_gem_object,
+        _file: *mut bindings::drm_file,
+    ) {
+        // SAFETY: The DRM core calls this with an object of ours whose handle goes.
+        T::held(unsafe { &(*gem.cast::<Self>()).data }, Holder::Handle, -1);
     }
 
     extern "C" fn destroy_callback(bo: *mut bindings::ttm_buffer_object) {
@@ -269,5 +294,9 @@ unsafe impl<T: Driver> gem::Object for Object<T> {
     unsafe fn from_gem<'a>(ptr: *mut bindings::drm_gem_object) -> &'a Self {
         // SAFETY: By the trait's requirements.
         unsafe { &*ptr.cast() }
+    }
+
+    fn exported(&self, delta: i32) {
+        T::held(&self.data, Holder::Export, delta);
     }
 }

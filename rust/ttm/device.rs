@@ -53,6 +53,17 @@ pub(crate) enum Move {
     Hop(Place),
 }
 
+/// What keeps a buffer alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A handle of a client.
+    Handle,
+    /// A mapping by the CPU.
+    Mapping,
+    /// A dma-buf made of it.
+    Export,
+}
+
 /// `struct ttm_device_funcs` as a trait. In every method, the buffer's resv is held.
 pub(crate) trait Driver: Sized + 'static {
     /// The DRM side of the driver.
@@ -83,6 +94,21 @@ pub(crate) trait Driver: Sized + 'static {
     ///
     /// Leave the buffer where it is.
     fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move>;
+
+    /// What [`move_start`](Driver::move_start) hands to [`move_end`](Driver::move_end).
+    type Moving<'a>;
+
+    /// A buffer is about to be moved to `new`, to make room if `evict`.
+    fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Self::Moving<'a>;
+
+    /// The move ended so; a hop elsewhere first is an error too.
+    fn move_end(bo: &Locked<'_, Self>, moving: Self::Moving<'_>, result: &Result);
+
+    /// The last reference on a buffer is gone: it is about to be freed. Called without resv.
+    fn free_start(object: &Self::Object);
+
+    /// One more holder keeps a buffer alive, or one less. Called without resv.
+    fn held(object: &Self::Object, by: Holder, delta: i32);
 
     /// Makes a buffer accessible to the CPU where it is not; called in page faults, with `mmap_lock`
     /// held, and for `ptrace`.
@@ -229,7 +255,7 @@ impl<T: Driver> Vtable<T> {
 
     extern "C" fn move_callback(
         bo: *mut bindings::ttm_buffer_object,
-        _evict: bool,
+        evict: bool,
         ctx: *mut bindings::ttm_operation_ctx,
         new_mem: *mut bindings::ttm_resource,
         hop: *mut bindings::ttm_place,
@@ -249,26 +275,32 @@ impl<T: Driver> Vtable<T> {
             // SAFETY: Locked for the whole call.
             let bo = unsafe { Locked::new(object) };
 
-            match T::move_(&bo, new, ctx)? {
-                // SAFETY: The buffer is locked, and `new_mem` is its to take.
-                Move::Null => unsafe { bindings::ttm_bo_move_null(object.as_ttm(), new_mem) },
-                Move::Copy => {
-                    // Waits, as the clean-up below cannot fail any more once it must not.
-                    bo.wait(ctx)?;
-                    copy::content(&bo, new, ctx)?;
-                    // SAFETY: As above; the buffer is idle and its content is in the new place.
-                    unsafe { bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem) };
-                }
-                Move::Hop(place) => {
-                    if hop.is_null() {
-                        return Err(EINVAL);
+            let moving = T::move_start(&bo, new, evict);
+            let result = (|| {
+                match T::move_(&bo, new, ctx)? {
+                    // SAFETY: The buffer is locked, and `new_mem` is its to take.
+                    Move::Null => unsafe { bindings::ttm_bo_move_null(object.as_ttm(), new_mem) },
+                    Move::Copy => {
+                        // Waits, as the clean-up below cannot fail any more once it must not.
+                        bo.wait(ctx)?;
+                        copy::content(&bo, new, ctx)?;
+                        // SAFETY: As above; the buffer is idle and its content is in the new place.
+                        unsafe { bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem) };
                     }
-                    // SAFETY: Not null, and TTM's, to be filled.
-                    unsafe { *hop = place.into_raw() };
-                    return Err(Error::from_errno(-bindings::EMULTIHOP));
+                    Move::Hop(place) => {
+                        if hop.is_null() {
+                            return Err(EINVAL);
+                        }
+                        // SAFETY: Not null, and TTM's, to be filled.
+                        unsafe { *hop = place.into_raw() };
+                        return Err(Error::from_errno(-bindings::EMULTIHOP));
+                    }
                 }
-            }
-            Ok(0)
+                Ok(())
+            })();
+
+            T::move_end(&bo, moving, &result);
+            result.map(|()| 0)
         })
     }
 

@@ -133,6 +133,8 @@ pub(crate) struct Manager<M: ResourceManager> {
     mem_type: MemType,
     #[pin]
     inner: M,
+    /// The one before, which comes back when this one is gone.
+    previous: *mut bindings::ttm_resource_manager,
     dev: Arc<BaseDevice>,
 }
 
@@ -152,11 +154,11 @@ impl<M: ResourceManager> Manager<M> {
     };
 
     /// Registers a manager of `size` units (bytes or pages, as the manager likes) for a kind of
-    /// memory of `dev`.
+    /// memory of `dev`, in the place of the one it had. No buffer may be in that memory.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if `dev` has a manager for `mem_type` already; those of `inner`.
+    /// Those of `inner`.
     pub(crate) fn new(
         dev: Arc<BaseDevice>,
         mem_type: MemType,
@@ -166,14 +168,12 @@ impl<M: ResourceManager> Manager<M> {
         try_pin_init!(Self {
             inner <- inner,
             mem_type,
-            man <- Opaque::try_ffi_init(|man: *mut bindings::ttm_resource_manager| {
+            // SAFETY: The device is initialised.
+            previous: unsafe {
+                bindings::ttm_manager_type(dev.as_raw(), mem_type.as_raw() as c_int)
+            },
+            man <- Opaque::ffi_init(|man: *mut bindings::ttm_resource_manager| {
                 let raw = dev.as_raw();
-
-                // SAFETY: The device is initialised.
-                if !unsafe { bindings::ttm_manager_type(raw, mem_type.as_raw() as c_int) }.is_null()
-                {
-                    return Err(EBUSY);
-                }
 
                 // SAFETY: `man` is memory for a manager that never moves, and all of it is written:
                 // TTM leaves some of the fields as they are. The functions are static. Nothing
@@ -186,7 +186,6 @@ impl<M: ResourceManager> Manager<M> {
                     bindings::ttm_set_driver_manager(raw, mem_type.as_raw() as c_int, man);
                     bindings::ttm_resource_manager_set_used(man, true);
                 }
-                Ok(())
             }),
             dev,
         }? Error)
@@ -341,11 +340,7 @@ impl<M: ResourceManager> PinnedDrop for Manager<M> {
             bindings::ttm_resource_manager_evict_all(bdev, man);
             bindings::ttm_resource_manager_set_used(man, false);
             bindings::ttm_resource_manager_cleanup(man);
-            bindings::ttm_set_driver_manager(
-                bdev,
-                self.mem_type.as_raw() as c_int,
-                core::ptr::null_mut(),
-            );
+            bindings::ttm_set_driver_manager(bdev, self.mem_type.as_raw() as c_int, self.previous);
         }
     }
 }

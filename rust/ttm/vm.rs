@@ -13,6 +13,7 @@ use crate::{
     bindings::raw as bindings,
     ttm::{
         Driver,
+        Holder,
         Locked,
         Object, //
     }, //
@@ -34,6 +35,8 @@ pub(super) extern "C" fn mmap_callback<T: Driver>(
         // SAFETY: `vma` is being set up by us alone. TTM takes a reference for the mapping.
         kernel::error::to_result(unsafe { bindings::ttm_bo_mmap_obj(vma, object.as_ttm()) })?;
 
+        T::held(object, Holder::Mapping, 1);
+
         // SAFETY: DRM meant its reference for the mapping, which has TTM's.
         unsafe { bindings::drm_gem_object_put(gem) };
         Ok(0)
@@ -47,8 +50,8 @@ impl<T: Driver> Operations<T> {
     pub(super) const OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
         fault: Some(Self::fault),
         access: Some(Self::access),
-        open: Some(bindings::ttm_bo_vm_open),
-        close: Some(bindings::ttm_bo_vm_close),
+        open: Some(Self::open),
+        close: Some(Self::close),
         ..pin_init::zeroed()
     };
 
@@ -101,6 +104,30 @@ impl<T: Driver> Operations<T> {
         ret
     }
 
+    extern "C" fn open(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: The mapping, a copy of another, is of a buffer of ours that is alive.
+        unsafe {
+            T::held(Self::object(vma), Holder::Mapping, 1);
+            bindings::ttm_bo_vm_open(vma);
+        }
+    }
+
+    extern "C" fn close(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: The mapping still has its reference on the buffer, which TTM gives back.
+        unsafe {
+            T::held(Self::object(vma), Holder::Mapping, -1);
+            bindings::ttm_bo_vm_close(vma);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a mapping with these operations that lasts for `'a`.
+    unsafe fn object<'a>(vma: *mut bindings::vm_area_struct) -> &'a Object<T> {
+        // SAFETY: `mmap_callback` put the buffer there, with a reference.
+        unsafe { &*(*vma).vm_private_data.cast() }
+    }
+
     extern "C" fn access(
         vma: *mut bindings::vm_area_struct,
         addr: c_ulong,
@@ -108,8 +135,8 @@ impl<T: Driver> Operations<T> {
         len: c_int,
         write: c_int,
     ) -> c_int {
-        // SAFETY: The mapping holds a reference on its buffer, which is ours.
-        let object = unsafe { &*(*vma).vm_private_data.cast::<Object<T>>() };
+        // SAFETY: The kernel asks about a mapping with these operations.
+        let object = unsafe { Self::object(vma) };
 
         match object.dev().base().enter() {
             // SAFETY: The arguments are as the kernel gave them to us.

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Kernel services: what their headers have only inline or as macros. */
+
+#include <linux/capability.h>
+#include <linux/list.h>
+#include <linux/workqueue.h>
+
+void shim_list_add(struct list_head *entry, struct list_head *head)
+{
+	list_add(entry, head);
+}
+
+void shim_list_del(struct list_head *entry)
+{
+	list_del(entry);
+}
+
+bool shim_perfmon_capable(void)
+{
+	return perfmon_capable();
+}
+
+void shim_init_delayed_work(struct delayed_work *work, work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
+}

@@ -1,0 +1,661 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory statistics and leak detection: always on, and right after any sequence of create, move,
+//! evict, fail, free, unplug and reset.
+//!
+//! They hook in at three places only: where a manager takes and gives back memory (bytes by heap, so
+//! that moves and evictions are always accounted for), where a buffer is created and freed, and where it
+//! is moved. None of them allocates for bookkeeping or takes a lock but the tracker's, which is
+//! innermost and never held for long.
+
+mod clock;
+pub(crate) mod counters;
+pub(crate) mod info;
+pub(crate) mod leak;
+mod report;
+pub(crate) mod timing;
+
+use kernel::{
+    device,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    time::Msecs, //
+};
+
+use self::{
+    clock::Clock,
+    counters::{
+        failure,
+        Counter,
+        HeapStats,
+        MoveStats,
+        FAILURES, //
+    },
+    leak::{
+        track,
+        Leak,
+        Owner,
+        Tracked,
+        Tracker,
+        Tracking,
+        CONFIRMED,
+        SUSPECTED,
+        YOUNG, //
+    },
+    timing::Timing, //
+};
+use crate::{
+    bo::{
+        BoParam,
+        Domain, //
+    },
+    sys::{
+        periodic::{
+            Periodic,
+            Tick, //
+        },
+        stack::{
+            self,
+            Trace, //
+        }, //
+    }, //
+};
+
+const NSEC_PER_MSEC: i64 = 1_000_000;
+
+/// ms between leak checks, to begin with.
+const LEAK_CHECK_INTERVAL: i64 = 5_000;
+/// ms after which a buffer is suspected, to begin with.
+const SUSPECTED_AFTER: i64 = 30_000;
+/// ms after which a leak is confirmed, to begin with.
+const CONFIRMED_AFTER: i64 = 300_000;
+/// Percent of a heap that may be taken up without a warning, to begin with.
+const LIMIT: i64 = 90;
+/// Percent of a heap that must become free below the limit before it warns again.
+const HYSTERESIS: u64 = 5;
+/// Leaks that one check logs one by one.
+const LOGGED_AT_ONCE: usize = 10;
+
+/// What bytes are counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heap {
+    Vram,
+    /// The part of VRAM that the CPU can reach.
+    VisibleVram,
+    Gtt,
+    Cpu,
+}
+
+impl Heap {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Vram, Self::VisibleVram, Self::Gtt, Self::Cpu];
+
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Vram => "VRAM",
+            Self::VisibleVram => "visible VRAM",
+            Self::Gtt => "GTT",
+            Self::Cpu => "CPU",
+        }
+    }
+
+    /// The domain it is, or is part of.
+    pub(crate) fn domain(self) -> Domain {
+        match self {
+            Self::Vram | Self::VisibleVram => Domain::Vram,
+            Self::Gtt => Domain::Gtt,
+            Self::Cpu => Domain::Cpu,
+        }
+    }
+}
+
+/// The limit of a heap.
+struct Limit {
+    /// Bytes the heap has, 0 for one without a limit.
+    total: u64,
+    /// Whether it was crossed and not left again.
+    crossed: Atomic<bool>,
+    /// Whether a crossing waits to be reported.
+    pending: Atomic<bool>,
+}
+
+/// All statistics of a card. In an [`Arc`]: whoever holds memory counts here.
+#[pin_data]
+pub(crate) struct MemoryStats {
+    dev: ARef<device::Device>,
+    clock: Clock,
+    heaps: [HeapStats; 4],
+    limits: [Limit; 4],
+    /// Buffers created.
+    pub(crate) alloc: Timing,
+    /// Buffers freed.
+    pub(crate) free: Timing,
+    /// Buffers moved.
+    pub(crate) move_: Timing,
+    moves: [[MoveStats; 3]; 3],
+    /// Moves the kernel made to make room.
+    pub(crate) evicted: MoveStats,
+    failures: [Counter; FAILURES.len()],
+    tracker: Arc<Tracker>,
+    next_id: Counter,
+    leak_check_interval: Counter,
+    suspected_after: Counter,
+    confirmed_after: Counter,
+    limit_percent: Counter,
+    keep_traces: Atomic<bool>,
+}
+
+/// The statistics with the work that checks for leaks.
+pub(crate) type Stats = Periodic<MemoryStats>;
+
+impl MemoryStats {
+    /// Statistics for `dev`, with heaps of so many bytes in the order of [`Heap::ALL`]. The leak check
+    /// runs from now on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn init(dev: &device::Device, totals: [u64; 4]) -> Result<Arc<Stats>> {
+        let tracker = Tracker::new()?;
+        let stats = Arc::pin_init(
+            Periodic::new(try_pin_init!(Self {
+                dev: dev.into(),
+                clock: Clock::new(),
+                heaps: [const { HeapStats::new() }; 4],
+                limits: totals.map(|total| Limit {
+                    total,
+                    crossed: Atomic::new(false),
+                    pending: Atomic::new(false),
+                }),
+                alloc: Timing::new(),
+                free: Timing::new(),
+                move_: Timing::new(),
+                moves: [const { [const { MoveStats::new() }; 3] }; 3],
+                evicted: MoveStats::new(),
+                failures: [const { Counter::new() }; FAILURES.len()],
+                tracker,
+                next_id: Counter::new(),
+                leak_check_interval: Counter::new(),
+                suspected_after: Counter::new(),
+                confirmed_after: Counter::new(),
+                limit_percent: Counter::new(),
+                keep_traces: Atomic::new(false),
+            }? Error)),
+            GFP_KERNEL,
+        )?;
+
+        stats.suspected_after.set(SUSPECTED_AFTER);
+        stats.confirmed_after.set(CONFIRMED_AFTER);
+        stats.limit_percent.set(LIMIT);
+        // CAST: Not negative.
+        stats.set_leak_check_interval(LEAK_CHECK_INTERVAL as u64)?;
+        Ok(stats)
+    }
+
+    fn heap_stats(&self, heap: Heap) -> &HeapStats {
+        // CAST: The variants count from 0.
+        &self.heaps[heap as usize]
+    }
+
+    /// The counters of a heap.
+    pub(crate) fn heap(&self, heap: Heap) -> &HeapStats {
+        self.heap_stats(heap)
+    }
+
+    /// Buffers that are alive.
+    pub(crate) fn objects_live(&self) -> usize {
+        [YOUNG, SUSPECTED, CONFIRMED]
+            .into_iter()
+            .map(|state| self.tracker.len(state))
+            .sum()
+    }
+
+    /// Buffers in a state of the leak detector.
+    pub(crate) fn leaks(&self, state: usize) -> usize {
+        self.tracker.len(state)
+    }
+
+    /// Moves from one domain to another.
+    pub(crate) fn moves(&self, from: Domain, to: Domain) -> &MoveStats {
+        &self.moves[index(from)][index(to)]
+    }
+
+    /// Creations that failed in the ways of [`FAILURES`].
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (Option<Error>, &'static str, u64)> + '_ {
+        FAILURES
+            .into_iter()
+            .zip(&self.failures)
+            .map(|((err, name), count)| (err, name, count.get()))
+    }
+
+    /// A creation begins; what it takes is known when the guard is told the result.
+    pub(crate) fn alloc_start(&self) -> AllocGuard<'_> {
+        AllocGuard {
+            stats: self,
+            start: self.clock.now(),
+            failed: Some(ECANCELED),
+        }
+    }
+
+    /// Tracks a buffer that `owner` is creating, as long as it keeps the result.
+    pub(crate) fn track(&self, param: BoParam, owner: Owner) -> impl PinInit<Tracking> {
+        let trace = match self.keep_traces.load(Relaxed) {
+            true => Trace::save(2),
+            false => Trace::default(),
+        };
+
+        track(
+            self.tracker.clone(),
+            Tracked::new(
+                // CAST: Counts from 1.
+                self.next_id.add(1) as u64,
+                param,
+                self.clock.now(),
+                owner,
+                trace,
+            ),
+        )
+    }
+
+    /// A free begins; the buffer keeps the time until it ends.
+    pub(crate) fn free_start(&self) -> FreeStart {
+        FreeStart(self.clock.now())
+    }
+
+    /// A free ends, in the destructor of a buffer that was created.
+    pub(crate) fn free_end(&self, start: FreeStart) {
+        self.free.record(self.clock.now() - start.0);
+    }
+
+    /// A move begins, of `bytes`.
+    pub(crate) fn move_start(
+        &self,
+        from: Domain,
+        to: Domain,
+        bytes: u64,
+        evict: bool,
+    ) -> MoveGuard<'_> {
+        MoveGuard {
+            stats: self,
+            start: self.clock.now(),
+            from,
+            to,
+            bytes,
+            evict,
+        }
+    }
+
+    /// The suspected and confirmed leaks, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn leak_list(&self) -> Result<KVVec<Leak>> {
+        self.list(&[CONFIRMED, SUSPECTED], |_| true)
+    }
+
+    /// The buffers in `states` that `wanted` chooses, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn list(
+        &self,
+        states: &[usize],
+        wanted: impl Fn(&Leak) -> bool,
+    ) -> Result<KVVec<Leak>> {
+        let now = self.clock.now();
+        let mut leaks = KVVec::new();
+
+        for &state in states {
+            let copy =
+                |tracked: &Tracked| Some(Leak::of(tracked, state, now)).filter(|leak| wanted(leak));
+            self.tracker.snapshot(state, copy, &mut leaks)?;
+        }
+        Ok(leaks)
+    }
+
+    /// Has the buffers that are due grow suspect, and those suspected long enough be confirmed, which
+    /// is logged. Tells how many buffers changed state.
+    pub(crate) fn leak_check(&self) -> usize {
+        let now = self.clock.now();
+        let older = |after: &Counter| {
+            let limit = now - (after.get() as i64).saturating_mul(NSEC_PER_MSEC);
+
+            move |tracked: &Tracked| tracked.created <= limit
+        };
+        let mut changed = 0;
+        let mut confirmed = 0;
+
+        self.tracker
+            .advance(YOUNG, older(&self.suspected_after), |_| changed += 1);
+        self.tracker
+            .advance(SUSPECTED, older(&self.confirmed_after), |tracked| {
+                changed += 1;
+                confirmed += 1;
+                if confirmed <= LOGGED_AT_ONCE {
+                    let leak = Leak::of(tracked, CONFIRMED, now);
+
+                    dev_warn!(
+                        self.dev,
+                        "leak confirmed: buffer {} of {} bytes, {} s old, by {}[{}], {}\n",
+                        leak.id,
+                        leak.size,
+                        leak.age / (1000 * NSEC_PER_MSEC),
+                        leak.owner.comm(),
+                        leak.owner.pid,
+                        report::Reason(&leak)
+                    );
+                }
+            });
+        if confirmed > LOGGED_AT_ONCE {
+            dev_warn!(
+                self.dev,
+                "{} more leaks confirmed\n",
+                confirmed - LOGGED_AT_ONCE
+            );
+        }
+        changed
+    }
+
+    /// ms between leak checks, 0 if there are none.
+    pub(crate) fn get_leak_check_interval(&self) -> u64 {
+        self.leak_check_interval.get()
+    }
+
+    /// ms after which a buffer is suspected.
+    pub(crate) fn suspected_after(&self) -> u64 {
+        self.suspected_after.get()
+    }
+
+    /// Sets the ms after which a buffer is suspected.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for more than it takes to be confirmed.
+    pub(crate) fn set_suspected_after(&self, ms: u64) -> Result {
+        set_within(&self.suspected_after, ms, 0..=self.confirmed_after())
+    }
+
+    /// ms after which a leak is confirmed.
+    pub(crate) fn confirmed_after(&self) -> u64 {
+        self.confirmed_after.get()
+    }
+
+    /// Sets the ms after which a leak is confirmed.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for less than it takes to be suspected, or more than 2^32.
+    pub(crate) fn set_confirmed_after(&self, ms: u64) -> Result {
+        set_within(
+            &self.confirmed_after,
+            ms,
+            self.suspected_after()..=u32::MAX.into(),
+        )
+    }
+
+    /// Percent of a heap that may be taken up without a warning.
+    pub(crate) fn limit_percent(&self) -> u64 {
+        self.limit_percent.get()
+    }
+
+    /// Sets the percent of a heap that may be taken up without a warning.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for more than 100.
+    pub(crate) fn set_limit_percent(&self, percent: u64) -> Result {
+        set_within(&self.limit_percent, percent, 0..=100)
+    }
+
+    /// Whether the calls that create buffers are kept.
+    pub(crate) fn keeps_traces(&self) -> bool {
+        self.keep_traces.load(Relaxed)
+    }
+
+    /// Has the calls that create buffers kept from now on, or not.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn keep_traces(&self, keep: bool) -> Result {
+        if keep {
+            stack::init()?;
+        }
+        self.keep_traces.store(keep, Relaxed);
+        Ok(())
+    }
+
+    /// Sets all to 0 but for what is alive and the bytes it takes up.
+    pub(crate) fn reset(&self) {
+        self.heaps.iter().for_each(HeapStats::reset);
+        self.moves.iter().flatten().for_each(MoveStats::reset);
+        self.evicted.reset();
+        self.failures.iter().for_each(|count| count.set(0));
+        for timing in [&self.alloc, &self.free, &self.move_] {
+            timing.reset();
+        }
+    }
+
+    /// Says once per crossing that a heap is nearly full.
+    fn report_limits(&self) {
+        for heap in Heap::ALL {
+            let limit = &self.limits[heap as usize];
+
+            if limit.pending.xchg(false, Relaxed) {
+                dev_warn!(
+                    self.dev,
+                    "{} is nearly full: {} of {} bytes in {} buffers, {} suspected and {} confirmed leaks\n",
+                    heap.name(),
+                    self.heap(heap).live.get(),
+                    limit.total,
+                    self.objects_live(),
+                    self.leaks(SUSPECTED),
+                    self.leaks(CONFIRMED)
+                );
+            }
+        }
+    }
+}
+
+impl Stats {
+    /// A manager took `bytes` of a heap.
+    pub(crate) fn take(&self, heap: Heap, bytes: u64) {
+        let live = self.heap_stats(heap).take(bytes);
+        let limit = &self.limits[heap as usize];
+
+        if live > limit.total / 100 * self.limit_percent()
+            && limit.total > 0
+            && !limit.crossed.load(Relaxed)
+            && !limit.crossed.xchg(true, Relaxed)
+        {
+            limit.pending.store(true, Relaxed);
+            self.kick(0);
+        }
+    }
+
+    /// A manager got `bytes` of a heap back.
+    pub(crate) fn give_back(&self, heap: Heap, bytes: u64) {
+        let live = self.heap_stats(heap).give_back(bytes);
+        let limit = &self.limits[heap as usize];
+        let low = self.limit_percent().saturating_sub(HYSTERESIS);
+
+        if limit.crossed.load(Relaxed) && live <= limit.total / 100 * low {
+            limit.crossed.store(false, Relaxed);
+        }
+    }
+
+    /// Sets the ms between leak checks, 0 for none. It counts from now.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for more than 2^31.
+    pub(crate) fn set_leak_check_interval(&self, ms: u64) -> Result {
+        let interval = i32::try_from(ms)?;
+
+        self.leak_check_interval.set(interval.into());
+        if interval > 0 {
+            // CAST: Not negative.
+            self.kick(interval as Msecs);
+        }
+        Ok(())
+    }
+
+    /// Ends the leak checks, and says in the log what is still alive.
+    pub(crate) fn fini(&self) {
+        self.stop();
+
+        let live = self.objects_live();
+        if live > 0 {
+            let bytes: u64 = [Heap::Vram, Heap::Gtt, Heap::Cpu]
+                .into_iter()
+                .map(|heap| self.heap(heap).live.get())
+                .sum();
+
+            dev_warn!(
+                self.dev,
+                "{} buffers of {} bytes are still alive\n",
+                live,
+                bytes
+            );
+            self.log_alive();
+        }
+    }
+
+    /// Logs the oldest of what is alive.
+    fn log_alive(&self) {
+        let Ok(leaks) = self.list(&[CONFIRMED, SUSPECTED, YOUNG], |_| true) else {
+            return;
+        };
+
+        for leak in leaks.iter().take(LOGGED_AT_ONCE) {
+            dev_warn!(
+                self.dev,
+                "still alive: buffer {} of {} bytes by {}[{}], {}\n",
+                leak.id,
+                leak.size,
+                leak.owner.comm(),
+                leak.owner.pid,
+                report::Reason(leak)
+            );
+        }
+    }
+}
+
+/// Ends the statistics of a card when dropped: do so when it is unbound, after it was unplugged.
+pub(crate) struct Fini(Arc<Stats>);
+
+impl Fini {
+    /// Of `stats`.
+    pub(crate) fn of(stats: Arc<Stats>) -> Self {
+        Self(stats)
+    }
+}
+
+impl Drop for Fini {
+    fn drop(&mut self) {
+        self.0.fini();
+    }
+}
+
+impl Tick for MemoryStats {
+    fn tick(&self) -> Option<Msecs> {
+        self.report_limits();
+
+        let interval = self.get_leak_check_interval();
+        if interval == 0 {
+            return None;
+        }
+        if self.leak_check() > 0 || crate::module_parameters::debug_level.value() > 1 {
+            self.debug_print();
+        }
+        // CAST: Set from an `i32`.
+        Some(interval as Msecs)
+    }
+}
+
+/// A creation under way. Dropped without a result, it counts as failed.
+#[must_use = "it counts as failed when dropped"]
+pub(crate) struct AllocGuard<'a> {
+    stats: &'a MemoryStats,
+    start: i64,
+    failed: Option<Error>,
+}
+
+impl AllocGuard<'_> {
+    /// The creation ended so.
+    pub(crate) fn alloc_end<T>(mut self, result: &Result<T>) {
+        self.failed = result.as_ref().err().copied();
+    }
+}
+
+impl Drop for AllocGuard<'_> {
+    fn drop(&mut self) {
+        match self.failed {
+            None => {
+                let ns = self.stats.clock.now() - self.start;
+
+                self.stats.alloc.record(ns);
+            }
+            Some(err) => {
+                self.stats.failures[failure(err)].add(1);
+            }
+        }
+    }
+}
+
+/// When a free began.
+#[derive(Clone, Copy)]
+pub(crate) struct FreeStart(i64);
+
+/// A move under way. Dropped without a result, it was none.
+#[must_use = "it counts only when told the result"]
+pub(crate) struct MoveGuard<'a> {
+    stats: &'a MemoryStats,
+    start: i64,
+    from: Domain,
+    to: Domain,
+    bytes: u64,
+    evict: bool,
+}
+
+impl MoveGuard<'_> {
+    /// The move ended so.
+    pub(crate) fn move_end(self, result: &Result) {
+        if result.is_err() {
+            return;
+        }
+
+        self.stats.move_.record(self.stats.clock.now() - self.start);
+        self.stats.moves(self.from, self.to).add(self.bytes);
+        if self.evict {
+            self.stats.evicted.add(self.bytes);
+        }
+    }
+}
+
+/// A domain's place among [`Domain::ALL`].
+fn index(domain: Domain) -> usize {
+    match domain {
+        Domain::Vram => 0,
+        Domain::Gtt => 1,
+        Domain::Cpu => 2,
+    }
+}
+
+fn set_within(setting: &Counter, value: u64, range: core::ops::RangeInclusive<u64>) -> Result {
+    if !range.contains(&value) {
+        return Err(EINVAL);
+    }
+    setting.set(i64::try_from(value)?);
+    Ok(())
+}

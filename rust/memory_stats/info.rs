@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The statistics as user space queries them: `include/uapi/drm/pddgpu_drm.h` has the units.
+
+use super::{
+    leak::{
+        Leak,
+        CONFIRMED,
+        SUSPECTED, //
+    },
+    timing::Timing,
+    Heap,
+    MemoryStats,
+    NSEC_PER_MSEC, //
+};
+use crate::{
+    bindings::uapi,
+    bo::Domain, //
+};
+
+impl MemoryStats {
+    /// The figures most programs want. `vram_free` and `gtt_free` are what the managers have left, in
+    /// bytes.
+    pub(crate) fn get_info(&self, vram_free: u64, gtt_free: u64) -> uapi::pddgpu_memory_stats_info {
+        uapi::pddgpu_memory_stats_info {
+            vram_used: self.heap(Heap::Vram).live.get(),
+            vram_free,
+            gtt_used: self.heap(Heap::Gtt).live.get(),
+            gtt_free,
+            cpu_used: self.heap(Heap::Cpu).live.get(),
+            total_allocations: self.alloc.count.get(),
+            total_deallocations: self.free.count.get(),
+            total_moves: self.move_.count.get(),
+            avg_alloc_time_ns: self.alloc.average(),
+            avg_free_time_ns: self.free.average(),
+            avg_move_time_ns: self.move_.average(),
+            suspected_leaks: self.leaks(SUSPECTED) as u64,
+            confirmed_leaks: self.leaks(CONFIRMED) as u64,
+        }
+    }
+
+    /// All counters; see [`get_info`](Self::get_info).
+    pub(crate) fn query(
+        &self,
+        vram_free: u64,
+        gtt_free: u64,
+    ) -> uapi::drm_pddgpu_query_memory_stats {
+        let mut moves = Domain::ALL
+            .into_iter()
+            .flat_map(|from| Domain::ALL.into_iter().map(move |to| (from, to)))
+            .map(|(from, to)| uapi::drm_pddgpu_move_stats {
+                from: from as u32,
+                to: to as u32,
+                count: self.moves(from, to).count.get(),
+                bytes: self.moves(from, to).bytes.get(),
+            });
+        let mut failures = self
+            .failures()
+            .map(|(err, _, count)| uapi::drm_pddgpu_failure_stats {
+                error: err.map_or(0, |err| err.to_errno().unsigned_abs()),
+                pad: 0,
+                count,
+            });
+
+        uapi::drm_pddgpu_query_memory_stats {
+            info: self.get_info(vram_free, gtt_free),
+            objects_live: self.objects_live() as u64,
+            evictions: self.evicted.count.get(),
+            evicted_bytes: self.evicted.bytes.get(),
+            heaps: Heap::ALL.map(|heap| {
+                let stats = self.heap(heap);
+
+                uapi::drm_pddgpu_heap_stats {
+                    domain: heap.domain() as u32,
+                    flags: match heap {
+                        Heap::VisibleVram => uapi::PDDGPU_HEAP_STATS_VISIBLE,
+                        _ => 0,
+                    },
+                    allocated: stats.allocated.get(),
+                    freed: stats.freed.get(),
+                    live: stats.live.get(),
+                    peak: stats.peak.get(),
+                }
+            }),
+            alloc: time_stats(&self.alloc),
+            free: time_stats(&self.free),
+            move_: time_stats(&self.move_),
+            moves: core::array::from_fn(|_| moves.next().unwrap_or_default()),
+            failures: core::array::from_fn(|_| failures.next().unwrap_or_default()),
+        }
+    }
+}
+
+fn time_stats(timing: &Timing) -> uapi::drm_pddgpu_time_stats {
+    uapi::drm_pddgpu_time_stats {
+        count: timing.count.get(),
+        total_ns: timing.total.get(),
+        max_ns: timing.max.get(),
+        histogram: core::array::from_fn(|bucket| timing.histogram[bucket].get()),
+    }
+}
+
+/// A leak as user space queries it.
+pub(crate) fn leak(leak: &Leak) -> uapi::drm_pddgpu_leak {
+    uapi::drm_pddgpu_leak {
+        id: leak.id,
+        size: leak.size,
+        age_ms: u64::try_from(leak.age / NSEC_PER_MSEC).unwrap_or(0),
+        client: leak.owner.client,
+        pid: leak.owner.pid.unsigned_abs(),
+        state: match leak.state {
+            CONFIRMED => uapi::PDDGPU_LEAK_CONFIRMED,
+            _ => uapi::PDDGPU_LEAK_SUSPECTED,
+        },
+        domains: leak.param.domains.into(),
+        placement: leak.domain.map_or(0, |domain| domain as u32),
+        handles: leak.handles,
+        mappings: leak.mappings,
+        exports: leak.exports,
+        pins: 0,
+        comm: leak.owner.comm,
+    }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The statistics and leaks as text: `docs/statistics.md` says what every line means.
+
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+
+use super::{
+    leak::{
+        Leak,
+        CONFIRMED,
+        SUSPECTED, //
+    },
+    timing::Timing,
+    Heap,
+    MemoryStats,
+    NSEC_PER_MSEC, //
+};
+use crate::{
+    bo::Domain,
+    drm::{
+        drm_print,
+        Printer, //
+    }, //
+};
+
+impl MemoryStats {
+    /// Prints all counters.
+    pub(crate) fn print(&self, p: &Printer) {
+        drm_print!(
+            p,
+            "{:<14} {:>16} {:>16} {:>16} {:>16}\n",
+            "heap (bytes)",
+            "live",
+            "peak",
+            "allocated",
+            "freed"
+        );
+        for heap in Heap::ALL {
+            let stats = self.heap(heap);
+
+            drm_print!(
+                p,
+                "{:<14} {:>16} {:>16} {:>16} {:>16}\n",
+                heap.name(),
+                stats.live.get(),
+                stats.peak.get(),
+                stats.allocated.get(),
+                stats.freed.get()
+            );
+        }
+
+        drm_print!(
+            p,
+            "\n{:<14} {:>16} {:>12} {:>12} {:>12} {:>12}\n",
+            "times (ns)",
+            "count",
+            "average",
+            "p50",
+            "p99",
+            "max"
+        );
+        for (name, timing) in [
+            ("alloc", &self.alloc),
+            ("free", &self.free),
+            ("move", &self.move_),
+        ] {
+            print_timing(p, name, timing);
+        }
+
+        drm_print!(p, "\n{:<14} {:>16} {:>16}\n", "moves", "count", "bytes");
+        for from in Domain::ALL {
+            for to in Domain::ALL {
+                let moves = self.moves(from, to);
+
+                if moves.count.get() > 0 {
+                    drm_print!(
+                        p,
+                        "{:<4} to {:<6} {:>16} {:>16}\n",
+                        from.name(),
+                        to.name(),
+                        moves.count.get(),
+                        moves.bytes.get()
+                    );
+                }
+            }
+        }
+        drm_print!(
+            p,
+            "{:<14} {:>16} {:>16}\n",
+            "evictions",
+            self.evicted.count.get(),
+            self.evicted.bytes.get()
+        );
+
+        drm_print!(p, "\nfailed allocations\n");
+        for (_, name, count) in self.failures() {
+            drm_print!(p, "{:<14} {:>16}\n", name, count);
+        }
+
+        drm_print!(p, "\nobjects\n");
+        for (name, count) in [
+            ("live", self.objects_live()),
+            ("suspected", self.leaks(SUSPECTED)),
+            ("confirmed", self.leaks(CONFIRMED)),
+        ] {
+            drm_print!(p, "{:<14} {:>16}\n", name, count);
+        }
+    }
+
+    /// Prints suspected and confirmed leaks by process, the one with most bytes first.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn leak_report(&self, p: &Printer) -> Result {
+        let leaks = self.leak_list()?;
+        let confirmed = leaks.iter().filter(|leak| leak.state == CONFIRMED).count();
+
+        drm_print!(
+            p,
+            "{} suspected, {} confirmed\n",
+            leaks.len() - confirmed,
+            confirmed
+        );
+
+        let mut processes: KVVec<Process> = KVVec::new();
+        for leak in leaks.iter() {
+            match processes
+                .iter_mut()
+                .find(|process| process.pid == leak.owner.pid)
+            {
+                Some(process) => process.bytes += leak.size,
+                None => processes.push(
+                    Process {
+                        pid: leak.owner.pid,
+                        bytes: leak.size,
+                    },
+                    GFP_KERNEL,
+                )?,
+            }
+        }
+
+        while let Some(at) = (0..processes.len()).max_by_key(|&at| processes[at].bytes) {
+            let process = processes.remove(at).map_err(|_| EINVAL)?;
+
+            print_process(p, &process, &leaks);
+        }
+        Ok(())
+    }
+
+    /// Logs all counters: at level 1 through dynamic debug and `drm.debug`, from level 2 on always.
+    pub(crate) fn debug_print(&self) {
+        match crate::module_parameters::debug_level.value() {
+            0 => (),
+            1 => self.print(&Printer::debug()),
+            _ => Printer::with_info(&self.dev, |p| self.print(p)),
+        }
+    }
+}
+
+fn print_timing(p: &Printer, name: &str, timing: &Timing) {
+    drm_print!(
+        p,
+        "{:<14} {:>16} {:>12} {:>12} {:>12} {:>12}\n",
+        name,
+        timing.count.get(),
+        timing.average(),
+        timing.percentile(50),
+        timing.percentile(99),
+        timing.max.get()
+    );
+}
+
+/// The leaks of one process together.
+struct Process {
+    pid: i32,
+    bytes: u64,
+}
+
+fn print_process(p: &Printer, process: &Process, leaks: &[Leak]) {
+    let ours = || leaks.iter().filter(|leak| leak.owner.pid == process.pid);
+    let Some(first) = ours().next() else {
+        return;
+    };
+
+    drm_print!(
+        p,
+        "\npid {} command {}: {} bytes in {} buffers\n",
+        process.pid,
+        first.owner.comm(),
+        process.bytes,
+        ours().count()
+    );
+    drm_print!(
+        p,
+        "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} why\n",
+        "id",
+        "size",
+        "age_ms",
+        "state",
+        "placement",
+        "domains",
+        "client"
+    );
+    for leak in ours() {
+        drm_print!(
+            p,
+            "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} {}\n",
+            leak.id,
+            leak.size,
+            leak.age / NSEC_PER_MSEC,
+            state_name(leak.state),
+            leak.domain.map_or("-", Domain::name),
+            leak.param.domains.name(),
+            leak.owner.client,
+            Reason(leak)
+        );
+        if leak.trace.is_some() {
+            drm_print!(p, "{}", leak.trace);
+        }
+    }
+}
+
+fn state_name(state: usize) -> &'static str {
+    match state {
+        CONFIRMED => "confirmed",
+        SUSPECTED => "suspected",
+        _ => "young",
+    }
+}
+
+/// Why a buffer is still alive.
+pub(super) struct Reason<'a>(pub(super) &'a Leak);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_orphaned() {
+            return f.write_str("orphaned");
+        }
+
+        let mut between = "";
+        for (name, count) in [
+            ("handles", self.0.handles),
+            ("mappings", self.0.mappings),
+            ("exports", self.0.exports),
+        ] {
+            if count > 0 {
+                f.write_fmt(fmt!("{}{} {}", between, name, count))?;
+                between = ", ";
+            }
+        }
+        Ok(())
+    }
+}

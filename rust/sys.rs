@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe wrappers over kernel services that the `kernel` crate has no wrapper for.
+
+pub(crate) mod capability;
+pub(crate) mod generations;
+pub(crate) mod periodic;
+pub(crate) mod stack;
