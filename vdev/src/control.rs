@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
 use crate::device::{Region, SharedDevice};
+use crate::injections::{Hang, Injections};
 use crate::registers::IdentityOverride;
 use crate::scan;
 
@@ -75,6 +76,26 @@ enum Request {
         identity: IdentityOverride,
     },
     Irq {},
+    InjectEcc {
+        offset: u64,
+    },
+    InjectHang {
+        #[serde(default)]
+        packets: u64,
+        #[serde(default)]
+        bytes: u64,
+    },
+    CorruptPacket {
+        #[serde(default)]
+        packets: u64,
+    },
+    SlowDown {
+        factor: u64,
+    },
+    LoseInterrupt {
+        count: u64,
+    },
+    ClearInjections {},
 }
 
 /// Answers one request line with one response, without its line end.
@@ -186,22 +207,49 @@ fn execute(device: &SharedDevice, request: Request) -> Result<Map<String, Value>
         }
         Request::ReadDma { address, len } => {
             let mut data = buffer(len)?;
-            device.lock().dma.read(address, &mut data)?;
+            device.lock().memory().dma().read(address, &mut data)?;
             json!({ "hex": hex::encode(data) })
         }
         Request::WriteDma { address, hex } => {
-            device.lock().dma.write(address, &bytes(&hex)?)?;
+            let data = bytes(&hex)?;
+            device.lock().memory().dma().write(address, &data)?;
             json!({})
         }
         Request::Counters {} => {
             let device = device.lock();
             let mut counters = object(json!(device.counters));
-            counters.insert("dma_mappings".into(), device.dma.count().into());
-            counters.insert("dma_bytes".into(), device.dma.bytes().into());
+            let dma = device.memory().dma();
+            counters.insert("dma_mappings".into(), dma.count().into());
+            counters.insert("dma_bytes".into(), dma.bytes().into());
             json!({ "counters": counters })
         }
         Request::SetIdentity { identity } => {
             device.lock().registers.override_identity(&identity);
+            json!({})
+        }
+        Request::InjectEcc { offset } => {
+            vram.check(offset, 1)?;
+            json!({ "reported": device.lock().report_ecc(offset) })
+        }
+        Request::InjectHang { packets, bytes } => {
+            device.lock().injections.hang = Some(Hang { packets, bytes });
+            json!({})
+        }
+        Request::CorruptPacket { packets } => {
+            device.lock().injections.corrupt = Some(packets);
+            json!({})
+        }
+        Request::SlowDown { factor } => {
+            ensure!(factor > 0, "factor: at least 1");
+            device.lock().injections.slowdown = factor;
+            json!({})
+        }
+        Request::LoseInterrupt { count } => {
+            device.lock().injections.lose_interrupts = count;
+            json!({})
+        }
+        Request::ClearInjections {} => {
+            device.lock().injections = Injections::default();
             json!({})
         }
         Request::Irq {} => json!({ "delivered": device.lock().interrupt() }),
@@ -221,221 +269,10 @@ fn info(device: &SharedDevice) -> Value {
         "memory_enabled": device.config.memory_enabled(),
         "bus_master": device.config.bus_master(),
         "msi_enabled": device.msi.enabled(),
+        "engine_hung": device.is_hung(),
         "registers": device.registers.dump().collect::<BTreeMap<_, _>>(),
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::tests::{device, Noise};
-
-    fn shared() -> SharedDevice {
-        SharedDevice::new(device(""))
-    }
-
-    fn ask(device: &SharedDevice, request: &str) -> Value {
-        serde_json::from_str(&answer(device, request.as_bytes())).unwrap()
-    }
-
-    #[test]
-    fn requests_and_their_answers() {
-        let device = shared();
-        let table = [
-            (
-                r#"{"op":"read_vram","offset":0,"len":2}"#,
-                r#"{"hex":"0000"}"#,
-            ),
-            (r#"{"op":"write_vram","offset":1,"hex":"0a0B"}"#, "{}"),
-            (
-                r#"{"op":"read_vram","offset":0,"len":4}"#,
-                r#"{"hex":"000a0b00"}"#,
-            ),
-            (r#"{"op":"fill_vram","offset":2,"len":1,"byte":255}"#, "{}"),
-            (
-                r#"{"op":"fill_vram","offset":4,"len":6,"u32":67305985}"#,
-                "{}",
-            ),
-            (
-                r#"{"op":"read_vram","offset":0,"len":11}"#,
-                r#"{"hex":"000aff0001020304010200"}"#,
-            ),
-            (r#"{"op":"find_vram","hex":"0102"}"#, r#"{"offsets":[4,8]}"#),
-            (
-                r#"{"op":"find_vram","hex":"0102","limit":1}"#,
-                r#"{"offsets":[4]}"#,
-            ),
-            (
-                r#"{"op":"find_vram","hex":"0102","offset":5}"#,
-                r#"{"offsets":[8]}"#,
-            ),
-            (
-                r#"{"op":"find_vram","hex":"0102","offset":5,"len":4}"#,
-                r#"{"offsets":[]}"#,
-            ),
-            (
-                r#"{"op":"hash_vram","offset":1,"len":1}"#,
-                r#"{"sha256":"01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b"}"#,
-            ),
-            (
-                r#"{"op":"read_reg","offset":0,"width":4}"#,
-                r#"{"value":8192}"#,
-            ),
-            (
-                r#"{"op":"read_reg","offset":0,"width":2}"#,
-                r#"{"value":0}"#,
-            ),
-            (
-                r#"{"op":"write_reg","offset":264,"width":4,"value":1}"#,
-                "{}",
-            ),
-            (
-                r#"{"op":"read_reg","offset":264,"width":8}"#,
-                r#"{"value":1}"#,
-            ),
-            (
-                r#"{"op":"set_identity","identity":{"chip_id":16384,"vram_size":0}}"#,
-                "{}",
-            ),
-            (
-                r#"{"op":"read_reg","offset":0,"width":4}"#,
-                r#"{"value":16384}"#,
-            ),
-            (
-                r#"{"op":"read_reg","offset":16,"width":8}"#,
-                r#"{"value":0}"#,
-            ),
-            (r#"{"op":"set_identity"}"#, "{}"),
-            (
-                r#"{"op":"read_reg","offset":0,"width":4}"#,
-                r#"{"value":8192}"#,
-            ),
-            (r#"{"op":"irq"}"#, r#"{"delivered":false}"#),
-        ];
-        for (request, fields) in table {
-            let mut expected = object(serde_json::from_str(fields).unwrap());
-            expected.insert("ok".into(), true.into());
-            assert_eq!(ask(&device, request), Value::Object(expected), "{request}");
-        }
-    }
-
-    #[test]
-    fn requests_that_fail() {
-        let device = shared();
-        let table = [
-            ("", "not a request"),
-            ("[]", "not a request"),
-            ("{}", "op"),
-            (r#"{"op":"dance"}"#, "dance"),
-            (r#"{"op":"info","more":1}"#, "more"),
-            (r#"{"op":"read_vram","offset":0}"#, "len"),
-            (r#"{"op":"read_vram","offset":-1,"len":1}"#, "-1"),
-            (r#"{"op":"read_vram","offset":0,"len":1048577}"#, "at most"),
-            (
-                r#"{"op":"read_vram","offset":4194304,"len":1}"#,
-                "not within",
-            ),
-            (
-                r#"{"op":"read_vram","offset":18446744073709551615,"len":1}"#,
-                "not within",
-            ),
-            (r#"{"op":"write_vram","offset":0,"hex":"0"}"#, "hex"),
-            (r#"{"op":"write_vram","offset":0,"hex":"xy"}"#, "hex"),
-            (
-                r#"{"op":"write_vram","offset":4194303,"hex":"0000"}"#,
-                "not within",
-            ),
-            (r#"{"op":"fill_vram","offset":0,"len":1}"#, "either"),
-            (
-                r#"{"op":"fill_vram","offset":0,"len":1,"byte":0,"u32":0}"#,
-                "either",
-            ),
-            (
-                r#"{"op":"fill_vram","offset":0,"len":4194305,"byte":0}"#,
-                "not within",
-            ),
-            (
-                r#"{"op":"hash_vram","offset":0,"len":4194305}"#,
-                "not within",
-            ),
-            (r#"{"op":"find_vram","hex":""}"#, "zeroes"),
-            (r#"{"op":"find_vram","hex":"0000"}"#, "zeroes"),
-            (
-                r#"{"op":"find_vram","hex":"01","offset":4194305}"#,
-                "not within",
-            ),
-            (r#"{"op":"read_reg","offset":0,"width":9}"#, "width"),
-            (
-                r#"{"op":"write_reg","offset":0,"width":9,"value":0}"#,
-                "width",
-            ),
-            (
-                r#"{"op":"read_dma","address":0,"len":1}"#,
-                "nothing is mapped",
-            ),
-            (
-                r#"{"op":"write_dma","address":0,"hex":"00"}"#,
-                "nothing is mapped",
-            ),
-            (r#"{"op":"set_identity","chip_id":1}"#, "chip_id"),
-            (r#"{"op":"set_identity","identity":{"chip":1}}"#, "chip"),
-        ];
-        for (request, complaint) in table {
-            let response = ask(&device, request);
-            assert_eq!(response["ok"], false, "{request}");
-            let error = response["error"].as_str().unwrap();
-            assert!(error.contains(complaint), "{request}: {error}");
-        }
-    }
-
-    #[test]
-    fn info_and_counters_say_what_is() {
-        let device = shared();
-        let info = ask(&device, r#"{"op":"info"}"#);
-        for (name, value) in [
-            ("chip", json!("pdd2000")),
-            ("vram_bytes", json!(4 << 20)),
-            ("visible_bytes", json!(1 << 20)),
-            ("aperture_len", json!(1 << 20)),
-            ("registers_len", json!(65536)),
-            ("aperture_open", json!(false)),
-            ("msi_enabled", json!(false)),
-        ] {
-            assert_eq!(info[name], value, "{name}");
-        }
-        assert_eq!(info["registers"]["VRAM_START"], json!(0x10_0000_0000_u64));
-
-        ask(
-            &device,
-            r#"{"op":"write_reg","offset":8,"width":4,"value":1381192737}"#,
-        );
-        ask(&device, r#"{"op":"read_reg","offset":272,"width":8}"#);
-        let counters = &ask(&device, r#"{"op":"counters"}"#)["counters"];
-        for (name, value) in [
-            ("register_writes", 1),
-            ("register_resets", 1),
-            ("register_reads", 1),
-            ("unlisted_reads", 2),
-            ("dma_mappings", 0),
-            ("dma_bytes", 0),
-        ] {
-            assert_eq!(counters[name], value, "{name}");
-        }
-    }
-
-    #[test]
-    fn garbage_never_hurts() {
-        let device = shared();
-        let seed = br#"{"op":"fill_vram","offset":0,"len":4096,"u32":1}"#;
-        let mut noise = Noise(7);
-        for _ in 0..5000 {
-            let mut line = seed.to_vec();
-            for _ in 0..noise.next() % 4 {
-                let at = (noise.next() % line.len() as u64) as usize;
-                line[at] = noise.next() as u8;
-            }
-            let response: Value = serde_json::from_str(&answer(&device, &line)).unwrap();
-            assert!(response["ok"].is_boolean());
-        }
-    }
-}
+mod tests;

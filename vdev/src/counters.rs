@@ -37,6 +37,37 @@ pub struct Counters {
     pub dma_unmaps: u64,
     /// Interrupts delivered.
     pub irqs: u64,
-    /// Interrupts raised while nobody listened.
+    /// Interrupts raised while nobody listened, while the card was no bus master, or lost by
+    /// injection.
     pub irqs_lost: u64,
+    /// NOP packets executed.
+    pub packets_nop: u64,
+    /// COPY packets executed to their end.
+    pub packets_copy: u64,
+    /// FILL packets executed to their end.
+    pub packets_fill: u64,
+    /// FENCE packets executed.
+    pub packets_fence: u64,
+    /// Times the command processor has stopped with an error.
+    pub command_errors: u64,
+    /// Bytes moved by COPY packets.
+    pub bytes_copied: u64,
+    /// Bytes written by FILL packets.
+    pub bytes_filled: u64,
+    /// Pages of the GTT looked up in the cache of GART entries and found.
+    pub gart_hits: u64,
+    /// Pages of the GTT whose entries had to be read from the table.
+    pub gart_misses: u64,
+    /// Writes of GART_FLUSH.
+    pub gart_flushes: u64,
+    /// Accesses of the engines that faulted.
+    pub gart_faults: u64,
+    /// Entries posted to the interrupt ring.
+    pub ih_entries: u64,
+    /// Entries that found the interrupt ring full.
+    pub ih_overflows: u64,
+    /// Entries lost since the interrupt ring could not be reached or has no proper size.
+    pub ih_lost: u64,
+    /// ECC errors reported.
+    pub ecc_errors: u64,
 }

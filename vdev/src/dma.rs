@@ -140,7 +140,12 @@ impl DmaSpace {
     }
 
     /// The memory at `address`, as far as it is in one piece but at most `len` bytes.
-    fn slice(&self, address: u64, len: usize, write: bool) -> Result<VolatileSlice<'_>, DmaError> {
+    pub fn slice(
+        &self,
+        address: u64,
+        len: usize,
+        write: bool,
+    ) -> Result<VolatileSlice<'_>, DmaError> {
         if address >> ADDRESS_BITS != 0 {
             return Err(DmaError::TooHigh(address));
         }
@@ -166,6 +171,19 @@ impl DmaSpace {
         memory
             .get_slice(offset as usize, len as usize)
             .map_err(|_| DmaError::NotMemory(address))
+    }
+
+    /// How many of `len` bytes from `address` on can be accessed.
+    pub fn reach(&self, address: u64, len: u64, write: bool) -> u64 {
+        let mut done = 0;
+        while done < len {
+            let at = address.saturating_add(done);
+            match self.slice(at, (len - done) as usize, write) {
+                Ok(slice) => done += slice.len() as u64,
+                Err(_) => break,
+            }
+        }
+        done
     }
 
     /// Reads the guest's memory from bus address `address` on. On an error, the bytes before the
@@ -285,6 +303,10 @@ mod tests {
         for (address, len, read, write) in table {
             assert_eq!(space.read(address, &mut vec![0; len]), read, "{address:#x}");
             assert_eq!(space.write(address, &vec![0; len]), write, "{address:#x}");
+            for (result, is_write) in [(read, false), (write, true)] {
+                let reach = space.reach(address, len as u64, is_write);
+                assert_eq!(reach == len as u64, result.is_ok(), "{address:#x}");
+            }
         }
     }
 
@@ -314,6 +336,23 @@ mod tests {
         space.map(0x1000, 0x1000, true, None).unwrap();
         space.map(0x4000, 0x1000, true, None).unwrap();
         space.map(u64::MAX, 1, true, None).unwrap();
+    }
+
+    #[test]
+    fn reach_ends_where_accesses_fail() {
+        let mut space = DmaSpace::default();
+        let ram = file(0x3000);
+        for page in [0, 0x1000] {
+            let part = Some((ram.try_clone().unwrap(), page));
+            space.map(0x1000 + page, 0x1000, true, part).unwrap();
+        }
+        space
+            .map(0x3000, 0x1000, false, Some((ram, 0x2000)))
+            .unwrap();
+        assert_eq!(space.reach(0x1800, 0x10000, false), 0x2800);
+        assert_eq!(space.reach(0x1800, 0x10000, true), 0x1800);
+        assert_eq!(space.reach(0x1800, 0x10, true), 0x10);
+        assert_eq!(space.reach(0x4000, 0x10, false), 0);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! A virtual PDDGPU: the card of `docs/hardware.md` as a process that speaks vfio-user to QEMU.
 //!
 //! - [`options`] decides what card to build,
-//! - [`registers`], [`vram`] (with [`scan`]), [`pci_config`], [`dma`] and [`interrupt`] are its
-//!   parts, none of which knows of another's existence,
-//! - [`device`] is the card, in which they act on each other, and [`counters`] what it counts,
+//! - [`registers`], [`vram`] (with [`scan`]), [`pci_config`], [`dma`], [`interrupt`], [`gart`] and
+//!   [`packet`] are its parts, none of which knows of another's existence; [`memory`] is the
+//!   card's and the guest's together,
+//! - [`device`] is the card, in which they act on each other, [`engine`] the thread on which it
+//!   moves bytes, [`counters`] what it counts and [`injections`] what is to go wrong,
 //! - [`transport`] connects it to QEMU, [`control`] and [`control_socket`] to tests.
 
 #![forbid(unsafe_code)]
@@ -15,8 +17,13 @@ mod control_socket;
 mod counters;
 mod device;
 mod dma;
+mod engine;
+mod gart;
+mod injections;
 mod interrupt;
+mod memory;
 mod options;
+mod packet;
 mod pci_config;
 mod registers;
 mod scan;
@@ -66,6 +73,7 @@ fn main() -> Result<()> {
 
     let (control, _control_name) = listen(&options.control)?;
     let (socket, _socket_name) = listen(&options.socket)?;
+    engine::spawn(device.clone()).context("cannot start the engine")?;
     control_socket::serve(control, device.clone());
 
     let mut stdout = io::stdout();

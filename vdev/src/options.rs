@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{ensure, Context, Result};
 use clap::{Parser, ValueEnum};
 
-use crate::registers::Identity;
+use crate::registers::{Identity, FEATURE_COPY, FEATURE_ECC, FEATURE_FILL, FEATURE_GART};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -34,7 +34,7 @@ const REGISTERS_LEN: u64 = 64 * KIB;
 const SMALL_BAR_LEN: u64 = 4 * KIB;
 
 /// Feature bits whose engines exist.
-const FEATURES_MASK: u32 = 0;
+const FEATURES_MASK: u32 = FEATURE_GART | FEATURE_COPY | FEATURE_FILL | FEATURE_ECC;
 
 /// GPU address of the first byte of the GTT window, unless an option says otherwise.
 const GTT_START: u64 = 4 * GIB;
@@ -47,11 +47,11 @@ const VRAM_START: u64 = 64 * GIB;
 /// The chips there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Chip {
-    /// 256 MiB of VRAM, all of it visible
+    /// 256 MiB of VRAM, all of it visible; no engines
     Pdd1000,
-    /// 1 GiB of VRAM, 256 MiB visible
+    /// 1 GiB of VRAM, 256 MiB visible; GART and copy engine
     Pdd2000,
-    /// 8 GiB of VRAM, 256 MiB visible
+    /// 8 GiB of VRAM, 256 MiB visible; GART, copy engine and ECC reports
     Pdd3000,
 }
 
@@ -63,6 +63,7 @@ struct Preset {
     /// `None`: all of the VRAM.
     visible: Option<u64>,
     gtt: u64,
+    features: u32,
 }
 
 impl Chip {
@@ -83,6 +84,7 @@ impl Chip {
                 vram: 256 * MIB,
                 visible: None,
                 gtt: GIB,
+                features: 0,
             },
             Chip::Pdd2000 => Preset {
                 device_id: 0x10f2,
@@ -90,6 +92,7 @@ impl Chip {
                 vram: GIB,
                 visible: Some(256 * MIB),
                 gtt: GIB,
+                features: FEATURE_GART | FEATURE_COPY | FEATURE_FILL,
             },
             Chip::Pdd3000 => Preset {
                 device_id: 0x10f3,
@@ -97,6 +100,7 @@ impl Chip {
                 vram: 8 * GIB,
                 visible: Some(256 * MIB),
                 gtt: 4 * GIB,
+                features: FEATURES_MASK,
             },
         }
     }
@@ -148,9 +152,9 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", value_parser = parse_number)]
     gtt: Option<u64>,
 
-    /// Bits of the FEATURES register; only those whose engines the card has
-    #[arg(long, value_name = "MASK", value_parser = parse_number, default_value = "0")]
-    features: u64,
+    /// Bits of the FEATURES register, and so the engines of the card; the chip's if not given
+    #[arg(long, value_name = "MASK", value_parser = parse_number)]
+    features: Option<u64>,
 
     /// GPU address at which VRAM begins
     #[arg(long, value_name = "ADDRESS", value_parser = parse_number)]
@@ -217,7 +221,10 @@ impl Options {
                 None => preset.chip_id,
             },
             chip_rev: 0x10,
-            features: u32::try_from(self.features).context("--features: more than 32 bits")?,
+            features: match self.features {
+                Some(bits) => u32::try_from(bits).context("--features: more than 32 bits")?,
+                None => preset.features,
+            },
             vram_size: vram,
             gtt_size: self.gtt.unwrap_or(preset.gtt),
             vram_start: self.vram_start.unwrap_or(VRAM_START),
@@ -267,7 +274,7 @@ fn check_identity(identity: &Identity) -> Result<()> {
     let unknown = identity.features & !FEATURES_MASK;
     ensure!(
         unknown == 0,
-        "--features: the card has no engine for bits {unknown:#x}"
+        "--features: there is no engine for bits {unknown:#x}"
     );
 
     let windows = [
@@ -391,7 +398,12 @@ mod tests {
             let card = card(line).unwrap();
             assert_eq!(card.device_id, device_id, "{line}");
             assert_eq!(card.identity.chip_id, chip_id, "{line}");
-            assert_eq!(card.identity.features, 0, "{line}");
+            let features = match chip_id {
+                0x1000 => 0,
+                0x2000 => 0x7,
+                _ => 0xf,
+            };
+            assert_eq!(card.identity.features, features, "{line}");
             assert_eq!(card.identity.vram_size, vram, "{line}");
             assert_eq!(card.vram_len, vram, "{line}");
             assert_eq!(card.aperture_len, visible, "{line}");
@@ -413,7 +425,7 @@ mod tests {
             ("--visible 2K", "--visible"),
             ("--visible 2K --unchecked", "--visible"),
             ("--visible 0 --unchecked", "--visible"),
-            ("--features 1", "--features"),
+            ("--features 0x10", "--features"),
             ("--features 0x100000000", "--features"),
             ("--chip-id 0x100000000", "--chip-id"),
             ("--device-id 0x10000", "--device-id"),
@@ -427,6 +439,8 @@ mod tests {
             let error = card(line).expect_err(line).to_string();
             assert!(error.contains(complaint), "{line}: {error}");
         }
+        assert_eq!(card("--features 0").unwrap().identity.features, 0);
+        assert_eq!(card("--features 0xf").unwrap().identity.features, 0xf);
         // The window may end with the address space, and windows may touch.
         card("--gtt-start 0xfffc0000000").unwrap();
         card("--vram-start 5G").unwrap();

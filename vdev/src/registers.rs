@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The register file behind BAR0: which registers there are, and what reads and writes do to them.
+//! The register file behind BAR0: what reads and writes do to the registers of [`table`].
 //!
 //! A register that needs more than its value changed reports an [`Effect`], which the device
-//! carries out. Nothing here knows of PCI, memory or sockets.
+//! carries out; the engines use the values by [`Reg`]. Nothing here knows of PCI, memory or
+//! sockets.
+
+mod table;
+
+pub use table::*;
 
 use serde::Deserialize;
 
 /// What has to be written to RESET.
 pub const RESET_KEY: u32 = 0x5253_5421;
-
-/// Bit of MC_FB_CTRL that opens the aperture.
-const FB_ENABLE: u64 = 1;
 
 /// What the identification registers say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +54,14 @@ pub struct IdentityOverride {
 }
 
 impl Identity {
-    fn vram_end(&self) -> u64 {
+    /// VRAM_END: the last GPU address of the VRAM.
+    pub fn vram_end(&self) -> u64 {
         self.vram_end
             .unwrap_or_else(|| last(self.vram_start, self.vram_size))
     }
 
-    fn gtt_end(&self) -> u64 {
+    /// GTT_END: the last GPU address of the GTT window.
+    pub fn gtt_end(&self) -> u64 {
         self.gtt_end
             .unwrap_or_else(|| last(self.gtt_start, self.gtt_size))
     }
@@ -82,63 +86,6 @@ fn last(start: u64, size: u64) -> u64 {
     start.wrapping_add(size).wrapping_sub(1)
 }
 
-/// What reads and writes of a register do.
-enum Kind {
-    /// Reads the card's identity; writes are ignored.
-    Identity(fn(&Identity) -> u64),
-    /// Keeps the bits of the mask; the others read 0. Resets to 0.
-    ReadWrite(u64),
-    /// Reads 0; a write is an event.
-    WriteOnly,
-}
-
-struct Register {
-    offset: u64,
-    name: &'static str,
-    /// 4 or 8 bytes.
-    width: u64,
-    kind: Kind,
-}
-
-const fn register(offset: u64, name: &'static str, width: u64, kind: Kind) -> Register {
-    Register {
-        offset,
-        name,
-        width,
-        kind,
-    }
-}
-
-const RESET: u64 = 0x0008;
-const MC_FB_CTRL: u64 = 0x0108;
-
-/// Every register of the card, by rising offset.
-const REGISTERS: &[Register] = &[
-    register(0x0000, "CHIP_ID", 4, Kind::Identity(|id| id.chip_id.into())),
-    register(
-        0x0004,
-        "CHIP_REV",
-        4,
-        Kind::Identity(|id| id.chip_rev.into()),
-    ),
-    register(RESET, "RESET", 4, Kind::WriteOnly),
-    register(
-        0x000c,
-        "FEATURES",
-        4,
-        Kind::Identity(|id| id.features.into()),
-    ),
-    register(0x0010, "VRAM_SIZE", 8, Kind::Identity(|id| id.vram_size)),
-    register(0x0018, "GTT_SIZE", 8, Kind::Identity(|id| id.gtt_size)),
-    register(0x0020, "VRAM_START", 8, Kind::Identity(|id| id.vram_start)),
-    register(0x0028, "VRAM_END", 8, Kind::Identity(Identity::vram_end)),
-    register(0x0030, "GTT_START", 8, Kind::Identity(|id| id.gtt_start)),
-    register(0x0038, "GTT_END", 8, Kind::Identity(Identity::gtt_end)),
-    register(0x0100, "MC_VRAM_CTRL", 4, Kind::ReadWrite(0x3)),
-    register(0x0104, "MC_GTT_CTRL", 4, Kind::ReadWrite(0x1)),
-    register(MC_FB_CTRL, "MC_FB_CTRL", 4, Kind::ReadWrite(FB_ENABLE)),
-];
-
 /// What a write asks the device to do, beyond keeping the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -146,6 +93,20 @@ pub enum Effect {
     Reset,
     /// Open or close the aperture.
     Aperture(bool),
+    /// Drop the translations that the GART has kept.
+    GartFlush,
+    /// CP_CTRL may have changed; `was_enabled` is its enable bit before.
+    CommandControl {
+        /// Whether the command processor was enabled.
+        was_enabled: bool,
+    },
+    /// There may be work in the command ring.
+    CommandRing,
+    /// IH_CTRL may have changed; `was_enabled` is its enable bit before.
+    InterruptControl {
+        /// Whether the interrupt ring was enabled.
+        was_enabled: bool,
+    },
 }
 
 /// The offset is of no register.
@@ -184,11 +145,13 @@ impl RegisterFile {
     }
 
     /// The register that covers the four bytes at `offset`, and how many bits into it they are.
-    fn find(offset: u64) -> Result<(usize, u32), Unlisted> {
+    fn find(&self, offset: u64) -> Result<(usize, u32), Unlisted> {
         let found = REGISTERS
             .iter()
             .position(|r| (r.offset..r.offset + r.width).contains(&offset));
-        let index = found.ok_or(Unlisted)?;
+        let index = found
+            .filter(|index| self.is_present(&REGISTERS[*index]))
+            .ok_or(Unlisted)?;
         let shift = if offset == REGISTERS[index].offset {
             0
         } else {
@@ -197,36 +160,91 @@ impl RegisterFile {
         Ok((index, shift))
     }
 
+    /// Whether the card has the register: that is, one of the features it belongs to.
+    fn is_present(&self, register: &Register) -> bool {
+        register.features == 0 || register.features & self.own.features != 0
+    }
+
     /// Reads the four bytes at `offset`, a multiple of four.
     pub fn read(&self, offset: u64) -> Result<u32, Unlisted> {
-        let (index, shift) = Self::find(offset)?;
+        let (index, shift) = self.find(offset)?;
         let value = match REGISTERS[index].kind {
             Kind::Identity(get) => get(&self.shown),
-            Kind::ReadWrite(_) => self.values[index],
-            Kind::WriteOnly => 0,
+            _ => self.values[index],
         };
         Ok((value >> shift) as u32)
     }
 
     /// Writes the four bytes at `offset`, a multiple of four.
     pub fn write(&mut self, offset: u64, value: u32) -> Result<Option<Effect>, Unlisted> {
-        let (index, shift) = Self::find(offset)?;
-        let register = &REGISTERS[index];
-        if let Kind::ReadWrite(mask) = register.kind {
-            let half = 0xffff_ffff << shift;
-            let new = (u64::from(value) << shift) & half & mask;
-            self.values[index] = (self.values[index] & !half) | new;
+        let (index, shift) = self.find(offset)?;
+        let before = self.values[index];
+        match REGISTERS[index].kind {
+            Kind::ReadWrite(mask) => {
+                let half = 0xffff_ffff << shift;
+                let new = (u64::from(value) << shift) & half & mask;
+                self.values[index] = (before & !half) | new;
+            }
+            Kind::WriteOneToClear => self.values[index] = before & !(u64::from(value) << shift),
+            Kind::Identity(_) | Kind::ReadOnly | Kind::WriteOnly => (),
         }
-        Ok(match register.offset {
-            RESET if value == RESET_KEY => Some(Effect::Reset),
-            MC_FB_CTRL => Some(Effect::Aperture(self.values[index] & FB_ENABLE != 0)),
-            _ => None,
-        })
+        Ok(self.effect(Reg::of(index), before, value))
     }
 
-    /// Name and value of every register, for people.
+    /// What follows from a write of `value` to a register whose value was `before`.
+    fn effect(&mut self, register: Reg, before: u64, value: u32) -> Option<Effect> {
+        let was_enabled = before & ENABLE != 0;
+        match register {
+            RESET if value == RESET_KEY => return Some(Effect::Reset),
+            MC_FB_CTRL => return Some(Effect::Aperture(self.is_enabled(MC_FB_CTRL))),
+            GART_FLUSH => return Some(Effect::GartFlush),
+            CP_CTRL => return Some(Effect::CommandControl { was_enabled }),
+            CP_RING_BASE | CP_RING_SIZE | CP_RING_WPTR => return Some(Effect::CommandRing),
+            IH_CTRL => return Some(Effect::InterruptControl { was_enabled }),
+            // The other bits and the address describe the fault of which bit 0 says that it is.
+            GART_FAULT_STATUS if self.get(GART_FAULT_STATUS) & GART_FAULT_VALID == 0 => {
+                self.set(GART_FAULT_STATUS, 0);
+                self.set(GART_FAULT_ADDR, 0);
+            }
+            IH_RING_RPTR => {
+                let wptr = self.get(IH_RING_WPTR);
+                self.set(IH_RING_WPTR, wptr & !IH_OVERFLOW);
+            }
+            _ => (),
+        }
+        None
+    }
+
+    /// What the card is, whatever it shows.
+    pub fn own(&self) -> &Identity {
+        &self.own
+    }
+
+    /// Whether the card has a feature, whatever it shows.
+    pub fn has(&self, feature: u32) -> bool {
+        self.own.features & feature != 0
+    }
+
+    /// A register's value, for the engines.
+    pub fn get(&self, register: Reg) -> u64 {
+        self.values[register.index()]
+    }
+
+    /// Changes a register's value, for the engines; read-only ones too.
+    pub fn set(&mut self, register: Reg, value: u64) {
+        self.values[register.index()] = value;
+    }
+
+    /// Whether bit 0 of a register is set, which enables things in all that have it.
+    pub fn is_enabled(&self, register: Reg) -> bool {
+        self.get(register) & ENABLE != 0
+    }
+
+    /// Name and value of every register the card has, for people.
     pub fn dump(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        REGISTERS.iter().zip(&self.values).map(|(register, value)| {
+        let registers = REGISTERS.iter().zip(&self.values);
+        let present = registers.filter(|(register, _)| self.is_present(register));
+        present.map(|(register, value)| {
             let value = match register.kind {
                 Kind::Identity(get) => get(&self.shown),
                 _ => *value,
@@ -239,6 +257,7 @@ impl RegisterFile {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::options::ADDRESS_BITS;
 
     pub(crate) fn identity() -> Identity {
         Identity {
@@ -319,10 +338,20 @@ pub(crate) mod tests {
         assert_eq!(file.write(0x008, 0), Ok(None));
         assert_eq!(file.write(0x008, RESET_KEY - 1), Ok(None));
         assert_eq!(file.write(0x008, RESET_KEY), Ok(Some(Effect::Reset)));
+
+        let mut file = self::file(0xf);
+        let command = |was_enabled| Ok(Some(Effect::CommandControl { was_enabled }));
+        let interrupt = |was_enabled| Ok(Some(Effect::InterruptControl { was_enabled }));
+        assert_eq!(file.write(0x118, 0), Ok(Some(Effect::GartFlush)));
+        assert_eq!(file.write(0x310, 1), command(false));
+        assert_eq!(file.write(0x310, 0), command(true));
+        assert_eq!(file.write(0x308, 0), Ok(Some(Effect::CommandRing)));
+        assert_eq!(file.write(0x210, 3), interrupt(false));
+        assert_eq!(file.write(0x210, 2), interrupt(true));
     }
 
     #[test]
-    fn engines_to_come_are_unlisted() {
+    fn engines_that_are_not_there_are_unlisted() {
         let mut file = RegisterFile::new(identity());
         for offset in [
             0x040, 0x10c, 0x110, 0x118, 0x128, 0x148, 0x200, 0x210, 0x300, 0x314, 0xfffc,
@@ -330,6 +359,95 @@ pub(crate) mod tests {
             assert_eq!(file.read(offset), Err(Unlisted), "{offset:#x}");
             assert_eq!(file.write(offset, 1), Err(Unlisted), "{offset:#x}");
         }
+    }
+
+    /// The registers of a card that has `features`.
+    fn file(features: u32) -> RegisterFile {
+        RegisterFile::new(Identity {
+            features,
+            ..identity()
+        })
+    }
+
+    #[test]
+    fn each_feature_brings_its_registers() {
+        let offsets = [0x110, 0x120, 0x140, 0x200, 0x210, 0x300, 0x314];
+        let table = [
+            (FEATURE_GART, [true, true, false, true, true, false, false]),
+            (FEATURE_COPY, [false, false, false, true, true, true, true]),
+            (FEATURE_FILL, [false; 7]),
+            (FEATURE_ECC, [false, false, true, true, true, false, false]),
+            (u32::MAX, [true; 7]),
+        ];
+        for (features, present) in table {
+            let file = file(features);
+            for (offset, present) in offsets.into_iter().zip(present) {
+                assert_eq!(
+                    file.read(offset).is_ok(),
+                    present,
+                    "{features:#x} {offset:#x}"
+                );
+            }
+        }
+        assert!(file(0).dump().all(|(name, _)| name != "CP_CTRL"));
+        assert!(file(2).dump().any(|(name, _)| name == "CP_CTRL"));
+    }
+
+    #[test]
+    fn engine_registers_keep_their_bits() {
+        let mut file = file(0xf);
+        let table = [
+            (0x110, 0xffff_f000),
+            (0x114, (1 << (ADDRESS_BITS - 32)) - 1),
+            (0x118, 0),
+            (0x120, 0),
+            (0x128, 0),
+            (0x140, 0),
+            (0x148, 0),
+            (0x200, 0xffff_ffff),
+            (0x204, 0xffff_ffff),
+            (0x208, 0),
+            (0x20c, 0xffff_ffff),
+            (0x210, 3),
+            (0x300, 0xffff_ffff),
+            (0x304, 0xffff_ffff),
+            (0x308, 0xffff_ffff),
+            (0x30c, 0),
+            (0x310, 3),
+            (0x314, 0),
+        ];
+        for (offset, kept) in table {
+            file.write(offset, u32::MAX).unwrap();
+            assert_eq!(file.read(offset), Ok(kept), "{offset:#x}");
+        }
+        file.reset();
+        for (offset, _) in table {
+            assert_eq!(file.read(offset), Ok(0), "{offset:#x}");
+        }
+    }
+
+    #[test]
+    fn faults_are_cleared_as_a_whole() {
+        let mut file = file(0xf);
+        file.set(GART_FAULT_ADDR, 0x1234_5678_9000);
+        file.set(GART_FAULT_STATUS, 7);
+        file.write(0x128, 2).unwrap();
+        assert_eq!((file.read(0x128), file.read(0x124)), (Ok(5), Ok(0x1234)));
+        file.write(0x128, 1).unwrap();
+        assert_eq!((file.read(0x128), file.read(0x124)), (Ok(0), Ok(0)));
+        file.set(ECC_STATUS, 1);
+        file.write(0x148, 0).unwrap();
+        assert_eq!(file.read(0x148), Ok(1));
+        file.write(0x148, 1).unwrap();
+        assert_eq!(file.read(0x148), Ok(0));
+    }
+
+    #[test]
+    fn writing_rptr_clears_the_overflow() {
+        let mut file = file(0xf);
+        file.set(IH_RING_WPTR, IH_OVERFLOW | 0x40);
+        file.write(0x20c, 0x10).unwrap();
+        assert_eq!(file.read(0x208), Ok(0x40));
     }
 
     #[test]
@@ -360,7 +478,8 @@ pub(crate) mod tests {
         let mut file = RegisterFile::new(identity());
         file.write(0x100, 1).unwrap();
         let dump: Vec<_> = file.dump().collect();
-        assert_eq!(dump.len(), REGISTERS.len());
+        let without_features = REGISTERS.iter().filter(|r| r.features == 0);
+        assert_eq!(dump.len(), without_features.count());
         assert!(dump.contains(&("CHIP_ID", 0x2000)));
         assert!(dump.contains(&("MC_VRAM_CTRL", 1)));
         assert!(dump.contains(&("RESET", 0)));
