@@ -42,7 +42,8 @@ pub fn run(card: &Card, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn read(card: &Card) -> Result<Vec<Client>> {
+/// Reads the list, and where that fails says what may help.
+pub fn read(card: &Card) -> Result<Vec<Client>> {
     gem_list::read(card).map_err(|error| {
         let hint = match error.errno() {
             Some(Errno::ACCESS | Errno::PERM) if !geteuid().is_root() => {

@@ -10,6 +10,7 @@ mod leaks;
 mod list;
 mod output;
 mod stats;
+mod top;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -47,6 +48,8 @@ enum Command {
     Stats(stats::Arguments),
     /// Print buffers that have been alive for suspiciously long, and why they are.
     Leaks(leaks::Arguments),
+    /// Show all of that, and who uses the memory, on a full screen until q or ^C.
+    Top(top::Arguments),
     /// Show, and check from both sides, that the card's memory works.
     Demo,
 }
@@ -75,6 +78,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Heaps => heaps::run(&card, json)?,
         Command::Stats(arguments) => stats::run(&card, arguments, json)?,
         Command::Leaks(arguments) => return leaks::run(&card, arguments, json),
+        Command::Top(arguments) => top::run(&card, arguments, json)?,
         Command::Demo => return demo::run(&card, json),
     }
     Ok(ExitCode::SUCCESS)
