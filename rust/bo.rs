@@ -291,7 +291,7 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, owner: Owner) -> Result<ARef<Bo>>
             bo.clear(ctx)?;
 
             let data = bo.object();
-            data.tracking.placed(bo.resource().and_then(Domain::of));
+            data.tracking.placed(&BoPlacement::of(bo));
             data.created.populate(());
             Ok(())
         },
@@ -460,9 +460,7 @@ impl crate::ttm::Driver for BoDriver {
         if let Some(guard) = moving {
             guard.move_end(result);
         }
-        bo.object()
-            .tracking
-            .placed(bo.resource().and_then(Domain::of));
+        bo.object().tracking.placed(&BoPlacement::of(bo));
     }
 
     fn free_start(object: &BoData) {

@@ -299,7 +299,7 @@ impl Report for GemInfo {
                     bo.param.domains.name(),
                     bo.domain.map_or("-", Domain::name),
                     0,
-                    "-",
+                    bo.visible,
                     "-",
                     FlagNames(bo.param.flags)
                 );

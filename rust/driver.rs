@@ -121,22 +121,14 @@ pub(crate) struct PddgpuData<'bound> {
 /// The driver's PCI side.
 pub(crate) struct PddgpuDriver;
 
+// Without driver data: what `new_id` adds must carry the same as an entry here, and has none.
 kernel::pci_device_table!(
     PCI_TABLE,
-    <PddgpuDriver as pci::Driver>::IdInfo,
+    @none,
     [
-        (
-            pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f1),
-            ()
-        ),
-        (
-            pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f2),
-            ()
-        ),
-        (
-            pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f3),
-            ()
-        ),
+        pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f1),
+        pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f2),
+        pci::DeviceId::from_id(pci::Vendor::REDHAT_QUMRANET, 0x10f3),
     ]
 );
 

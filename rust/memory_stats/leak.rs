@@ -17,6 +17,7 @@ use kernel::{
 use crate::{
     bo::{
         BoParam,
+        BoPlacement,
         Domain, //
     },
     sys::{
@@ -56,7 +57,8 @@ pub(crate) struct Tracked {
     pub(crate) owner: Owner,
     /// The calls that created it, if they are kept.
     pub(crate) trace: Trace,
-    heap: Atomic<u32>,
+    placement: Atomic<u32>,
+    visible: Atomic<i64>,
     handles: Atomic<i32>,
     mappings: Atomic<i32>,
     exports: Atomic<i32>,
@@ -92,17 +94,21 @@ impl Tracked {
             created,
             owner,
             trace,
-            heap: Atomic::new(0),
+            placement: Atomic::new(0),
+            visible: Atomic::new(0),
             handles: Atomic::new(0),
             mappings: Atomic::new(0),
             exports: Atomic::new(0),
         }
     }
 
-    /// The buffer is in `domain` now.
-    pub(crate) fn placed(&self, domain: Option<Domain>) {
-        self.heap
-            .store(domain.map_or(0, |domain| domain as u32), Relaxed);
+    /// The buffer is there now.
+    pub(crate) fn placed(&self, placement: &BoPlacement) {
+        let domain = placement.domain.map_or(0, |domain| domain as u32);
+
+        self.placement.store(domain, Relaxed);
+        // CAST: No buffer has 2^63 bytes.
+        self.visible.store(placement.visible as i64, Relaxed);
     }
 
     /// One more, or one less, keeps the buffer alive.
@@ -135,6 +141,8 @@ pub(crate) struct Leak {
     pub(crate) state: usize,
     /// Where it is.
     pub(crate) domain: Option<Domain>,
+    /// Bytes of it that the CPU can reach.
+    pub(crate) visible: u64,
     /// Handles open to it.
     pub(crate) handles: u32,
     /// Its CPU mappings.
@@ -155,7 +163,8 @@ impl Leak {
             owner: tracked.owner,
             trace: tracked.trace,
             state,
-            domain: Domain::try_from(tracked.heap.load(Relaxed)).ok(),
+            domain: Domain::try_from(tracked.placement.load(Relaxed)).ok(),
+            visible: u64::try_from(tracked.visible.load(Relaxed)).unwrap_or(0),
             handles: read(&tracked.handles),
             mappings: read(&tracked.mappings),
             exports: read(&tracked.exports),

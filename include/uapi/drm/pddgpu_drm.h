@@ -462,7 +462,7 @@ struct drm_pddgpu_leak {
 	__u64 age_ms;
 	/** @client: number of the DRM client that created it, as in fdinfo. */
 	__u64 client;
-	/** @pid: process that created it, in the caller's PID namespace. */
+	/** @pid: process that created it, in the initial PID namespace. */
 	__u32 pid;
 	/** @state: PDDGPU_LEAK_SUSPECTED or PDDGPU_LEAK_CONFIRMED. */
 	__u32 state;
