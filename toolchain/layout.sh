@@ -28,13 +28,15 @@ content_key() {
 
 root_dir=$cache/root-$suite-$(content_key packages backports.pref make-root)
 
-# Sets release, version, stock_dir and kernel_dir from the version written down,
-# fails when there is none yet.
+# Sets release, version, stock_dir, kernel_dir and debug_dir from the version written
+# down, fails when there is none yet.
 kernel_layout() {
 	[ -s "$cache/kernel-version" ] || return 1
 	read -r release version <"$cache/kernel-version"
 	stock_dir=$cache/stock-$release-$(content_key modules fetch-kernel "=$version")
 	kernel_dir=$cache/kernel-$release-$(content_key make-kernel extract-image \
+		"=${root_dir##*/}" "=${stock_dir##*/}")
+	debug_dir=$cache/debug-$release-$(content_key make-debug-kernel debug.config \
 		"=${root_dir##*/}" "=${stock_dir##*/}")
 }
 
