@@ -320,7 +320,8 @@ mod tests {
     fn holes_are_neither_made_nor_filled() {
         let (memory, ram) = memory();
         let access = memory.access();
-        access.write(Place::Vram(MIB), &[1; 4096]);
+        // Data of a grain, which is what holes are told from.
+        access.write(Place::Vram(MIB), &vec![1; 256 << 10]);
         let held = || -> Vec<_> {
             let ranges = memory.vram.data(0, 4 * MIB).unwrap();
             ranges
@@ -328,7 +329,7 @@ mod tests {
                 .map(|range| (range.start, range.end))
                 .collect()
         };
-        let data = vec![(MIB, MIB + 4096)];
+        let data = vec![(MIB, MIB + (256 << 10))];
         assert_eq!(held(), data);
         let fill = Transfer::Fill {
             word: 0,

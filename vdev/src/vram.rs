@@ -25,6 +25,7 @@
 //! allocate it, and searching an 8 GiB card must not take 8 GiB. The engines, which have to be
 //! fast, go through mappings ([`Vram::access`]) and look for holes first.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -40,6 +41,9 @@ use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 /// Bytes that are moved in one go.
 const CHUNK: usize = 1 << 20;
+
+/// Bytes that have to be in a hole for [`VramAccess`] to notice it.
+const GRAIN: u64 = 256 << 10;
 
 /// Why an access to the VRAM failed.
 #[derive(Debug, Error)]
@@ -179,6 +183,8 @@ pub enum Part {
 pub struct VramAccess<'a> {
     vram: &'a Vram,
     open: RwLockReadGuard<'a, bool>,
+    /// Where [`VramAccess::part`] has found data last.
+    data: Cell<(u64, u64)>,
 }
 
 impl<'a> VramAccess<'a> {
@@ -196,17 +202,27 @@ impl<'a> VramAccess<'a> {
     }
 
     /// Whether a range begins with a hole or with data, and how much of it.
+    ///
+    /// Looking costs a system call, so what has data at one place is taken to have data up to the
+    /// next multiple of [`GRAIN`]: smaller holes are no holes.
     pub fn part(&self, offset: u64, len: u64) -> Part {
+        let (start, end) = self.data.get();
+        if (start..end).contains(&offset) {
+            return Part::Data(len.min(end - offset));
+        }
         let Some((file, _, end)) = self.vram.backing(*self.open, offset) else {
             return Part::Hole(len);
         };
         let end = end.min(offset.saturating_add(len));
-        match next_data(file, offset, end) {
-            Ok(None) => Part::Hole(end - offset),
-            Ok(Some(data)) if data.start > offset => Part::Hole(data.start - offset),
-            Ok(Some(data)) => Part::Data(data.end - offset),
-            // Whoever takes a hole for data is slow, but not wrong.
-            Err(_) => Part::Data(end - offset),
+        // An error means a hole up to the end of the file, or makes it none to be on the safe side.
+        match seek(file, SeekFrom::Data(offset)) {
+            Err(Errno::NXIO) => Part::Hole(end - offset),
+            Ok(start) if start > offset => Part::Hole(start.min(end) - offset),
+            _ => {
+                let grain = (offset + 1).next_multiple_of(GRAIN);
+                self.data.set((offset, grain));
+                Part::Data(end.min(grain) - offset)
+            }
         }
     }
 }
@@ -331,6 +347,7 @@ impl Vram {
         VramAccess {
             vram: self,
             open: self.shared(),
+            data: Cell::new((0, 0)),
         }
     }
 
