@@ -18,6 +18,7 @@
 #include <drm/ttm/ttm_tt.h>
 
 #include "../../c_shims/drm.c"
+#include "../../c_shims/pddgpu_trace.h"
 #include "../../c_shims/sys.c"
 #include "../../c_shims/ttm.c"
 
