@@ -88,6 +88,8 @@ fn refresh(
     state: &mut State,
     ended: &AtomicBool,
 ) -> Result<()> {
+    // Not every terminal, a serial console's say, has an empty second screen to change to.
+    terminal.clear()?;
     let mut due = Instant::now() + state.interval;
     while !ended.load(Ordering::Relaxed) {
         terminal.draw(|frame| screen::draw(frame, state))?;

@@ -80,9 +80,15 @@ fn draw_bars(frame: &mut Frame, area: Rect, bars: &Bars) {
         lines.push(Line::from(format!("peak {}", size(peak))));
     }
     frame.render_widget(Paragraph::new(lines), label);
+    // However little it is, it takes an eighth of a line, lest it look like nothing.
+    let least = 1000u64.div_ceil(8 * u64::from(graph.height.max(1)));
+    let heights = bars.history.iter().map(|&part| match part {
+        0 => 0,
+        part => part.max(least),
+    });
     frame.render_widget(
         Sparkline::default()
-            .data(&bars.history)
+            .data(heights)
             .max(1000)
             .direction(RenderDirection::RightToLeft)
             .style(color),

@@ -137,7 +137,7 @@ fn peak(stats: &MemoryStats, domain: Domain, visible: bool) -> Option<u64> {
         .map(|heap| heap.peak)
 }
 
-/// What part of it `used` is, rounded up so that little is not nothing.
+/// What part of it `used` is, 0 for nothing only.
 fn thousandths(used: u64, total: u64) -> u64 {
     let part = (u128::from(used) * 1000).div_ceil(u128::from(total.max(1)));
     part.min(1000) as u64

@@ -114,7 +114,7 @@ PDD2000 at /x                                       12 buffers alive, 34 created
 │VRAM visible  50.0 %                                                          │
 │128 MiB of 256 MiB                                                    ▁▂▃▄▅▆▇█│
 │GTT            0.1 %                                                          │
-│1 MiB of 4 GiB                                                                │
+│1 MiB of 4 GiB                                                       ▁▁▁▁▁▁▁▁▁│
 │CPU            0.0 %                                                          │
 │0 B of 1 GiB                                                                  │
 └──────────────────────────────────────────────────────────────────────────────┘
