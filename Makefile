@@ -17,6 +17,7 @@ help:
 	@echo 'make run                 boots the VM with a card and runs the demonstration'
 	@echo 'make shell               boots it for a shell (RUN="--chip pdd3000 …": vm/run options)'
 	@echo 'make test                runs every test'
+	@echo 'make bench-stats         counts what the statistics cost'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
 	@echo 'make clippy              checks the Rust code'
 	@echo 'make rustfmt             formats it; make rustfmtcheck only looks'
@@ -41,6 +42,9 @@ shell:
 
 test:
 	@toolchain/test
+
+bench-stats:
+	@tests/bench/stats
 
 prepare:
 	@toolchain/prepare

@@ -14,8 +14,10 @@ use kernel::{
     sizes::*,
     sync::{
         aref::ARef,
-        Arc,
-        SetOnce, //
+        atomic::{
+            Atomic,
+            Relaxed, //
+        }, //
     }, //
 };
 
@@ -27,13 +29,10 @@ use crate::{
         PddgpuDrm, //
     },
     memory_stats::{
-        leak::{
-            Owner,
-            Tracking, //
-        },
+        leak::Tracking,
+        AllocGuard,
         FreeStart,
-        MoveGuard,
-        Stats, //
+        MoveGuard, //
     },
     ttm::{
         Aperture,
@@ -220,26 +219,16 @@ impl BoParam {
 }
 
 /// The driver's side of a buffer.
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub(crate) struct BoData {
     /// What was asked for.
     pub(crate) param: BoParam,
-    stats: Arc<Stats>,
     /// What the leak detector knows.
     #[pin]
     pub(crate) tracking: Tracking,
     /// Whether the creation succeeded, so that the free counts.
-    created: SetOnce<()>,
-    free_start: SetOnce<FreeStart>,
-}
-
-#[pinned_drop]
-impl PinnedDrop for BoData {
-    fn drop(self: Pin<&mut Self>) {
-        if let (Some(()), Some(start)) = (self.created.copy(), self.free_start.copy()) {
-            self.stats.free_end(start);
-        }
-    }
+    created: Atomic<bool>,
+    free_start: FreeStart,
 }
 
 /// A buffer.
@@ -254,15 +243,20 @@ pub(crate) struct BoDriver;
 ///
 /// `E2BIG` for a size that no domain could ever hold; `ENOSPC` if there is room in none of them;
 /// `ENOMEM`; `ENODEV` once the card is unplugged; `ERESTARTSYS` on a signal. Nothing is left behind.
-pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam, owner: Owner) -> Result<ARef<Bo>> {
+pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> {
     let guard = dev.stats.alloc_start();
-    let result = bo_create(dev, bp, owner);
+    let result = bo_create(dev, bp, client, &guard);
 
     guard.alloc_end(&result);
     result
 }
 
-fn bo_create(dev: &PddgpuDevice, bp: &BoParam, owner: Owner) -> Result<ARef<Bo>> {
+fn bo_create(
+    dev: &PddgpuDevice,
+    bp: &BoParam,
+    client: u64,
+    guard: &AllocGuard<'_>,
+) -> Result<ARef<Bo>> {
     let mut places = KVec::with_capacity(Domain::ALL.len(), GFP_KERNEL)?;
 
     for domain in Domain::ALL {
@@ -282,17 +276,16 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, owner: Owner) -> Result<ARef<Bo>>
         &places,
         try_pin_init!(BoData {
             param: *bp,
-            stats: dev.stats.clone(),
-            tracking <- dev.stats.track(*bp, owner),
-            created: SetOnce::new(),
-            free_start: SetOnce::new(),
+            tracking <- dev.stats.track(guard, *bp, client),
+            created: Atomic::new(false),
+            free_start: FreeStart::new(),
         }? Error),
         |bo, ctx| {
             bo.clear(ctx)?;
 
             let data = bo.object();
-            data.tracking.placed(&BoPlacement::of(bo));
-            data.created.populate(());
+            data.tracking.placed(bo);
+            data.created.store(true, Relaxed);
             Ok(())
         },
     )
@@ -379,11 +372,22 @@ pub(crate) struct BoPlacement {
     pub(crate) visible: u64,
 }
 
+/// The domain a buffer is in, and the bytes of it that the CPU can reach.
+pub(crate) fn domain_and_visible(bo: &Locked<'_, BoDriver>) -> (Option<Domain>, u64) {
+    let res = bo.resource();
+    let visible = match res.and_then(|res| res.of(&bo.dev().vram)) {
+        Some(vram) => vram.visible(),
+        None => bo.object().size(),
+    };
+
+    (res.and_then(Domain::of), visible)
+}
+
 impl BoPlacement {
     /// Where `bo` is now.
     pub(crate) fn of(bo: &Locked<'_, BoDriver>) -> Self {
         let pdev = bo.dev();
-        let domain = bo.resource().and_then(Domain::of);
+        let (domain, visible) = domain_and_visible(bo);
         let window = match domain {
             Some(Domain::Vram) => Some(pdev.gmc.vram.start),
             Some(Domain::Gtt) => Some(pdev.gmc.gtt.start),
@@ -395,10 +399,7 @@ impl BoPlacement {
             gpu_addr: window
                 .zip(bo.resource().and_then(Resource::start))
                 .map(|(window, page)| window + (page << PAGE_SHIFT)),
-            visible: match bo.resource().and_then(|res| res.of(&pdev.vram)) {
-                Some(vram) => vram.visible(),
-                None => bo.object().size(),
-            },
+            visible,
         }
     }
 }
@@ -451,20 +452,29 @@ impl crate::ttm::Driver for BoDriver {
     fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Option<MoveGuard<'a>> {
         let from = bo.resource().and_then(Domain::of)?;
         let to = Domain::of(new)?;
-        let bo = bo.object();
 
-        Some(bo.stats.move_start(from, to, bo.size(), evict))
+        Some(
+            bo.dev()
+                .stats
+                .move_start(&bo.object().tracking, from, to, evict),
+        )
     }
 
     fn move_end(bo: &Locked<'_, Self>, moving: Option<MoveGuard<'_>>, result: &Result) {
         if let Some(guard) = moving {
             guard.move_end(result);
         }
-        bo.object().tracking.placed(&BoPlacement::of(bo));
+        bo.object().tracking.placed(bo);
     }
 
-    fn free_start(object: &BoData) {
-        object.free_start.populate(object.stats.free_start());
+    fn free_start(bo: &Bo) {
+        bo.dev().stats.free_start(&bo.free_start);
+    }
+
+    fn free_end(bo: &Bo) {
+        if bo.created.load(Relaxed) {
+            bo.dev().stats.free_end(&bo.tracking, &bo.free_start);
+        }
     }
 
     fn held(object: &BoData, by: Holder, delta: i32) {
@@ -499,3 +509,7 @@ impl crate::ttm::Driver for BoDriver {
         Ok(())
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/bo.rs"]
+mod kunit;

@@ -252,3 +252,7 @@ impl Blocks {
             })?
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/buddy.rs"]
+mod kunit;

@@ -29,7 +29,6 @@ use crate::{
         },
         File, //
     },
-    memory_stats::leak::Owner,
     query::Query, //
 };
 
@@ -54,17 +53,6 @@ fn must_be_zero(pad: u32) -> Result {
     }
 }
 
-/// The client that calls.
-fn owner(file: &PddgpuFile) -> Owner {
-    let client = file.client();
-
-    Owner {
-        client: file.client_id(),
-        pid: client.pid,
-        comm: client.comm,
-    }
-}
-
 struct GemCreate;
 
 impl Ioctl for GemCreate {
@@ -76,7 +64,7 @@ impl Ioctl for GemCreate {
         must_be_zero(args.pad)?;
         let bp = BoParam::new(args.size, args.alignment, args.domain, args.flags)?;
         let _entered = dev.enter()?;
-        let bo = pddgpu_bo_create(dev, &bp, owner(file))?;
+        let bo = pddgpu_bo_create(dev, &bp, file.client_id())?;
 
         args.handle = file.create_handle(&bo)?;
         args.size = bo.size();

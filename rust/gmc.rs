@@ -176,3 +176,7 @@ impl Drop for Enabled<'_> {
         self.0.write_reg(MC_VRAM_CTRL::zeroed());
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/gmc.rs"]
+mod kunit;

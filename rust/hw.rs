@@ -129,3 +129,7 @@ impl TryFrom<CHIP_ID> for Chip {
             .ok_or(ENODEV)
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/hw.rs"]
+mod kunit;

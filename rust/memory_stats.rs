@@ -53,6 +53,7 @@ use self::{
 };
 use crate::{
     bo::{
+        Bo,
         BoParam,
         Domain, //
     },
@@ -65,7 +66,8 @@ use crate::{
             self,
             Trace, //
         }, //
-    }, //
+    },
+    trace, //
 };
 
 const NSEC_PER_MSEC: i64 = 1_000_000;
@@ -77,7 +79,7 @@ const SUSPECTED_AFTER: i64 = 30_000;
 /// ms after which a leak is confirmed, to begin with.
 const CONFIRMED_AFTER: i64 = 300_000;
 /// Percent of a heap that may be taken up without a warning, to begin with.
-const LIMIT: i64 = 90;
+const LIMIT: u64 = 90;
 /// Percent of a heap that must become free below the limit before it warns again.
 const HYSTERESIS: u64 = 5;
 /// Leaks that one check logs one by one.
@@ -121,10 +123,28 @@ impl Heap {
 struct Limit {
     /// Bytes the heap has, 0 for one without a limit.
     total: u64,
+    /// Bytes that may be taken up without a warning.
+    high: Counter,
+    /// Bytes below which the next crossing gets a warning again.
+    low: Counter,
     /// Whether it was crossed and not left again.
     crossed: Atomic<bool>,
     /// Whether a crossing waits to be reported.
     pending: Atomic<bool>,
+}
+
+impl Limit {
+    /// Percent of the heap.
+    fn set(&self, percent: u64) {
+        let bytes = |percent: u64| match self.total {
+            0 => i64::MAX,
+            // CAST: No heap has 2^63 bytes.
+            total => (total / 100 * percent) as i64,
+        };
+
+        self.high.set(bytes(percent));
+        self.low.set(bytes(percent.saturating_sub(HYSTERESIS)));
+    }
 }
 
 /// All statistics of a card. In an [`Arc`]: whoever holds memory counts here.
@@ -172,6 +192,8 @@ impl MemoryStats {
                 heaps: [const { HeapStats::new() }; 4],
                 limits: totals.map(|total| Limit {
                     total,
+                    high: Counter::new(),
+                    low: Counter::new(),
                     crossed: Atomic::new(false),
                     pending: Atomic::new(false),
                 }),
@@ -194,20 +216,16 @@ impl MemoryStats {
 
         stats.suspected_after.set(SUSPECTED_AFTER);
         stats.confirmed_after.set(CONFIRMED_AFTER);
-        stats.limit_percent.set(LIMIT);
+        stats.set_limit_percent(LIMIT)?;
         // CAST: Not negative.
         stats.set_leak_check_interval(LEAK_CHECK_INTERVAL as u64)?;
         Ok(stats)
     }
 
-    fn heap_stats(&self, heap: Heap) -> &HeapStats {
-        // CAST: The variants count from 0.
-        &self.heaps[heap as usize]
-    }
-
     /// The counters of a heap.
     pub(crate) fn heap(&self, heap: Heap) -> &HeapStats {
-        self.heap_stats(heap)
+        // CAST: The variants count from 0.
+        &self.heaps[heap as usize]
     }
 
     /// Buffers that are alive.
@@ -245,8 +263,13 @@ impl MemoryStats {
         }
     }
 
-    /// Tracks a buffer that `owner` is creating, as long as it keeps the result.
-    pub(crate) fn track(&self, param: BoParam, owner: Owner) -> impl PinInit<Tracking> {
+    /// Tracks a buffer that `client` began to create with `guard`, as long as it keeps the result.
+    pub(crate) fn track(
+        &self,
+        guard: &AllocGuard<'_>,
+        param: BoParam,
+        client: u64,
+    ) -> impl PinInit<Tracking> {
         let trace = match self.keep_traces.load(Relaxed) {
             true => Trace::save(2),
             false => Trace::default(),
@@ -258,37 +281,50 @@ impl MemoryStats {
                 // CAST: Counts from 1.
                 self.next_id.add(1) as u64,
                 param,
-                self.clock.now(),
-                owner,
+                guard.start,
+                Owner::current(client),
                 trace,
             ),
         )
     }
 
     /// A free begins; the buffer keeps the time until it ends.
-    pub(crate) fn free_start(&self) -> FreeStart {
-        FreeStart(self.clock.now())
+    pub(crate) fn free_start(&self, start: &FreeStart) {
+        start.0.store(self.clock.now(), Relaxed);
     }
 
     /// A free ends, in the destructor of a buffer that was created.
-    pub(crate) fn free_end(&self, start: FreeStart) {
-        self.free.record(self.clock.now() - start.0);
+    pub(crate) fn free_end(&self, tracked: &Tracked, start: &FreeStart) {
+        let now = self.clock.now();
+        let ns = now - start.0.load(Relaxed);
+
+        self.free.record(ns);
+        trace::bo_free(
+            &self.dev,
+            tracked.id,
+            tracked.param.size,
+            (now - tracked.created).unsigned_abs(),
+            ns.unsigned_abs(),
+        );
+        if tracked.state() != 0 {
+            self.trace_leak(tracked, trace::LEAK_FREED, now);
+        }
     }
 
-    /// A move begins, of `bytes`.
-    pub(crate) fn move_start(
-        &self,
+    /// A move of a buffer begins, to make room if `evict`.
+    pub(crate) fn move_start<'a>(
+        &'a self,
+        tracked: &'a Tracked,
         from: Domain,
         to: Domain,
-        bytes: u64,
         evict: bool,
-    ) -> MoveGuard<'_> {
+    ) -> MoveGuard<'a> {
         MoveGuard {
             stats: self,
             start: self.clock.now(),
+            tracked,
             from,
             to,
-            bytes,
             evict,
         }
     }
@@ -336,11 +372,15 @@ impl MemoryStats {
         let mut confirmed = 0;
 
         self.tracker
-            .advance(YOUNG, older(&self.suspected_after), |_| changed += 1);
+            .advance(YOUNG, older(&self.suspected_after), |tracked| {
+                changed += 1;
+                self.passed(tracked, trace::LEAK_SUSPECTED, now);
+            });
         self.tracker
             .advance(SUSPECTED, older(&self.confirmed_after), |tracked| {
                 changed += 1;
                 confirmed += 1;
+                self.passed(tracked, trace::LEAK_CONFIRMED, now);
                 if confirmed <= LOGGED_AT_ONCE {
                     let leak = Leak::of(tracked, CONFIRMED, now);
 
@@ -364,6 +404,23 @@ impl MemoryStats {
             );
         }
         changed
+    }
+
+    fn passed(&self, tracked: &Tracked, state: u32, now: i64) {
+        tracked.set_state(state);
+        self.trace_leak(tracked, state, now);
+    }
+
+    fn trace_leak(&self, tracked: &Tracked, state: u32, now: i64) {
+        trace::leak(
+            &self.dev,
+            tracked.id,
+            tracked.param.size,
+            state,
+            ((now - tracked.created) / NSEC_PER_MSEC).unsigned_abs(),
+            tracked.owner.pid,
+            &tracked.owner.comm,
+        );
     }
 
     /// ms between leak checks, 0 if there are none.
@@ -414,7 +471,9 @@ impl MemoryStats {
     ///
     /// `EINVAL` for more than 100.
     pub(crate) fn set_limit_percent(&self, percent: u64) -> Result {
-        set_within(&self.limit_percent, percent, 0..=100)
+        set_within(&self.limit_percent, percent, 0..=100)?;
+        self.limits.iter().for_each(|limit| limit.set(percent));
+        Ok(())
     }
 
     /// Whether the calls that create buffers are kept.
@@ -470,11 +529,10 @@ impl MemoryStats {
 impl Stats {
     /// A manager took `bytes` of a heap.
     pub(crate) fn take(&self, heap: Heap, bytes: u64) {
-        let live = self.heap_stats(heap).take(bytes);
+        let live = self.heap(heap).take(bytes);
         let limit = &self.limits[heap as usize];
 
-        if live > limit.total / 100 * self.limit_percent()
-            && limit.total > 0
+        if live > limit.high.get()
             && !limit.crossed.load(Relaxed)
             && !limit.crossed.xchg(true, Relaxed)
         {
@@ -485,11 +543,10 @@ impl Stats {
 
     /// A manager got `bytes` of a heap back.
     pub(crate) fn give_back(&self, heap: Heap, bytes: u64) {
-        let live = self.heap_stats(heap).give_back(bytes);
+        let live = self.heap(heap).give_back(bytes);
         let limit = &self.limits[heap as usize];
-        let low = self.limit_percent().saturating_sub(HYSTERESIS);
 
-        if limit.crossed.load(Relaxed) && live <= limit.total / 100 * low {
+        if limit.crossed.load(Relaxed) && live <= limit.low.get() {
             limit.crossed.store(false, Relaxed);
         }
     }
@@ -593,52 +650,81 @@ pub(crate) struct AllocGuard<'a> {
 
 impl AllocGuard<'_> {
     /// The creation ended so.
-    pub(crate) fn alloc_end<T>(mut self, result: &Result<T>) {
+    pub(crate) fn alloc_end(mut self, result: &Result<ARef<Bo>>) {
         self.failed = result.as_ref().err().copied();
+        if let Ok(bo) = result {
+            let ns = self.stats.clock.now() - self.start;
+
+            self.stats.alloc.record(ns);
+            trace::bo_create(
+                &self.stats.dev,
+                bo.tracking.id,
+                bo.param.size,
+                bo.param.domains.into(),
+                bo.param.flags.into(),
+                bo.tracking.placement(),
+                ns.unsigned_abs(),
+            );
+        }
     }
 }
 
 impl Drop for AllocGuard<'_> {
     fn drop(&mut self) {
-        match self.failed {
-            None => {
-                let ns = self.stats.clock.now() - self.start;
-
-                self.stats.alloc.record(ns);
-            }
-            Some(err) => {
-                self.stats.failures[failure(err)].add(1);
-            }
+        if let Some(err) = self.failed {
+            self.stats.failures[failure(err)].add(1);
         }
     }
 }
 
-/// When a free began.
-#[derive(Clone, Copy)]
-pub(crate) struct FreeStart(i64);
+/// When the free of a buffer began.
+pub(crate) struct FreeStart(Atomic<i64>);
+
+impl FreeStart {
+    /// It did not yet.
+    pub(crate) const fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+}
 
 /// A move under way. Dropped without a result, it was none.
 #[must_use = "it counts only when told the result"]
 pub(crate) struct MoveGuard<'a> {
     stats: &'a MemoryStats,
     start: i64,
+    tracked: &'a Tracked,
     from: Domain,
     to: Domain,
-    bytes: u64,
     evict: bool,
 }
 
 impl MoveGuard<'_> {
     /// The move ended so.
     pub(crate) fn move_end(self, result: &Result) {
+        let ns = self.stats.clock.now() - self.start;
+        let Tracked { id, param, .. } = self.tracked;
+        let (from, to) = (self.from as u32, self.to as u32);
+        let errno = result.as_ref().err().map_or(0, |err| err.to_errno());
+
+        trace::bo_move(
+            &self.stats.dev,
+            *id,
+            param.size,
+            from,
+            to,
+            self.evict,
+            ns.unsigned_abs(),
+            errno,
+        );
         if result.is_err() {
             return;
         }
 
-        self.stats.move_.record(self.stats.clock.now() - self.start);
-        self.stats.moves(self.from, self.to).add(self.bytes);
+        self.stats.move_.record(ns);
+        self.stats.moves(self.from, self.to).add(param.size);
         if self.evict {
-            self.stats.evicted.add(self.bytes);
+            trace::bo_evict(&self.stats.dev, *id, param.size, from, to);
+            self.stats.evicted.add(param.size);
         }
     }
 }
@@ -659,3 +745,7 @@ fn set_within(setting: &Counter, value: u64, range: core::ops::RangeInclusive<u6
     setting.set(i64::try_from(value)?);
     Ok(())
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/memory_stats.rs"]
+mod kunit;

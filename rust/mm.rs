@@ -196,3 +196,7 @@ impl PinnedDrop for Node {
         }
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/mm.rs"]
+mod kunit;

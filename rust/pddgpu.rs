@@ -24,11 +24,15 @@ mod gem;
 mod gmc;
 mod gtt_mgr;
 mod hw;
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/mod.rs"]
+mod kunit;
 mod memory_stats;
 mod mm;
 mod query;
 mod sys;
 mod sys_mgr;
+mod trace;
 mod ttm;
 mod vram_mgr;
 

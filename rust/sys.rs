@@ -5,4 +5,7 @@
 pub(crate) mod capability;
 pub(crate) mod generations;
 pub(crate) mod periodic;
+pub(crate) mod process;
 pub(crate) mod stack;
+pub(crate) mod time;
+pub(crate) mod tracepoint;

@@ -4,6 +4,7 @@
  * the shims for those of them that are inlines or macros.
  */
 #include <linux/errno.h>
+#include <linux/sched/clock.h>
 
 #include <drm/drm_buddy.h>
 #include <drm/drm_cache.h>

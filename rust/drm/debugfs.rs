@@ -260,3 +260,7 @@ pub(super) extern "C" fn init_callback<T: Driver>(minor: *mut bindings::drm_mino
         _phantom: PhantomData,
     });
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/debugfs.rs"]
+mod kunit;

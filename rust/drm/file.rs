@@ -44,7 +44,7 @@ pub(crate) struct Client {
     /// Process ID in the initial namespace, 0 if the process is gone.
     pub(crate) pid: i32,
     /// The name of the process, padded with zeroes.
-    pub(crate) comm: [u8; 16],
+    comm: [u8; 16],
 }
 
 impl Client {

@@ -2,36 +2,42 @@
 
 //! The one place time comes from, so that tests can move it.
 
-use kernel::{
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
-    time::{
-        Instant,
-        Monotonic, //
-    }, //
+#[cfg(CONFIG_KUNIT)]
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
 };
 
-/// A clock that counts ns from when it was made.
+use crate::sys::time;
+
+/// A clock that counts ns.
 pub(crate) struct Clock {
-    epoch: Instant<Monotonic>,
     /// ns that tests have moved it on.
+    #[cfg(CONFIG_KUNIT)]
     moved: Atomic<i64>,
 }
 
 impl Clock {
-    /// A clock at 0.
-    pub(crate) fn new() -> Self {
+    /// A clock that nobody has moved.
+    pub(crate) const fn new() -> Self {
         Self {
-            epoch: Instant::now(),
+            #[cfg(CONFIG_KUNIT)]
             moved: Atomic::new(0),
         }
     }
 
-    /// The time, in ns. It never goes back.
+    /// The time, in ns.
     pub(crate) fn now(&self) -> i64 {
-        self.epoch.elapsed().as_nanos() + self.moved.load(Relaxed)
+        if cfg!(pddgpu_no_stats) {
+            return 0;
+        }
+
+        #[cfg(CONFIG_KUNIT)]
+        let moved = self.moved.load(Relaxed);
+        #[cfg(not(CONFIG_KUNIT))]
+        let moved = 0;
+
+        time::local_clock() + moved
     }
 
     /// Moves the clock on by `ns`.

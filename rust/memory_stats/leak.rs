@@ -16,18 +16,20 @@ use kernel::{
 
 use crate::{
     bo::{
+        domain_and_visible,
+        BoDriver,
         BoParam,
-        BoPlacement,
         Domain, //
     },
     sys::{
-        generations::{
-            Generations,
-            Member, //
-        },
+        generations::Generations,
+        process::Process,
         stack::Trace, //
     },
-    ttm::Holder, //
+    ttm::{
+        Holder,
+        Locked, //
+    }, //
 };
 
 /// Not old enough to be suspected.
@@ -41,14 +43,17 @@ pub(crate) const CONFIRMED: usize = 2;
 pub(crate) type Tracker = Generations<Tracked, 3>;
 
 /// A tracked buffer: freed, it is not tracked any more.
-pub(crate) type Tracking = Member<Tracked, 3>;
+#[cfg(not(pddgpu_no_stats))]
+pub(crate) type Tracking = crate::sys::generations::Member<Tracked, 3>;
+
+/// A buffer that is not tracked.
+#[cfg(pddgpu_no_stats)]
+pub(crate) type Tracking = Tracked;
 
 /// What is known of a tracked buffer.
 pub(crate) struct Tracked {
     /// A number that no other buffer of the card has had.
     pub(crate) id: u64,
-    /// Bytes.
-    pub(crate) size: u64,
     /// What was asked for.
     pub(crate) param: BoParam,
     /// When it was created, in ns of the statistics' clock.
@@ -57,6 +62,7 @@ pub(crate) struct Tracked {
     pub(crate) owner: Owner,
     /// The calls that created it, if they are kept.
     pub(crate) trace: Trace,
+    state: Atomic<u32>,
     placement: Atomic<u32>,
     visible: Atomic<i64>,
     handles: Atomic<i32>,
@@ -65,7 +71,7 @@ pub(crate) struct Tracked {
 }
 
 /// Who created a buffer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Owner {
     /// Number of the DRM client.
     pub(crate) client: u64,
@@ -76,6 +82,20 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
+    /// The calling process, for a DRM client.
+    pub(super) fn current(client: u64) -> Self {
+        if cfg!(pddgpu_no_stats) {
+            return Self::default();
+        }
+
+        let process = Process::current();
+        Self {
+            client,
+            pid: process.pid,
+            comm: process.comm,
+        }
+    }
+
     /// The name of the process.
     pub(crate) fn comm(&self) -> &str {
         CStr::from_bytes_until_nul(&self.comm)
@@ -86,33 +106,63 @@ impl Owner {
 }
 
 impl Tracked {
-    pub(super) fn new(id: u64, param: BoParam, created: i64, owner: Owner, trace: Trace) -> Self {
-        Self {
+    pub(super) fn new(
+        id: u64,
+        param: BoParam,
+        created: i64,
+        owner: Owner,
+        trace: Trace,
+    ) -> impl Init<Self> {
+        init!(Self {
             id,
-            size: param.size,
             param,
             created,
             owner,
             trace,
+            state: Atomic::new(0),
             placement: Atomic::new(0),
             visible: Atomic::new(0),
             handles: Atomic::new(0),
             mappings: Atomic::new(0),
             exports: Atomic::new(0),
-        }
+        })
+    }
+
+    /// The domain the buffer is in now, 0 if it is in none.
+    pub(super) fn placement(&self) -> u32 {
+        self.placement.load(Relaxed)
+    }
+
+    /// The buffer is in a state of the leak detector now.
+    pub(super) fn set_state(&self, state: u32) {
+        self.state.store(state, Relaxed);
+    }
+
+    /// The state of the leak detector that the buffer is in, 0 for a young one.
+    pub(super) fn state(&self) -> u32 {
+        self.state.load(Relaxed)
     }
 
     /// The buffer is there now.
-    pub(crate) fn placed(&self, placement: &BoPlacement) {
-        let domain = placement.domain.map_or(0, |domain| domain as u32);
+    pub(crate) fn placed(&self, bo: &Locked<'_, BoDriver>) {
+        if cfg!(pddgpu_no_stats) {
+            return;
+        }
+
+        let (domain, visible) = domain_and_visible(bo);
+        let domain = domain.map_or(0, |domain| domain as u32);
 
         self.placement.store(domain, Relaxed);
         // CAST: No buffer has 2^63 bytes.
-        self.visible.store(placement.visible as i64, Relaxed);
+        self.visible.store(visible as i64, Relaxed);
     }
 
     /// One more, or one less, keeps the buffer alive.
     pub(crate) fn held(&self, by: Holder, delta: i32) {
+        if cfg!(pddgpu_no_stats) {
+            return;
+        }
+
         let count = match by {
             Holder::Handle => &self.handles,
             Holder::Mapping => &self.mappings,
@@ -157,7 +207,7 @@ impl Leak {
 
         Self {
             id: tracked.id,
-            size: tracked.size,
+            size: tracked.param.size,
             param: tracked.param,
             age: now - tracked.created,
             owner: tracked.owner,
@@ -178,6 +228,12 @@ impl Leak {
 }
 
 /// A tracked buffer's place in the lists, for the buffer to keep.
-pub(super) fn track(tracker: Arc<Tracker>, tracked: Tracked) -> impl PinInit<Tracking> {
-    Member::new(tracker, tracked)
+#[cfg(not(pddgpu_no_stats))]
+pub(super) fn track(tracker: Arc<Tracker>, tracked: impl Init<Tracked>) -> impl PinInit<Tracking> {
+    crate::sys::generations::Member::new(tracker, tracked)
+}
+
+#[cfg(pddgpu_no_stats)]
+pub(super) fn track(_tracker: Arc<Tracker>, tracked: impl Init<Tracked>) -> impl PinInit<Tracking> {
+    tracked
 }

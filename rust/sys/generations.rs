@@ -240,9 +240,9 @@ unsafe impl<T: Sync, const N: usize> Sync for Member<T, N> {}
 
 impl<T, const N: usize> Member<T, N> {
     /// Joins generation 0.
-    pub(crate) fn new(set: Arc<Generations<T, N>>, value: T) -> impl PinInit<Self> {
+    pub(crate) fn new(set: Arc<Generations<T, N>>, value: impl Init<T>) -> impl PinInit<Self> {
         pin_init!(Self {
-            value,
+            value <- value,
             node <- Opaque::ffi_init(|node: *mut Node| {
                 // SAFETY: `node` is memory for a node that does not move until it is dropped. The
                 // rest of the member is seen as soon as the lock is released: it is complete, as
@@ -289,3 +289,7 @@ impl<T, const N: usize> PinnedDrop for Member<T, N> {
         }
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/generations.rs"]
+mod kunit;

@@ -232,7 +232,7 @@ impl<T: Driver> Object<T> {
     extern "C" fn free_callback(gem: *mut bindings::drm_gem_object) {
         // SAFETY: The last GEM reference is gone; TTM drops its own after this.
         unsafe {
-            T::free_start(&(*gem.cast::<Self>()).data);
+            T::free_start(&*gem.cast::<Self>());
             bindings::ttm_bo_fini(gem.cast());
         }
     }
@@ -258,6 +258,7 @@ impl<T: Driver> Object<T> {
         // SAFETY: TTM calls this once, when nothing uses the buffer any more. The box drops `data`
         // in place.
         unsafe {
+            T::free_end(&*bo.cast::<Self>());
             bindings::drm_gem_object_release(bo.cast());
             drop(KBox::from_raw(bo.cast::<Self>()));
         }

@@ -101,11 +101,16 @@ pub(crate) trait Driver: Sized + 'static {
     /// A buffer is about to be moved to `new`, to make room if `evict`.
     fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Self::Moving<'a>;
 
-    /// The move ended so; a hop elsewhere first is an error too.
+    /// The move ended so. Not called if the buffer has to hop elsewhere first: that is a move of its
+    /// own.
     fn move_end(bo: &Locked<'_, Self>, moving: Self::Moving<'_>, result: &Result);
 
     /// The last reference on a buffer is gone: it is about to be freed. Called without resv.
-    fn free_start(object: &Self::Object);
+    fn free_start(object: &Object<Self>);
+
+    /// A buffer was freed, all but its data. Called without resv; also for one whose creation failed,
+    /// then without [`free_start`](Driver::free_start).
+    fn free_end(object: &Object<Self>);
 
     /// One more holder keeps a buffer alive, or one less. Called without resv.
     fn held(object: &Self::Object, by: Holder, delta: i32);
@@ -276,28 +281,28 @@ impl<T: Driver> Vtable<T> {
             let bo = unsafe { Locked::new(object) };
 
             let moving = T::move_start(&bo, new, evict);
-            let result = (|| {
-                match T::move_(&bo, new, ctx)? {
+            let result = match T::move_(&bo, new, ctx) {
+                Ok(Move::Null) => {
                     // SAFETY: The buffer is locked, and `new_mem` is its to take.
-                    Move::Null => unsafe { bindings::ttm_bo_move_null(object.as_ttm(), new_mem) },
-                    Move::Copy => {
-                        // Waits, as the clean-up below cannot fail any more once it must not.
-                        bo.wait(ctx)?;
-                        copy::content(&bo, new, ctx)?;
+                    unsafe { bindings::ttm_bo_move_null(object.as_ttm(), new_mem) };
+                    Ok(())
+                }
+                Ok(Move::Copy) => bo
+                    // Waits, as the clean-up cannot fail any more once it must not.
+                    .wait(ctx)
+                    .and_then(|()| copy::content(&bo, new, ctx))
+                    .inspect(|()| {
                         // SAFETY: As above; the buffer is idle and its content is in the new place.
                         unsafe { bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem) };
-                    }
-                    Move::Hop(place) => {
-                        if hop.is_null() {
-                            return Err(EINVAL);
-                        }
-                        // SAFETY: Not null, and TTM's, to be filled.
-                        unsafe { *hop = place.into_raw() };
-                        return Err(Error::from_errno(-bindings::EMULTIHOP));
-                    }
+                    }),
+                Ok(Move::Hop(place)) if !hop.is_null() => {
+                    // SAFETY: Not null, and TTM's, to be filled.
+                    unsafe { *hop = place.into_raw() };
+                    return Err(Error::from_errno(-bindings::EMULTIHOP));
                 }
-                Ok(())
-            })();
+                Ok(Move::Hop(_)) => Err(EINVAL),
+                Err(err) => Err(err),
+            };
 
             T::move_end(&bo, moving, &result);
             result.map(|()| 0)

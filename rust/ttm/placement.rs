@@ -125,3 +125,7 @@ pub(super) fn placement(places: &[Place]) -> bindings::ttm_placement {
         placement: places.as_ptr().cast(),
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/placement.rs"]
+mod kunit;

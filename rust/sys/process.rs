@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Processes, by what people know them by.
+
+use core::ptr::{
+    addr_of,
+    copy_nonoverlapping, //
+};
+
+use kernel::task::Task;
+
+/// A process.
+pub(crate) struct Process {
+    /// Process ID in the initial namespace.
+    pub(crate) pid: i32,
+    /// Name, padded with zeroes; there is at least one.
+    pub(crate) comm: [u8; 16],
+}
+
+impl Process {
+    /// The calling process.
+    pub(crate) fn current() -> Self {
+        let task = Task::current_raw();
+
+        // SAFETY: The current task, and the leader of its thread group, stay as long as it runs.
+        // `comm` always ends with a zero, and a torn read of a name is still a name.
+        unsafe {
+            let mut comm = [0; 16];
+
+            copy_nonoverlapping(addr_of!((*(*task).group_leader).comm).cast(), &mut comm, 1);
+            Self {
+                pid: (*task).tgid,
+                comm,
+            }
+        }
+    }
+}
