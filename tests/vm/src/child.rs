@@ -7,7 +7,7 @@
 use std::{
     env, fs,
     io::{self, BufRead, BufReader, Write},
-    os::unix::process::CommandExt,
+    os::{fd::AsRawFd, unix::process::CommandExt},
     path::Path,
     process::{Child as Process, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio},
 };
@@ -16,7 +16,7 @@ use anyhow::{bail, ensure, Context, Result};
 use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains, Mapping};
 use rustix::io::Errno;
 
-use crate::{compare::ensure_holds, nodes};
+use crate::{compare::ensure_holds, nodes, prime};
 
 /// The argument before the name of a part.
 const ARGUMENT: &str = "--child";
@@ -38,13 +38,19 @@ pub enum Part {
     UseUntilGone,
     /// Uses the card as somebody who is not root.
     Unprivileged,
+    /// Creates a buffer in VRAM as it is told, and leaves it alone.
+    Leak,
+    /// Creates a buffer and looks at leaks as somebody who is not root.
+    UnprivilegedLeak,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 6] = [
     Part::Hold,
     Part::OutliveCard,
     Part::UseUntilGone,
     Part::Unprivileged,
+    Part::Leak,
+    Part::UnprivilegedLeak,
 ];
 
 /// Plays a part, if the arguments ask for one.
@@ -60,6 +66,8 @@ pub fn run() -> Option<ExitCode> {
         Part::OutliveCard => outlive_card(&node),
         Part::UseUntilGone => use_until_gone(&node),
         Part::Unprivileged => unprivileged(&node),
+        Part::Leak => leak(&node),
+        Part::UnprivilegedLeak => unprivileged_leak(&node),
     };
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,6 +116,11 @@ impl Child {
             "the child ended before its time"
         );
         Ok(line.trim_end().to_owned())
+    }
+
+    /// Says something to the child.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
+        Ok(writeln!(self.to, "{line}")?)
     }
 
     /// Lets the child go on, and waits for its end.
@@ -244,5 +257,72 @@ fn unprivileged(node: &str) -> Result<()> {
             folder.display()
         );
     }
+    Ok(())
+}
+
+/// How a child keeps its buffer alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Handle,
+    Export,
+    Mapping,
+}
+
+impl Keep {
+    const ALL: [Self; 3] = [Self::Handle, Self::Export, Self::Mapping];
+}
+
+/// The name of a process that leaks.
+pub const LEAKER: &str = "leaker";
+
+/// Reads how to keep a buffer of how many bytes, and says the file descriptor of the dma-buf, if it
+/// is one.
+fn leak(node: &str) -> Result<()> {
+    fs::write("/proc/self/comm", LEAKER)?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let (keep, size) = line.trim_end().split_once(' ').context("not told how")?;
+    let keep = Keep::ALL.into_iter().find(|k| format!("{k:?}") == keep);
+    let create = Create::new(size.parse()?, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let buffer = Card::open(node)?.create(create)?;
+    match keep.context("no way to keep a buffer")? {
+        Keep::Handle => {
+            say("-")?;
+            wait_for_parent()
+        }
+        Keep::Export => {
+            let file = prime::export(&buffer)?;
+            buffer.close()?;
+            say(&file.as_raw_fd().to_string())?;
+            wait_for_parent()
+        }
+        Keep::Mapping => {
+            let _map = buffer.map()?;
+            buffer.close()?;
+            say("-")?;
+            wait_for_parent()
+        }
+    }
+}
+
+/// Others have leaks too by the time the parent says to go on.
+fn unprivileged_leak(node: &str) -> Result<()> {
+    let cards = [Card::open(node)?, Card::open(node)?];
+    let buffer = cards[0].create(Create::new(SIZE as u64, Domains::CPU))?;
+    say("ready")?;
+    wait_for_parent()?;
+
+    let own = cards[0].leaks()?;
+    ensure!(
+        own.len() == 1 && own[0].size == buffer.size() && own[0].pid == std::process::id(),
+        "not just the own leak: {own:?}"
+    );
+    let none = cards[1].leaks()?;
+    ensure!(none.is_empty(), "another file's leaks: {none:?}");
+    let stats = cards[0].memory_stats()?;
+    ensure!(
+        stats.confirmed_leaks == stats.objects_live && stats.objects_live > 1,
+        "not the totals of all: {stats:?}"
+    );
     Ok(())
 }

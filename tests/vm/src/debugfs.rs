@@ -8,9 +8,19 @@ use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{gem_list, Card, Create, CreateFlags, Domain, Domains};
 
-use crate::fixture::{trials, Bench};
+use crate::{
+    fixture::{trials, Bench},
+    stats::Setting,
+};
 
-const FILES: [&str; 3] = ["pddgpu_gem_info", "pddgpu_vram_mm", "pddgpu_gtt_mm"];
+const REPORTS: [&str; 5] = [
+    "pddgpu_gem_info",
+    "pddgpu_vram_mm",
+    "pddgpu_gtt_mm",
+    "pddgpu_memory_stats",
+    "pddgpu_leaks",
+];
+const COMMANDS: [&str; 2] = ["pddgpu_vram_reserve", "pddgpu_stats_reset"];
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:
@@ -23,12 +33,15 @@ pub fn tests() -> Vec<Trial> {
 }
 
 fn is_for_root_only(bench: &Bench) -> Result<()> {
-    for name in FILES {
+    let reports = REPORTS.map(|name| (name, 0o400));
+    let commands = COMMANDS.map(|name| (name, 0o200));
+    let settings = Setting::ALL.map(|setting| (setting.file(), 0o600));
+    for (name, wanted) in reports.into_iter().chain(commands).chain(settings) {
         let path = gem_list::debugfs_dir(&bench.card)?.join(name);
         let mode = fs::metadata(&path)
             .with_context(|| path.display().to_string())?
             .permissions();
-        ensure!(mode.mode() & 0o777 == 0o400, "{name}: {:o}", mode.mode());
+        ensure!(mode.mode() & 0o777 == wanted, "{name}: {:o}", mode.mode());
     }
     Ok(())
 }

@@ -18,10 +18,11 @@ use pddgpu::{gem_list, virtual_card::VirtualCard, Card, Device, Heap};
 use crate::{
     driver::Driver,
     kmsg::{fail_on_alarms, Log},
+    stats,
 };
 
 /// How long the kernel may take to free what is no longer used.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a test of the ioctls works with: a client of its own on an otherwise idle card.
 pub struct Bench {
@@ -131,12 +132,16 @@ struct State {
     heaps: Vec<Heap>,
     clients: usize,
     buffers: usize,
+    /// Buffers and bytes as the statistics have them.
+    counted: (u64, [u64; 4]),
 }
 
 impl State {
     fn of(card: &Card) -> Result<Self> {
         let clients = gem_list::read(card)?;
+        let stats = card.memory_stats()?;
         Ok(Self {
+            counted: (stats.objects_live, stats::live(&stats)?),
             heaps: card.heaps()?,
             clients: clients.iter().filter(|client| client.id.is_some()).count(),
             buffers: clients.iter().map(|client| client.buffers.len()).sum(),

@@ -6,10 +6,17 @@ use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
+    time::Instant,
 };
 
-use anyhow::{bail, Context, Result};
-use rustix::{fs::OFlags, io::Errno};
+use anyhow::{bail, ensure, Context, Result};
+use rustix::{
+    event::{poll, PollFd, PollFlags, Timespec},
+    fs::OFlags,
+    io::Errno,
+};
+
+use crate::fixture::PATIENCE;
 
 /// What only a bug makes the kernel say.
 const ALARMS: [&str; 13] = [
@@ -66,6 +73,30 @@ impl Log {
                 Err(e) if Errno::from_io_error(&e) == Some(Errno::PIPE) => {}
                 Err(e) => return Err(e.into()),
             }
+        }
+    }
+
+    /// Waits until something with `text` in it is said for the `count`th time, and takes all such lines,
+    /// those said before this call and not taken yet among them; fails if it takes too long, or for
+    /// any alarm.
+    pub fn wait_for(&mut self, text: &str, count: usize) -> Result<Vec<String>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = Vec::new();
+        loop {
+            let messages = self.take()?;
+            fail_on_alarms(&messages)?;
+            let texts = messages.into_iter().map(|message| message.text);
+            lines.extend(texts.filter(|line| line.contains(text)));
+            if lines.len() >= count {
+                return Ok(lines);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            ensure!(
+                !left.is_zero(),
+                "waited for {count} lines with '{text}': {lines:#?}"
+            );
+            let mut files = [PollFd::new(&self.file, PollFlags::IN)];
+            poll(&mut files, Some(&Timespec::try_from(left)?))?;
         }
     }
 

@@ -11,6 +11,9 @@ mod compare;
 mod driver;
 mod fixture;
 mod kmsg;
+mod prime;
+mod random;
+mod stats;
 
 mod access;
 mod clean_memory;
@@ -25,13 +28,21 @@ mod gem_info;
 mod gem_mmap;
 mod gem_move;
 mod gem_wait;
+mod leaks;
 mod new_id;
 mod nodes;
 mod odd_cards;
 mod query;
+mod stats_attribution;
+mod stats_load;
+mod stats_reports;
+mod stats_settings;
+mod stats_totals;
+mod stats_unbind;
 mod unbind;
 mod unload;
 mod unprivileged;
+mod usage_limit;
 
 use std::process::ExitCode;
 
@@ -61,6 +72,14 @@ fn main() -> ExitCode {
         debugfs::tests(),
         unprivileged::tests(),
         ctl::tests(),
+        stats_totals::tests(),
+        stats_attribution::tests(),
+        stats_reports::tests(),
+        stats_settings::tests(),
+        stats_load::tests(),
+        usage_limit::tests(),
+        leaks::tests(),
+        stats_unbind::tests(),
         unload::tests(),
         unbind::tests(),
         odd_cards::tests(),

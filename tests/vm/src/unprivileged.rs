@@ -17,20 +17,20 @@ use crate::{
 };
 
 /// The user that is not root.
-const USER: u32 = 1000;
+pub const USER: u32 = 1000;
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial: user_may_use_an_open_render_node, user_may_not_open_a_closed_node)
 }
 
 /// A file that everybody may use until this is dropped.
-struct Opened {
+pub struct Opened {
     path: PathBuf,
     before: Permissions,
 }
 
 impl Opened {
-    fn set(path: PathBuf, mode: u32) -> Result<Self> {
+    pub fn set(path: PathBuf, mode: u32) -> Result<Self> {
         let before = fs::metadata(&path)?.permissions();
         fs::set_permissions(&path, Permissions::from_mode(mode))?;
         Ok(Self { path, before })

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buffers shared between clients as dma-bufs.
+
+use std::{
+    ffi::c_void,
+    os::fd::{AsFd, FromRawFd, OwnedFd},
+    ptr,
+};
+
+use anyhow::{Context, Result};
+use pddgpu::{Buffer, Card};
+use rustix::{
+    fs::OFlags,
+    mm::{mmap, munmap, MapFlags, ProtFlags},
+};
+
+/// Makes a dma-buf of a buffer (`DRM_IOCTL_PRIME_HANDLE_TO_FD`).
+pub fn export(buffer: &Buffer) -> Result<OwnedFd> {
+    let flags = OFlags::CLOEXEC | OFlags::RDWR;
+    let made = drm_ffi::gem::handle_to_fd(buffer.card().as_fd(), buffer.handle(), flags.bits())
+        .context("PRIME_HANDLE_TO_FD")?;
+    // SAFETY: The kernel has just opened it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(made.fd) })
+}
+
+/// A dma-buf in this process's address space.
+pub struct Mapped {
+    start: *mut c_void,
+    len: usize,
+}
+
+/// Maps a dma-buf; whether its bytes are right is for others to test.
+pub fn map(buffer: impl AsFd, len: usize) -> Result<Mapped> {
+    let prot = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: The kernel chooses a free address, and nothing ever refers to what is there.
+    let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, buffer, 0) }
+        .context("mmap of a dma-buf")?;
+    Ok(Mapped { start, len })
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: The range is this mapping's, and nothing refers to it.
+        let unmapped = unsafe { munmap(self.start, self.len) };
+        debug_assert_eq!(unmapped, Ok(()));
+    }
+}
+
+/// A handle to another client's buffer; closed when dropped.
+pub struct Imported {
+    card: Card,
+    pub handle: u32,
+}
+
+impl Imported {
+    /// Makes a handle of a dma-buf (`DRM_IOCTL_PRIME_FD_TO_HANDLE`).
+    pub fn new(card: &Card, buffer: impl AsFd) -> Result<Self> {
+        let made = drm_ffi::gem::fd_to_handle(card.as_fd(), buffer.as_fd())
+            .context("PRIME_FD_TO_HANDLE")?;
+        Ok(Self {
+            card: card.clone(),
+            handle: made.handle,
+        })
+    }
+}
+
+impl Drop for Imported {
+    fn drop(&mut self) {
+        // The one error there can be is a card that is gone, and the handle goes with its file.
+        let _ = self.card.raw().gem_close(self.handle);
+    }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The statistics and leaks as root reads them in debugfs.
+
+use anyhow::{ensure, Context, Result};
+use libtest_mimic::Trial;
+use pddgpu::{Create, CreateFlags, Domain, Domains, LeakState, TimeStats};
+
+use crate::{
+    child::{Keep, LEAKER},
+    fixture::{eventually, trials, Bench},
+    leaks::start_leaker,
+    stats::{await_leaks, report, Setting, Settings},
+};
+
+pub fn tests() -> Vec<Trial> {
+    trials!(card_trial:
+        statistics_are_what_the_query_says,
+        leaks_are_by_process_with_the_most_bytes_first,
+        creations_are_traced_if_asked_for,
+    )
+}
+
+/// The numbers in the first line that starts so.
+fn numbers(text: &str, name: &str) -> Result<Vec<u64>> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.with_context(|| format!("no '{name}' in:\n{text}"))?;
+    line.split_whitespace()
+        .map(|word| word.parse().with_context(|| format!("{name}{line}")))
+        .collect()
+}
+
+fn statistics_are_what_the_query_says(bench: &Bench) -> Result<()> {
+    let card = &bench.card;
+    let mut buffers = Vec::new();
+    for domain in Domain::ALL {
+        for flags in [CreateFlags::CPU_ACCESS_REQUIRED, CreateFlags::NO_CPU_ACCESS] {
+            let create = Create::new(24 << 10, domain.into()).flags(flags);
+            let buffer = card.create(create)?;
+            buffer.move_to(Domain::Gtt)?;
+            buffers.push(buffer);
+        }
+    }
+    buffers.truncate(4);
+    let result = card.create(Create::new(1 << 42, Domains::all()));
+    ensure!(result.is_err(), "{result:?}");
+
+    let (text, stats) = (report(card, "pddgpu_memory_stats")?, card.memory_stats()?);
+    let names = ["VRAM ", "visible VRAM ", "GTT ", "CPU "];
+    for (name, heap) in names.into_iter().zip(&stats.heaps) {
+        let wanted = [heap.live, heap.peak, heap.allocated, heap.freed];
+        ensure!(numbers(&text, name)? == wanted, "{name}: {heap:?}\n{text}");
+    }
+    let line = |times: &TimeStats| {
+        let (p50, p99) = (times.percentile_ns(50.0), times.percentile_ns(99.0));
+        [times.count, times.avg_ns(), p50, p99, times.max_ns]
+    };
+    for (name, times) in [
+        ("alloc ", &stats.alloc),
+        ("free ", &stats.free),
+        ("move ", &stats.moving),
+    ] {
+        ensure!(numbers(&text, name)? == line(times), "{times:?}\n{text}");
+    }
+    for moves in &stats.moves {
+        let name = format!("{:<4} to {:<4}", moves.from, moves.to);
+        let wanted = [moves.count, moves.bytes];
+        ensure!(numbers(&text, &name)? == wanted, "{moves:?}\n{text}");
+    }
+    let evictions = numbers(&text, "evictions ")?;
+    ensure!(
+        evictions == [stats.evictions, stats.evicted_bytes],
+        "{stats:?}\n{text}"
+    );
+    for failure in &stats.failures {
+        let count = numbers(&text, &failure.name())?;
+        ensure!(count == [failure.count], "{failure:?}\n{text}");
+    }
+    ensure!(numbers(&text, "ENOSPC ")?.len() == 1, "{text}");
+    for (name, count) in [
+        ("live ", stats.objects_live),
+        ("suspected ", stats.suspected_leaks),
+        ("confirmed ", stats.confirmed_leaks),
+    ] {
+        ensure!(
+            numbers(&text, name)? == [count],
+            "{name}: {stats:?}\n{text}"
+        );
+    }
+    Ok(())
+}
+
+fn leaks_are_by_process_with_the_most_bytes_first(bench: &Bench) -> Result<()> {
+    let card = &bench.card;
+    let settings = Settings::of(card)?;
+    settings.prepare(LeakState::Suspected)?;
+    let text = report(card, "pddgpu_leaks")?;
+    ensure!(text == "0 suspected, 0 confirmed\n", "{text}");
+
+    // This process has the oldest leak and the youngest, but not the most bytes.
+    let first = card.create(Create::new(8 << 10, Domains::CPU))?;
+    let (small, _) = start_leaker(bench, Keep::Handle, 4 << 10)?;
+    let (large, _) = start_leaker(bench, Keep::Mapping, 40 << 10)?;
+    let second = card.create(Create::new(12 << 10, Domains::GTT | Domains::CPU))?;
+    settings.check()?;
+    let leaks = await_leaks(card, |leaks| leaks.len() == 4, "four leaks")?;
+
+    let text = report(card, "pddgpu_leaks")?;
+    let mut lines = text.lines();
+    ensure!(lines.next() == Some("4 suspected, 0 confirmed"), "{text}");
+    let own = std::process::id();
+    let heads: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("pid "))
+        .collect();
+    let wanted = [
+        format!(
+            "pid {} command {LEAKER}: 40960 bytes in 1 buffers",
+            large.pid()
+        ),
+        format!("pid {own} command pddgpu-vmtest: 20480 bytes in 2 buffers"),
+        format!(
+            "pid {} command {LEAKER}: 4096 bytes in 1 buffers",
+            small.pid()
+        ),
+    ];
+    ensure!(heads == wanted, "not {wanted:#?}:\n{text}");
+
+    // id, size, age, state, placement, domains, client, why
+    let entries: Vec<Vec<_>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|words: &Vec<_>| {
+            words
+                .first()
+                .is_some_and(|word| word.parse::<u64>().is_ok())
+        })
+        .filter(|words: &Vec<_>| words.len() > 7)
+        .collect();
+    ensure!(entries.len() == 4, "{text}");
+    for (size, placement, domains, why) in [
+        (8 << 10, "CPU", "CPU", ["handles", "1"]),
+        (4 << 10, "VRAM", "VRAM", ["handles", "1"]),
+        (40 << 10, "VRAM", "VRAM", ["mappings", "1"]),
+        (12 << 10, "GTT", "GTT|CPU", ["handles", "1"]),
+    ] {
+        let leak = leaks.iter().find(|leak| leak.size == size);
+        let leak = leak.with_context(|| format!("{size} bytes: {leaks:?}"))?;
+        let (id, client) = (leak.id.to_string(), leak.client.to_string());
+        let entry = entries.iter().find(|entry| entry[0] == id);
+        let entry = entry.with_context(|| format!("{leak:?}:\n{text}"))?;
+        let wanted = [placement, domains, &client, why[0], why[1]];
+        ensure!(
+            entry[1] == size.to_string() && entry[3] == "suspected",
+            "{entry:?}"
+        );
+        ensure!(
+            entry[2].parse::<u64>()? >= leak.age_ms,
+            "{entry:?} {leak:?}"
+        );
+        ensure!(entry[4..] == wanted, "{entry:?}, not {wanted:?}");
+    }
+    drop((first, second));
+    small.finish()?;
+    large.finish()?;
+    eventually(|| {
+        let text = report(card, "pddgpu_leaks")?;
+        ensure!(text == "0 suspected, 0 confirmed\n", "{text}");
+        Ok(())
+    })
+}
+
+fn creations_are_traced_if_asked_for(bench: &Bench) -> Result<()> {
+    let card = &bench.card;
+    let settings = Settings::of(card)?;
+    settings.prepare(LeakState::Suspected)?;
+    let _before = card.create(Create::new(4096, Domains::CPU))?;
+    settings.set(Setting::Traces, 1)?;
+    let _traced = card.create(Create::new(8192, Domains::CPU))?;
+    settings.set(Setting::Traces, 0)?;
+    let _after = card.create(Create::new(12288, Domains::CPU))?;
+    settings.check()?;
+    await_leaks(card, |leaks| leaks.len() == 3, "three leaks")?;
+
+    // The lines of each buffer: itself, and the calls that created it, if any.
+    let text = report(card, "pddgpu_leaks")?;
+    let calls_of = |size: &str| {
+        let at = text
+            .lines()
+            .position(|line| line.split_whitespace().nth(1) == Some(size));
+        let after = at.map(|at| text.lines().skip(at + 1));
+        let calls = after.map(|lines| lines.take_while(|line| line.contains("+0x")));
+        calls
+            .map(Iterator::collect::<Vec<_>>)
+            .with_context(|| format!("no {size}:\n{text}"))
+    };
+    for size in ["4096", "12288"] {
+        ensure!(calls_of(size)?.is_empty(), "{size} bytes traced:\n{text}");
+    }
+    let calls = calls_of("8192")?;
+    for name in ["drm_ioctl+", "__x64_sys_ioctl+"] {
+        let found = calls.iter().any(|call| call.contains(name));
+        ensure!(found, "no {name}: {calls:#?}");
+    }
+    Ok(())
+}
