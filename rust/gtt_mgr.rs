@@ -171,3 +171,7 @@ impl ResourceManager for GttMgr {
         self.mm.print(p);
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/gtt_mgr.rs"]
+mod kunit;

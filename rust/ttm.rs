@@ -56,3 +56,7 @@ pub(crate) use self::{
         Resource, //
     },
 };
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/ttm.rs"]
+mod kunit;

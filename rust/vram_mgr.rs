@@ -426,3 +426,7 @@ impl ResourceManager for VramMgr {
         }
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/vram_mgr.rs"]
+mod kunit;

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A card without hardware: the managers, of any size, on a faux device. Buffers on it have places but
+//! no content: a move only says where they are.
+
+use core::{
+    ops::{
+        Deref,
+        Range, //
+    },
+    ptr::{
+        addr_of_mut,
+        from_ref, //
+    },
+};
+
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    faux,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+
+use crate::{
+    bindings::raw as bindings,
+    drm,
+    gtt_mgr::GttMgr,
+    memory_stats::{
+        MemoryStats,
+        Stats, //
+    },
+    sys_mgr::SysMgr,
+    ttm::{
+        self,
+        Aperture,
+        BaseDevice,
+        Holder,
+        Locked,
+        Manager,
+        MemType,
+        Move,
+        Object,
+        OperationCtx,
+        Place,
+        Resource, //
+    },
+    vram_mgr::VramMgr, //
+};
+
+/// How many [`Payload`]s are alive.
+static PAYLOADS: Atomic<i32> = Atomic::new(0);
+
+/// Kept with each buffer, and counted.
+pub(crate) struct Payload(());
+
+impl Payload {
+    /// One more.
+    pub(crate) fn new() -> Self {
+        PAYLOADS.add(1, Relaxed);
+        Self(())
+    }
+
+    /// How many are alive.
+    pub(crate) fn alive() -> i32 {
+        PAYLOADS.load(Relaxed)
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        PAYLOADS.add(-1, Relaxed);
+    }
+}
+
+/// A buffer on the card.
+pub(crate) type Buffer = Object<Driver>;
+
+/// What the card has.
+#[pin_data]
+pub(crate) struct Memory {
+    #[pin]
+    pub(crate) vram: Manager<VramMgr>,
+    #[pin]
+    pub(crate) gtt: Manager<GttMgr>,
+    #[pin]
+    system: Manager<SysMgr>,
+    pub(crate) stats: Arc<Stats>,
+    bdev: Arc<BaseDevice>,
+}
+
+/// The card; the last of its buffers must go before it does.
+pub(crate) struct Card {
+    dev: ARef<drm::Device<Drm>>,
+    faux: faux::Registration,
+}
+
+impl Card {
+    /// A card with so many bytes.
+    pub(crate) fn new(vram: u64, visible: u64, gtt: u64) -> Result<Self> {
+        let faux = faux::Registration::new(c"pddgpu-kunit", None)?;
+        let parent: &device::Device<Bound> = faux.as_ref().as_ref();
+        let raw: *mut bindings::device = from_ref(parent).cast_mut().cast();
+
+        // SAFETY: The device is ours and nobody maps anything for it yet. Its pages may be anywhere.
+        unsafe {
+            (*raw).coherent_dma_mask = u64::MAX;
+            (*raw).dma_mask = addr_of_mut!((*raw).coherent_dma_mask);
+        }
+
+        let dev = drm::Device::<Drm>::new(parent, |base| {
+            pin_init::pin_init_scope(move || {
+                let bdev = BaseDevice::new::<Driver>(parent, &base)?;
+                let stats = MemoryStats::init(parent, [vram, visible, gtt, 0])?;
+
+                Ok(try_pin_init!(Memory {
+                    vram <- Manager::new(
+                        bdev.clone(),
+                        MemType::Vram,
+                        vram,
+                        VramMgr::new(vram, visible, stats.clone()),
+                    ),
+                    gtt <- Manager::new(
+                        bdev.clone(),
+                        MemType::Tt,
+                        gtt,
+                        GttMgr::new(gtt, stats.clone()),
+                    ),
+                    system <- Manager::new(
+                        bdev.clone(),
+                        MemType::System,
+                        0,
+                        Ok(SysMgr::new(stats.clone())),
+                    ),
+                    stats,
+                    bdev,
+                }? Error))
+            })
+        })?;
+
+        Ok(Self { dev, faux })
+    }
+
+    /// A buffer of `pages`, aligned to `alignment` pages, in the first of `places` that has room.
+    pub(crate) fn create(
+        &self,
+        pages: u64,
+        alignment: u32,
+        places: &[Place],
+    ) -> Result<ARef<Buffer>> {
+        let size = usize::try_from(pages << PAGE_SHIFT)?;
+
+        self.create_with(size, alignment, places, Ok(Payload::new()), Ok(()))
+    }
+
+    /// As [`create`](Card::create), with bytes, the payload or why there is none, and how the creation
+    /// ends.
+    pub(crate) fn create_with(
+        &self,
+        size: usize,
+        alignment: u32,
+        places: &[Place],
+        payload: Result<Payload>,
+        end: Result,
+    ) -> Result<ARef<Buffer>> {
+        Object::new(
+            &self.dev,
+            &self.dev.bdev,
+            size,
+            alignment,
+            places,
+            payload,
+            |_, _| end,
+        )
+    }
+
+    /// Bytes of a kind of memory in use, as TTM counts them.
+    pub(crate) fn ttm_usage(&self, mem_type: MemType) -> u64 {
+        ttm::usage(&self.dev.bdev, mem_type)
+    }
+
+    /// Has `print` print to the log.
+    pub(crate) fn log(&self, print: impl FnOnce(&drm::Printer)) {
+        drm::Printer::with_info(self.faux.as_ref().as_ref(), print);
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        self.dev.stats.stop();
+    }
+}
+
+impl Deref for Card {
+    type Target = Memory;
+
+    fn deref(&self) -> &Memory {
+        &self.dev
+    }
+}
+
+/// The card's DRM side.
+pub(crate) struct Drm;
+
+impl drm::Driver for Drm {
+    type Module = crate::LocalModule;
+    type Data = Memory;
+    type File = ();
+    type Object = Buffer;
+
+    const INFO: drm::DriverInfo = drm::DriverInfo {
+        major: 1,
+        minor: 0,
+        patchlevel: 0,
+        name: c"pddgpu-kunit",
+        desc: c"PDDGPU memory without a card",
+    };
+    const IOCTLS: &'static [drm::ioctl::Descriptor] = &[];
+
+    fn open(_dev: &drm::Device<Self>) -> Result<Pin<KBox<()>>> {
+        Ok(KBox::pin((), GFP_KERNEL)?)
+    }
+
+    fn debugfs_init(_dir: &drm::debugfs::Dir<'_, Self>) {}
+}
+
+/// The card's TTM side.
+pub(crate) struct Driver;
+
+impl ttm::Driver for Driver {
+    type Drm = Drm;
+    type Object = Payload;
+    type Moving<'a> = ();
+
+    fn aperture(_dev: &drm::Device<Drm>) -> &Aperture {
+        panic!("nothing touches the content of VRAM that is not there")
+    }
+
+    fn ranges<'a>(
+        dev: &'a drm::Device<Drm>,
+        res: &'a Resource,
+    ) -> impl Iterator<Item = Range<u64>> + 'a {
+        res.of(&dev.vram).into_iter().flat_map(|vram| vram.ranges())
+    }
+
+    fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place] {
+        const GTT: Place = Place::anywhere(MemType::Tt);
+        const SYSTEM: Place = Place::anywhere(MemType::System);
+
+        match bo.resource().and_then(Resource::mem_type) {
+            Some(MemType::Vram) => &[GTT, SYSTEM],
+            _ => &[SYSTEM],
+        }
+    }
+
+    fn move_(_bo: &Locked<'_, Self>, _new: &Resource, _ctx: &mut OperationCtx) -> Result<Move> {
+        Ok(Move::Null)
+    }
+
+    fn move_start<'a>(_bo: &Locked<'a, Self>, _new: &Resource, _evict: bool) {}
+
+    fn move_end(_bo: &Locked<'_, Self>, _moving: (), _result: &Result) {}
+
+    fn free_start(_object: &Buffer) {}
+
+    fn free_end(_object: &Buffer) {}
+
+    fn held(_object: &Payload, _by: Holder, _delta: i32) {}
+
+    fn make_accessible(_bo: &mut Locked<'_, Self>) -> Result {
+        Err(EIO)
+    }
+
+    fn may_mmap(_object: &Payload) -> Result {
+        Err(EPERM)
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The card's address space: which cards contradict themselves.
+
+use kernel::{
+    faux,
+    prelude::*, //
+};
+
+use super::*;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+const MIB: u64 = SZ_1M as u64;
+
+#[kunit_tests(pddgpu_gmc)]
+mod tests {
+    use super::*;
+    use crate::kunit::check_eq;
+
+    #[test]
+    fn sizes() -> Result {
+        let dev = faux::Registration::new(c"pddgpu-kunit", None)?;
+        let dev: &Device = dev.as_ref().as_ref();
+
+        for (size, min, max, good) in [
+            (0, 1, MIB, false),
+            (0, 0, MIB, true),
+            (PAGE, 1, MIB, true),
+            (PAGE - 1, 1, MIB, false),
+            (PAGE + 1, 1, MIB, false),
+            (MIB, 1, MIB, true),
+            (MIB + PAGE, 1, MIB, false),
+            (MIB, MIB, MIB, true),
+            (MIB, MIB + 1, 2 * MIB, false),
+            (u64::MAX, 1, u64::MAX, false),
+            (u64::MAX - PAGE + 1, 1, u64::MAX, true),
+        ] {
+            let result = check_size(dev, "test", size, min, max);
+
+            check_eq!(
+                result,
+                if good { Ok(()) } else { Err(ENODEV) },
+                "{:#x} of {:#x} to {:#x}",
+                size,
+                min,
+                max
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn windows() -> Result {
+        let dev = faux::Registration::new(c"pddgpu-kunit", None)?;
+        let dev: &Device = dev.as_ref().as_ref();
+
+        for (first, last, size, good) in [
+            (0, MIB - 1, MIB, true),
+            (MIB, 2 * MIB - 1, MIB, true),
+            (PAGE, PAGE + MIB - 1, MIB, true),
+            (ADDRESS_SPACE - MIB, ADDRESS_SPACE - 1, MIB, true),
+            // An end that is one too far, or too near, for the size.
+            (0, MIB, MIB, false),
+            (0, MIB - 2, MIB, false),
+            // A start that is no page's.
+            (1, MIB, MIB, false),
+            (PAGE / 2, PAGE / 2 + MIB - 1, MIB, false),
+            // Beyond the address space.
+            (
+                ADDRESS_SPACE - MIB + PAGE,
+                ADDRESS_SPACE + PAGE - 1,
+                MIB,
+                false,
+            ),
+            (ADDRESS_SPACE, ADDRESS_SPACE + MIB - 1, MIB, false),
+            (0, u64::MAX, 0, false),
+            (u64::MAX - PAGE + 1, u64::MAX, PAGE, false),
+            // Backwards.
+            (MIB, 0, MIB, false),
+            (MIB, MIB - 1, 0, false),
+            // What a card that is gone reads.
+            (u64::MAX, u64::MAX, u64::MAX, false),
+        ] {
+            let expected = if good {
+                Ok(first..last + 1)
+            } else {
+                Err(ENODEV)
+            };
+
+            check_eq!(
+                window(dev, "test", first..last, size),
+                expected,
+                "{:#x} to {:#x} for {:#x}",
+                first,
+                last,
+                size
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registers: where they are, and what their bits mean, as `docs/hardware.md` has it.
+
+use kernel::{
+    io::register::Register,
+    prelude::*, //
+};
+
+use super::*;
+
+#[kunit_tests(pddgpu_hw)]
+mod tests {
+    use super::*;
+    use crate::kunit::{check, check_eq};
+
+    #[test]
+    fn offsets() -> Result {
+        for (name, offset, expected) in [
+            ("CHIP_ID", CHIP_ID::OFFSET, 0x00),
+            ("CHIP_REV", CHIP_REV::OFFSET, 0x04),
+            ("RESET", RESET::OFFSET, 0x08),
+            ("FEATURES", FEATURES::OFFSET, 0x0c),
+            ("VRAM_SIZE", VRAM_SIZE::OFFSET, 0x10),
+            ("GTT_SIZE", GTT_SIZE::OFFSET, 0x18),
+            ("VRAM_START", VRAM_START::OFFSET, 0x20),
+            ("VRAM_END", VRAM_END::OFFSET, 0x28),
+            ("GTT_START", GTT_START::OFFSET, 0x30),
+            ("GTT_END", GTT_END::OFFSET, 0x38),
+            ("MC_VRAM_CTRL", MC_VRAM_CTRL::OFFSET, 0x100),
+            ("MC_GTT_CTRL", MC_GTT_CTRL::OFFSET, 0x104),
+            ("MC_FB_CTRL", MC_FB_CTRL::OFFSET, 0x108),
+        ] {
+            check_eq!(offset, expected, "{}", name);
+            check!(offset < SZ_64K, "{}", name);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn revision_is_two_digits() -> Result {
+        for raw in 0..=0xffu32 {
+            for junk in [0, 0xffff_ff00] {
+                let reg = CHIP_REV::from_raw(raw | junk);
+
+                check_eq!(reg.major().get(), raw >> 4, "{:#x}", raw | junk);
+                check_eq!(reg.minor().get(), raw & 0xf, "{:#x}", raw | junk);
+                check_eq!(reg.into_raw(), raw | junk);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn enabling_is_bit_0() -> Result {
+        check_eq!(MC_VRAM_CTRL::zeroed().with_enable(true).into_raw(), 1);
+        check_eq!(MC_GTT_CTRL::zeroed().with_enable(true).into_raw(), 1);
+        check_eq!(MC_FB_CTRL::zeroed().with_enable(true).into_raw(), 1);
+        for raw in [0, 1, 2, 3, 0x8000_0000, u32::MAX] {
+            check_eq!(
+                MC_VRAM_CTRL::from_raw(raw).enable(),
+                raw & 1 == 1,
+                "{:#x}",
+                raw
+            );
+            check_eq!(
+                MC_GTT_CTRL::from_raw(raw).enable(),
+                raw & 1 == 1,
+                "{:#x}",
+                raw
+            );
+            check_eq!(
+                MC_FB_CTRL::from_raw(raw).with_enable(false).into_raw(),
+                raw & !1,
+                "{:#x}",
+                raw
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn wide_registers_keep_all_bits() -> Result {
+        for raw in [0, 1, 0xffff_ffff, 1 << 32, 1 << 63, u64::MAX] {
+            check_eq!(VRAM_SIZE::from_raw(raw).into_raw(), raw);
+            check_eq!(VRAM_SIZE::from_raw(raw).bytes().get(), raw);
+            check_eq!(VRAM_END::from_raw(raw).address().get(), raw);
+            check_eq!(GTT_START::from_raw(raw).address().get(), raw);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn chips() -> Result {
+        for (chip, id, name) in [
+            (Chip::Pdd1000, 0x1000, "PDD1000"),
+            (Chip::Pdd2000, 0x2000, "PDD2000"),
+            (Chip::Pdd3000, 0x3000, "PDD3000"),
+        ] {
+            check_eq!(chip.id(), id);
+            check_eq!(chip.name(), name);
+            check_eq!(Chip::try_from(CHIP_ID::from_raw(id)), Ok(chip));
+            for other in [id - 1, id + 1, id << 16, id | 0x8000_0000] {
+                check_eq!(
+                    Chip::try_from(CHIP_ID::from_raw(other)),
+                    Err(ENODEV),
+                    "{:#x}",
+                    other
+                );
+            }
+        }
+        // What a card that is gone reads.
+        for id in [0, u32::MAX] {
+            check_eq!(
+                Chip::try_from(CHIP_ID::from_raw(id)),
+                Err(ENODEV),
+                "{:#x}",
+                id
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the KUnit suites share. Each suite is a child module of the room it is about, so that it sees
+//! what the room keeps to itself; its cases return an error instead of ending the thread, so that what
+//! they hold is given back.
+
+pub(crate) mod device;
+
+/// Fails the case that calls it, and says in the log where and why, unless a condition holds. After the
+/// condition may follow a format with its arguments: the row of a table, say.
+macro_rules! check {
+    ($condition:expr $(,)?) => {
+        check!($condition, "no row")
+    };
+    ($condition:expr, $($row:tt)+) => {
+        if !$condition {
+            ::kernel::kunit::err(::kernel::prelude::fmt!(
+                "    # {}:{}: not so: {}; {}\n",
+                ::core::file!(),
+                ::core::line!(),
+                ::core::stringify!($condition),
+                ::kernel::prelude::fmt!($($row)+)
+            ));
+            return Err(::kernel::error::code::EINVAL);
+        }
+    };
+}
+pub(crate) use check;
+
+/// As [`check`], for two values that are to be equal: what came out, and what should have.
+macro_rules! check_eq {
+    ($actual:expr, $expected:expr $(,)?) => {
+        check_eq!($actual, $expected, "no row")
+    };
+    ($actual:expr, $expected:expr, $($row:tt)+) => {
+        match (&$actual, &$expected) {
+            (actual, expected) => {
+                if *actual != *expected {
+                    ::kernel::kunit::err(::kernel::prelude::fmt!(
+                        "    # {}:{}: {} is {:?}, not {:?}; {}\n",
+                        ::core::file!(),
+                        ::core::line!(),
+                        ::core::stringify!($actual),
+                        actual,
+                        expected,
+                        ::kernel::prelude::fmt!($($row)+)
+                    ));
+                    return Err(::kernel::error::code::EINVAL);
+                }
+            }
+        }
+    };
+}
+pub(crate) use check_eq;
+
+/// A random walk's steps.
+pub(crate) const WALK: usize = 100_000;
+
+/// Numbers that look random, and are the same in every run.
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// A row of numbers of its own for each `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next number below `end` (xorshift64*).
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % end
+    }
+
+    /// One of the elements.
+    pub(crate) fn choose<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}

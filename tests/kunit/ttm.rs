@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The TTM wrappers: what is dropped, when, and how often; and what a move does to the managers.
+
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+use super::*;
+use crate::{
+    gtt_mgr,
+    kunit::device::{
+        Buffer,
+        Card,
+        Payload, //
+    }, //
+};
+
+const PAGE: u64 = PAGE_SIZE as u64;
+const VRAM: Place = Place::anywhere(MemType::Vram);
+const GTT: Place = Place::anywhere(MemType::Tt);
+const SYSTEM: Place = Place::anywhere(MemType::System);
+
+/// A card with 1,000 pages of VRAM and of GTT.
+fn card() -> Result<Card> {
+    Card::new(
+        1000 * PAGE,
+        100 * PAGE,
+        gtt_mgr::RESERVED_SIZE + 1000 * PAGE,
+    )
+}
+
+fn mem_type(bo: &Buffer) -> Result<Option<MemType>> {
+    Ok(bo.reserve()?.resource().and_then(Resource::mem_type))
+}
+
+/// Pages in use of VRAM, GTT and the CPU domain.
+fn in_use(card: &Card) -> [u64; 3] {
+    [MemType::Vram, MemType::Tt, MemType::System].map(|mem_type| card.ttm_usage(mem_type) / PAGE)
+}
+
+#[kunit_tests(pddgpu_ttm)]
+mod tests {
+    use super::*;
+    use crate::kunit::{check, check_eq, Random, WALK};
+
+    #[test]
+    fn a_buffer_says_what_it_is() -> Result {
+        let card = card()?;
+
+        for pages in [1, 2, 100] {
+            for alignment in [0, 1, 2, 16] {
+                let bo = card.create(pages, alignment, &[VRAM])?;
+
+                check_eq!(bo.size(), pages * PAGE);
+                check_eq!(bo.alignment(), u64::from(alignment.max(1)) * PAGE);
+                check_eq!(bo.mmap_offset() % PAGE, 0);
+                check!(bo.mmap_offset() != 0);
+                bo.wait(0)?;
+                bo.wait(100)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn mmap_offsets_do_not_overlap() -> Result {
+        let card = card()?;
+        let mut all = KVec::new();
+
+        for pages in [1, 7, 2, 30, 1, 1] {
+            all.push(card.create(pages, 1, &[VRAM])?, GFP_KERNEL)?;
+        }
+        for (i, bo) in all.iter().enumerate() {
+            for other in all.iter().skip(i + 1) {
+                check!(
+                    bo.mmap_offset() + bo.size() <= other.mmap_offset()
+                        || other.mmap_offset() + other.size() <= bo.mmap_offset()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_reference_drops_the_payload_once() -> Result {
+        let card = card()?;
+
+        for place in [VRAM, GTT, GTT.temporary(), SYSTEM] {
+            let bo = card.create(10, 1, &[place])?;
+            let second = bo.clone();
+            let third = second.clone();
+
+            check_eq!(Payload::alive(), 1);
+            drop(bo);
+            drop(third);
+            check_eq!(Payload::alive(), 1);
+            drop(second);
+            check_eq!(Payload::alive(), 0);
+            check_eq!(in_use(&card), [0, 0, 0]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_failed_creation_leaves_nothing() -> Result {
+        let card = card()?;
+        let page = PAGE_SIZE;
+
+        for (what, size, places, payload, end, expected) in [
+            ("size 0", 0, &[VRAM][..], Ok(()), Ok(()), EINVAL),
+            ("odd size", page + 1, &[VRAM], Ok(()), Ok(()), EINVAL),
+            ("no payload", page, &[VRAM], Err(EIO), Ok(()), EIO),
+            ("bad end", page, &[VRAM], Ok(()), Err(EPERM), EPERM),
+            ("bad end in GTT", page, &[GTT], Ok(()), Err(EPERM), EPERM),
+            ("bad end in CPU", page, &[SYSTEM], Ok(()), Err(EPERM), EPERM),
+            ("no room", 1001 * page, &[VRAM], Ok(()), Ok(()), ENOSPC),
+            (
+                "no room anywhere",
+                1001 * page,
+                &[VRAM, GTT],
+                Ok(()),
+                Ok(()),
+                ENOSPC,
+            ),
+        ] {
+            for _ in 0..3 {
+                let result =
+                    card.create_with(size, 1, places, payload.map(|()| Payload::new()), end);
+
+                check_eq!(result.err(), Some(expected), "{}", what);
+                check_eq!(Payload::alive(), 0, "{}", what);
+                check_eq!(in_use(&card), [0, 0, 0], "{}", what);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_failed_creation_may_have_evicted() -> Result {
+        let card = card()?;
+        let bo = card.create(600, 1, &[VRAM])?;
+
+        check_eq!(
+            card.create_with(600 * PAGE_SIZE, 1, &[VRAM], Ok(Payload::new()), Err(EIO))
+                .err(),
+            Some(EIO)
+        );
+        check_eq!(mem_type(&bo)?, Some(MemType::Tt));
+        check_eq!(in_use(&card), [0, 600, 0]);
+        check_eq!(Payload::alive(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_place_with_room_is_taken() -> Result {
+        let card = card()?;
+        let _vram = card.create(950, 1, &[VRAM])?;
+        let _gtt = card.create(950, 1, &[GTT])?;
+
+        for (pages, places, expected) in [
+            (10, &[VRAM, GTT, SYSTEM][..], MemType::Vram),
+            (10, &[GTT, VRAM, SYSTEM], MemType::Tt),
+            (10, &[SYSTEM, VRAM], MemType::System),
+            (
+                100,
+                &[VRAM.desired(), GTT.desired(), SYSTEM],
+                MemType::System,
+            ),
+            (45, &[VRAM.desired(), GTT], MemType::Tt),
+        ] {
+            let bo = card.create(pages, 1, places)?;
+
+            check_eq!(mem_type(&bo)?, Some(expected), "{} pages", pages);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_move_takes_and_gives_back() -> Result {
+        let card = card()?;
+        let bo = card.create(10, 1, &[VRAM])?;
+        let mut ctx = OperationCtx::interruptible();
+
+        for (place, expected) in [
+            (VRAM, [10, 0, 0]),
+            (GTT, [0, 10, 0]),
+            (SYSTEM, [0, 0, 10]),
+            (GTT.temporary(), [0, 10, 0]),
+            (VRAM.below(50), [10, 0, 0]),
+            (SYSTEM, [0, 0, 10]),
+            (VRAM.above(900), [10, 0, 0]),
+            (VRAM.below(50), [10, 0, 0]),
+            (GTT, [0, 10, 0]),
+        ] {
+            bo.reserve()?.validate(&[place], &mut ctx)?;
+            check_eq!(in_use(&card), expected);
+            check_eq!(bo.reserve()?.pin_count(), 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_move_without_room_leaves_the_buffer() -> Result {
+        let card = card()?;
+        let bo = card.create(10, 1, &[VRAM])?;
+        let mut ctx = OperationCtx::interruptible();
+
+        for place in [GTT.below(5), VRAM.above(995), VRAM.below(9)] {
+            check_eq!(
+                bo.reserve()?.validate(&[place.desired()], &mut ctx),
+                Err(ENOSPC)
+            );
+            check_eq!(mem_type(&bo)?, Some(MemType::Vram));
+            check_eq!(in_use(&card), [10, 0, 0]);
+        }
+        Ok(())
+    }
+
+    /// Creates, moves and drops with evictions: payloads and pages are those of the buffers there are.
+    #[test]
+    fn random_walk() -> Result {
+        let card = card()?;
+        let mut all = KVec::with_capacity(64, GFP_KERNEL)?;
+        let mut random = Random::new(10);
+        let mut ctx = OperationCtx::interruptible();
+        let places = [
+            VRAM,
+            VRAM.topdown(),
+            VRAM.below(100),
+            GTT,
+            GTT.temporary(),
+            SYSTEM,
+        ];
+
+        for step in 0..WALK {
+            match random.below(10) {
+                0..4 if all.len() < 64 => {
+                    let bo = card.create(
+                        1 + random.below(60),
+                        1 << random.below(3),
+                        &[random.choose(&places), random.choose(&places)],
+                    )?;
+                    all.push_within_capacity(bo).map_err(|_| EINVAL)?;
+                }
+                4..7 if !all.is_empty() => {
+                    let at = random.below(all.len() as u64) as usize;
+                    drop(all.remove(at).map_err(|_| EINVAL)?);
+                }
+                _ if !all.is_empty() => {
+                    let at = random.below(all.len() as u64) as usize;
+                    all[at]
+                        .reserve()?
+                        .validate(&[random.choose(&places)], &mut ctx)?;
+                }
+                _ => (),
+            }
+
+            check_eq!(Payload::alive(), all.len() as i32, "step {}", step);
+            check_eq!(
+                in_use(&card).iter().sum::<u64>(),
+                all.iter().map(|bo| bo.size() / PAGE).sum(),
+                "step {}",
+                step
+            );
+        }
+        Ok(())
+    }
+}
