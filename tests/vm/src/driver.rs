@@ -3,6 +3,7 @@
 //! The driver as the kernel's driver core sees it: bound, unbound, loaded, unloaded.
 
 use std::{
+    ffi::CStr,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -79,12 +80,17 @@ pub fn slot(card: &Card) -> Result<String> {
 
 /// Loads the module.
 pub fn load() -> Result<()> {
+    load_with(c"")
+}
+
+/// Loads the module with parameters.
+pub fn load_with(parameters: &CStr) -> Result<()> {
     let release = uname();
     let modules = Path::new("/lib/modules").join(release.release().to_str()?);
     let path = find_file(&modules, "pddgpu.ko")?
         .with_context(|| format!("no pddgpu.ko in {}", modules.display()))?;
     let file = File::open(&path)?;
-    finit_module(file, c"", 0).with_context(|| path.display().to_string())
+    finit_module(file, parameters, 0).with_context(|| path.display().to_string())
 }
 
 /// Unloads the module.

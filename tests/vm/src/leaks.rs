@@ -185,14 +185,17 @@ fn a_mapped_dma_buf_is_both(bench: &Bench) -> Result<()> {
     let card = &bench.card;
     let settings = Settings::of(card)?;
     settings.prepare(LeakState::Confirmed)?;
-    let buffer = card.create(Create::new(8192, Domains::GTT))?;
+    let buffer = card.create(Create::new(12288, Domains::GTT))?;
     let file = export(&buffer)?;
-    let map = map(&file, 8192)?;
+    let mut map = map(&file, 12288)?;
     buffer.close()?;
     drop(file);
     settings.check()?;
     let leaks = await_confirmed(card, 1)?;
     ensure!(reasons(&leaks[0]) == [0, 1, 1], "{leaks:?}");
+    map.cut_in_two()?;
+    let leaks = card.leaks()?;
+    ensure!(reasons(&leaks[0]) == [0, 2, 1], "{leaks:?}");
     drop(map);
     await_leaks(card, <[Leak]>::is_empty, "end")?;
     Ok(())

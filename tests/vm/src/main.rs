@@ -20,6 +20,7 @@ mod clean_memory;
 mod clients;
 mod content;
 mod ctl;
+mod debug_level;
 mod debugfs;
 mod eviction;
 mod fault;
@@ -39,6 +40,7 @@ mod stats_reports;
 mod stats_settings;
 mod stats_totals;
 mod stats_unbind;
+mod tracing;
 mod unbind;
 mod unload;
 mod unprivileged;
@@ -80,6 +82,8 @@ fn main() -> ExitCode {
         usage_limit::tests(),
         leaks::tests(),
         stats_unbind::tests(),
+        debug_level::tests(),
+        tracing::tests(),
         unload::tests(),
         unbind::tests(),
         odd_cards::tests(),

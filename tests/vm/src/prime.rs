@@ -24,6 +24,8 @@ pub fn export(buffer: &Buffer) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(made.fd) })
 }
 
+const PAGE: usize = 4096;
+
 /// A dma-buf in this process's address space.
 pub struct Mapped {
     start: *mut c_void,
@@ -37,6 +39,15 @@ pub fn map(buffer: impl AsFd, len: usize) -> Result<Mapped> {
     let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, buffer, 0) }
         .context("mmap of a dma-buf")?;
     Ok(Mapped { start, len })
+}
+
+impl Mapped {
+    /// Unmaps a page in the middle, which leaves two mappings.
+    pub fn cut_in_two(&mut self) -> Result<()> {
+        let middle = self.len / 2 / PAGE * PAGE;
+        // SAFETY: The page is in this mapping's range, and nothing refers to it.
+        unsafe { munmap(self.start.byte_add(middle), PAGE) }.context("munmap of a page")
+    }
 }
 
 impl Drop for Mapped {
