@@ -37,6 +37,11 @@ PROBLEM = re.compile("|".join((
     r"\bsleeping function called from invalid context\b",
     r"-+\[ cut here \]-+",
     r"\brust_kernel: panicked at\b",
+    # A checker that gave up.
+    r"\bturning off the locking correctness validator\b",
+    r"\bODEBUG disabled\b",
+    r"\bdebugging out of memory - disabling\b",
+    r"\bmemory leak detector disabled\b",
 )))
 
 BEFORE, AFTER, MOST = 2, 40, 200
