@@ -10,8 +10,10 @@
 
 mod clock;
 pub(crate) mod counters;
+mod guard;
 pub(crate) mod info;
 pub(crate) mod leak;
+mod limit;
 mod report;
 pub(crate) mod timing;
 
@@ -32,7 +34,6 @@ use kernel::{
 use self::{
     clock::Clock,
     counters::{
-        failure,
         Counter,
         HeapStats,
         MoveStats,
@@ -49,11 +50,11 @@ use self::{
         SUSPECTED,
         YOUNG, //
     },
+    limit::Limit,
     timing::Timing, //
 };
 use crate::{
     bo::{
-        Bo,
         BoParam,
         Domain, //
     },
@@ -70,6 +71,12 @@ use crate::{
     trace, //
 };
 
+pub(crate) use self::guard::{
+    AllocGuard,
+    FreeStart,
+    MoveGuard, //
+};
+
 const NSEC_PER_MSEC: i64 = 1_000_000;
 
 /// ms between leak checks, to begin with.
@@ -80,8 +87,6 @@ const SUSPECTED_AFTER: i64 = 30_000;
 const CONFIRMED_AFTER: i64 = 300_000;
 /// Percent of a heap that may be taken up without a warning, to begin with.
 const LIMIT: u64 = 90;
-/// Percent of a heap that must become free below the limit before it warns again.
-const HYSTERESIS: u64 = 5;
 /// Leaks that one check logs one by one.
 const LOGGED_AT_ONCE: usize = 10;
 
@@ -116,34 +121,6 @@ impl Heap {
             Self::Gtt => Domain::Gtt,
             Self::Cpu => Domain::Cpu,
         }
-    }
-}
-
-/// The limit of a heap.
-struct Limit {
-    /// Bytes the heap has, 0 for one without a limit.
-    total: u64,
-    /// Bytes that may be taken up without a warning.
-    high: Counter,
-    /// Bytes below which the next crossing gets a warning again.
-    low: Counter,
-    /// Whether it was crossed and not left again.
-    crossed: Atomic<bool>,
-    /// Whether a crossing waits to be reported.
-    pending: Atomic<bool>,
-}
-
-impl Limit {
-    /// Percent of the heap.
-    fn set(&self, percent: u64) {
-        let bytes = |percent: u64| match self.total {
-            0 => i64::MAX,
-            // CAST: No heap has 2^63 bytes.
-            total => (total / 100 * percent) as i64,
-        };
-
-        self.high.set(bytes(percent));
-        self.low.set(bytes(percent.saturating_sub(HYSTERESIS)));
     }
 }
 
@@ -190,13 +167,7 @@ impl MemoryStats {
                 dev: dev.into(),
                 clock: Clock::new(),
                 heaps: [const { HeapStats::new() }; 4],
-                limits: totals.map(|total| Limit {
-                    total,
-                    high: Counter::new(),
-                    low: Counter::new(),
-                    crossed: Atomic::new(false),
-                    pending: Atomic::new(false),
-                }),
+                limits: totals.map(Limit::new),
                 alloc: Timing::new(),
                 free: Timing::new(),
                 move_: Timing::new(),
@@ -504,53 +475,9 @@ impl MemoryStats {
             timing.reset();
         }
     }
-
-    /// Says once per crossing that a heap is nearly full.
-    fn report_limits(&self) {
-        for heap in Heap::ALL {
-            let limit = &self.limits[heap as usize];
-
-            if limit.pending.xchg(false, Relaxed) {
-                dev_warn!(
-                    self.dev,
-                    "{} is nearly full: {} of {} bytes in {} buffers, {} suspected and {} confirmed leaks\n",
-                    heap.name(),
-                    self.heap(heap).live.get(),
-                    limit.total,
-                    self.objects_live(),
-                    self.leaks(SUSPECTED),
-                    self.leaks(CONFIRMED)
-                );
-            }
-        }
-    }
 }
 
 impl Stats {
-    /// A manager took `bytes` of a heap.
-    pub(crate) fn take(&self, heap: Heap, bytes: u64) {
-        let live = self.heap(heap).take(bytes);
-        let limit = &self.limits[heap as usize];
-
-        if live > limit.high.get()
-            && !limit.crossed.load(Relaxed)
-            && !limit.crossed.xchg(true, Relaxed)
-        {
-            limit.pending.store(true, Relaxed);
-            self.kick(0);
-        }
-    }
-
-    /// A manager got `bytes` of a heap back.
-    pub(crate) fn give_back(&self, heap: Heap, bytes: u64) {
-        let live = self.heap(heap).give_back(bytes);
-        let limit = &self.limits[heap as usize];
-
-        if limit.crossed.load(Relaxed) && live <= limit.low.get() {
-            limit.crossed.store(false, Relaxed);
-        }
-    }
-
     /// Sets the ms between leak checks, 0 for none. It counts from now.
     ///
     /// # Errors
@@ -637,95 +564,6 @@ impl Tick for MemoryStats {
         }
         // CAST: Set from an `i32`.
         Some(interval as Msecs)
-    }
-}
-
-/// A creation under way. Dropped without a result, it counts as failed.
-#[must_use = "it counts as failed when dropped"]
-pub(crate) struct AllocGuard<'a> {
-    stats: &'a MemoryStats,
-    start: i64,
-    failed: Option<Error>,
-}
-
-impl AllocGuard<'_> {
-    /// The creation ended so.
-    pub(crate) fn alloc_end(mut self, result: &Result<ARef<Bo>>) {
-        self.failed = result.as_ref().err().copied();
-        if let Ok(bo) = result {
-            let ns = self.stats.clock.now() - self.start;
-
-            self.stats.alloc.record(ns);
-            trace::bo_create(
-                &self.stats.dev,
-                bo.tracking.id,
-                bo.param.size,
-                bo.param.domains.into(),
-                bo.param.flags.into(),
-                bo.tracking.placement(),
-                ns.unsigned_abs(),
-            );
-        }
-    }
-}
-
-impl Drop for AllocGuard<'_> {
-    fn drop(&mut self) {
-        if let Some(err) = self.failed {
-            self.stats.failures[failure(err)].add(1);
-        }
-    }
-}
-
-/// When the free of a buffer began.
-pub(crate) struct FreeStart(Atomic<i64>);
-
-impl FreeStart {
-    /// It did not yet.
-    pub(crate) const fn new() -> Self {
-        Self(Atomic::new(0))
-    }
-}
-
-/// A move under way. Dropped without a result, it was none.
-#[must_use = "it counts only when told the result"]
-pub(crate) struct MoveGuard<'a> {
-    stats: &'a MemoryStats,
-    start: i64,
-    tracked: &'a Tracked,
-    from: Domain,
-    to: Domain,
-    evict: bool,
-}
-
-impl MoveGuard<'_> {
-    /// The move ended so.
-    pub(crate) fn move_end(self, result: &Result) {
-        let ns = self.stats.clock.now() - self.start;
-        let Tracked { id, param, .. } = self.tracked;
-        let (from, to) = (self.from as u32, self.to as u32);
-        let errno = result.as_ref().err().map_or(0, |err| err.to_errno());
-
-        trace::bo_move(
-            &self.stats.dev,
-            *id,
-            param.size,
-            from,
-            to,
-            self.evict,
-            ns.unsigned_abs(),
-            errno,
-        );
-        if result.is_err() {
-            return;
-        }
-
-        self.stats.move_.record(ns);
-        self.stats.moves(self.from, self.to).add(param.size);
-        if self.evict {
-            trace::bo_evict(&self.stats.dev, *id, param.size, from, to);
-            self.stats.evicted.add(param.size);
-        }
     }
 }
 

@@ -359,7 +359,9 @@ impl ResourceManager for VramMgr {
 
         self.vis_usage.add(visible as i64, Relaxed);
         self.stats.take(Heap::Vram, size);
-        self.stats.take(Heap::VisibleVram, visible);
+        if visible > 0 {
+            self.stats.take(Heap::VisibleVram, visible);
+        }
         Ok(VramResource {
             blocks: Some(blocks),
             size,
@@ -387,7 +389,9 @@ impl ResourceManager for VramMgr {
         }
         self.vis_usage.add(-(resource.visible as i64), Relaxed);
         self.stats.give_back(Heap::Vram, resource.size);
-        self.stats.give_back(Heap::VisibleVram, resource.visible);
+        if resource.visible > 0 {
+            self.stats.give_back(Heap::VisibleVram, resource.visible);
+        }
         self.reserve_pending(&mut state);
     }
 
