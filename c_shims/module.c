@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the module says about itself that the module! macro of Rust cannot. */
+
+#include <linux/module.h>
+
+MODULE_VERSION("1.0.0");
