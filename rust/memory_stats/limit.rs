@@ -110,3 +110,7 @@ impl Stats {
         }
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/limit.rs"]
+mod kunit;
