@@ -34,6 +34,7 @@ pub fn tests() -> Vec<Trial> {
         an_export_outlives_its_process,
         a_mapping_outlives_its_handle,
         a_mapped_dma_buf_is_both,
+        a_dma_buf_may_go_first,
         everything_that_holds_a_buffer_is_counted,
         a_buffer_is_where_it_was_moved,
         each_leak_is_logged_once,
@@ -198,6 +199,23 @@ fn a_mapped_dma_buf_is_both(bench: &Bench) -> Result<()> {
     ensure!(reasons(&leaks[0]) == [0, 2, 1], "{leaks:?}");
     drop(map);
     await_leaks(card, <[Leak]>::is_empty, "end")?;
+    Ok(())
+}
+
+fn a_dma_buf_may_go_first(bench: &Bench) -> Result<()> {
+    let card = &bench.card;
+    let settings = Settings::of(card)?;
+    settings.prepare(LeakState::Confirmed)?;
+    let buffer = card.create(Create::new(4096, Domains::GTT))?;
+    let (map, file) = (buffer.map()?, export(&buffer)?);
+    buffer.close()?;
+    settings.check()?;
+    let leaks = await_confirmed(card, 1)?;
+    ensure!(reasons(&leaks[0]) == [0, 1, 1], "{leaks:?}");
+    drop(file);
+    let leaks = card.leaks()?;
+    ensure!(reasons(&leaks[0]) == [0, 1, 0], "{leaks:?}");
+    drop(map);
     Ok(())
 }
 

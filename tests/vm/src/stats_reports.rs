@@ -154,10 +154,9 @@ fn leaks_are_by_process_with_the_most_bytes_first(bench: &Bench) -> Result<()> {
             entry[1] == size.to_string() && entry[3] == "suspected",
             "{entry:?}"
         );
-        ensure!(
-            entry[2].parse::<u64>()? >= leak.age_ms,
-            "{entry:?} {leak:?}"
-        );
+        // Read a moment later, and times of two processors differ a little.
+        let age: u64 = entry[2].parse()?;
+        ensure!(age.abs_diff(leak.age_ms) < 5000, "{entry:?} {leak:?}");
         ensure!(entry[4..] == wanted, "{entry:?}, not {wanted:?}");
     }
     drop((first, second));

@@ -4,12 +4,13 @@
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{Card, Create, CreateFlags, Domain, Domains, MemoryStats};
+use pddgpu::{Buffer, Card, Create, CreateFlags, Domain, Domains, MemoryStats};
 use rustix::io::Errno;
 
 use crate::{
     driver::Driver,
     fixture::{skip, trials, Bench},
+    gem_info::straddling,
     stats::{ensure_consistent, failures, live, moves, reset, vram_reserve},
 };
 
@@ -18,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
         creations_and_frees_are_counted_once,
         moves_are_counted_by_direction,
         a_move_by_way_of_gtt_is_two,
+        a_buffer_across_the_aperture_end_is_visible_in_part,
         evictions_are_counted,
         peaks_are_reached_exactly,
         failures_are_counted_by_errno,
@@ -95,10 +97,10 @@ fn moves_are_counted_by_direction(bench: &Bench) -> Result<()> {
         let looks = around(bench, || Ok(buffer.move_to(to)?))?;
         let new = new_moves(&looks);
         ensure!(new == [(from, to, 1, 20 << 10)], "{from} to {to}: {new:?}");
+        ensure!(looks[0].evictions == looks[1].evictions, "{looks:?}");
         // It is there already.
         let looks = around(bench, || Ok(buffer.move_to(to)?))?;
         ensure!(new_moves(&looks).is_empty(), "{to} to {to}: {looks:?}");
-        ensure!(looks[0].evictions == looks[1].evictions, "{looks:?}");
     }
     Ok(())
 }
@@ -120,6 +122,19 @@ fn a_move_by_way_of_gtt_is_two(bench: &Bench) -> Result<()> {
         new == [(Gtt, Vram, 1, 8 << 10), (Cpu, Gtt, 1, 8 << 10)],
         "{new:?}"
     );
+    Ok(())
+}
+
+fn a_buffer_across_the_aperture_end_is_visible_in_part(bench: &Bench) -> Result<()> {
+    let (buffer, fill) = straddling(bench)?;
+    let (info, stats) = (buffer.info()?, bench.card.memory_stats()?);
+    ensure!(0 < info.visible && info.visible < info.size, "{info:?}");
+    let hidden: u64 = fill.iter().map(Buffer::size).sum();
+    let wanted = [hidden + info.size, info.visible, 0, 0];
+    ensure!(live(&stats)? == wanted, "not {wanted:?}: {stats:?}");
+    buffer.close()?;
+    let stats = bench.card.memory_stats()?;
+    ensure!(live(&stats)? == [hidden, 0, 0, 0], "{stats:?}");
     Ok(())
 }
 
