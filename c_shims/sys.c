@@ -3,16 +3,17 @@
 
 #include <linux/capability.h>
 #include <linux/list.h>
+#include <linux/timex.h>
 #include <linux/workqueue.h>
-
-void shim_list_add(struct list_head *entry, struct list_head *head)
-{
-	list_add(entry, head);
-}
 
 void shim_list_del(struct list_head *entry)
 {
 	list_del(entry);
+}
+
+cycles_t shim_get_cycles(void)
+{
+	return get_cycles();
 }
 
 bool shim_perfmon_capable(void)

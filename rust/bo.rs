@@ -30,7 +30,6 @@ use crate::{
     },
     memory_stats::{
         leak::Tracking,
-        AllocGuard,
         FreeStart,
         MoveGuard, //
     },
@@ -245,18 +244,13 @@ pub(crate) struct BoDriver;
 /// `ENOMEM`; `ENODEV` once the card is unplugged; `ERESTARTSYS` on a signal. Nothing is left behind.
 pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> {
     let guard = dev.stats.alloc_start();
-    let result = bo_create(dev, bp, client, &guard);
+    let result = bo_create(dev, bp, client);
 
     guard.alloc_end(&result);
     result
 }
 
-fn bo_create(
-    dev: &PddgpuDevice,
-    bp: &BoParam,
-    client: u64,
-    guard: &AllocGuard<'_>,
-) -> Result<ARef<Bo>> {
+fn bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> {
     let mut places = KVec::with_capacity(Domain::ALL.len(), GFP_KERNEL)?;
 
     for domain in Domain::ALL {
@@ -276,16 +270,14 @@ fn bo_create(
         &places,
         try_pin_init!(BoData {
             param: *bp,
-            tracking <- dev.stats.track(guard, *bp, client),
+            tracking <- dev.stats.track(*bp, client),
             created: Atomic::new(false),
             free_start: FreeStart::new(),
         }? Error),
         |bo, ctx| {
             bo.clear(ctx)?;
 
-            let data = bo.object();
-            data.tracking.placed(bo);
-            data.created.store(true, Relaxed);
+            bo.object().created.store(true, Relaxed);
             Ok(())
         },
     )

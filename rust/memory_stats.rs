@@ -234,13 +234,8 @@ impl MemoryStats {
         }
     }
 
-    /// Tracks a buffer that `client` began to create with `guard`, as long as it keeps the result.
-    pub(crate) fn track(
-        &self,
-        guard: &AllocGuard<'_>,
-        param: BoParam,
-        client: u64,
-    ) -> impl PinInit<Tracking> {
+    /// Tracks a buffer that `client` is creating, as long as it keeps the result.
+    pub(crate) fn track(&self, param: BoParam, client: u64) -> impl PinInit<Tracking> {
         let trace = match self.keep_traces.load(Relaxed) {
             true => Trace::save(2),
             false => Trace::default(),
@@ -252,7 +247,7 @@ impl MemoryStats {
                 // CAST: Counts from 1.
                 self.next_id.add(1) as u64,
                 param,
-                guard.start,
+                self.clock.coarse(),
                 Owner::current(client),
                 trace,
             ),
@@ -274,11 +269,11 @@ impl MemoryStats {
             &self.dev,
             tracked.id,
             tracked.param.size,
-            (now - tracked.created).unsigned_abs(),
+            (self.clock.coarse() - tracked.created).unsigned_abs(),
             ns.unsigned_abs(),
         );
         if tracked.state() != 0 {
-            self.trace_leak(tracked, trace::LEAK_FREED, now);
+            self.trace_leak(tracked, trace::LEAK_FREED, self.clock.coarse());
         }
     }
 
@@ -319,7 +314,7 @@ impl MemoryStats {
         states: &[usize],
         wanted: impl Fn(&Leak) -> bool,
     ) -> Result<KVVec<Leak>> {
-        let now = self.clock.now();
+        let now = self.clock.coarse();
         let mut leaks = KVVec::new();
 
         for &state in states {
@@ -333,7 +328,7 @@ impl MemoryStats {
     /// Has the buffers that are due grow suspect, and those suspected long enough be confirmed, which
     /// is logged. Tells how many buffers changed state.
     pub(crate) fn leak_check(&self) -> usize {
-        let now = self.clock.now();
+        let now = self.clock.coarse();
         let older = |after: &Counter| {
             let limit = now - (after.get() as i64).saturating_mul(NSEC_PER_MSEC);
 

@@ -5,6 +5,7 @@
  */
 #include <linux/errno.h>
 #include <linux/sched/clock.h>
+#include <linux/timex.h>
 
 #include <drm/drm_buddy.h>
 #include <drm/drm_cache.h>

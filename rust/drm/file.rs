@@ -71,7 +71,7 @@ impl<T: Driver> File<T> {
         self.0.get()
     }
 
-    /// The number by which the DRM core tells clients apart, as in fdinfo.
+    /// The number by which the DRM core tells clients apart.
     pub(crate) fn client_id(&self) -> u64 {
         // SAFETY: Constant while the file is open.
         unsafe { (*self.as_raw()).client_id }

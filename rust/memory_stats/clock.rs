@@ -8,10 +8,15 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
-use crate::sys::time;
+use crate::sys::time::{
+    jiffies,
+    jiffies_to_ns,
+    Stopwatch, //
+};
 
-/// A clock that counts ns.
+/// A clock that counts ns: finely for durations, coarsely for ages.
 pub(crate) struct Clock {
+    stopwatch: Stopwatch,
     /// ns that tests have moved it on.
     #[cfg(CONFIG_KUNIT)]
     moved: Atomic<i64>,
@@ -19,25 +24,39 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// A clock that nobody has moved.
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
+            stopwatch: Stopwatch::new(),
             #[cfg(CONFIG_KUNIT)]
             moved: Atomic::new(0),
         }
     }
 
-    /// The time, in ns.
+    /// The time for durations, in ns.
     pub(crate) fn now(&self) -> i64 {
         if cfg!(pddgpu_no_stats) {
             return 0;
         }
+        self.stopwatch.now() + self.moved()
+    }
 
-        #[cfg(CONFIG_KUNIT)]
-        let moved = self.moved.load(Relaxed);
-        #[cfg(not(CONFIG_KUNIT))]
-        let moved = 0;
+    /// The time for ages, in ns, to a few ms.
+    pub(crate) fn coarse(&self) -> i64 {
+        if cfg!(pddgpu_no_stats) {
+            return 0;
+        }
+        // CAST: 2^63 ns are 292 years.
+        jiffies_to_ns(jiffies()) as i64 + self.moved()
+    }
 
-        time::local_clock() + moved
+    #[cfg(CONFIG_KUNIT)]
+    fn moved(&self) -> i64 {
+        self.moved.load(Relaxed)
+    }
+
+    #[cfg(not(CONFIG_KUNIT))]
+    fn moved(&self) -> i64 {
+        0
     }
 
     /// Moves the clock on by `ns`.

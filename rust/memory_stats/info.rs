@@ -28,9 +28,9 @@ impl MemoryStats {
             gtt_used: self.heap(Heap::Gtt).live.get(),
             gtt_free,
             cpu_used: self.heap(Heap::Cpu).live.get(),
-            total_allocations: self.alloc.count.get(),
-            total_deallocations: self.free.count.get(),
-            total_moves: self.move_.count.get(),
+            total_allocations: self.alloc.count(),
+            total_deallocations: self.free.count(),
+            total_moves: self.move_.count(),
             avg_alloc_time_ns: self.alloc.average(),
             avg_free_time_ns: self.free.average(),
             avg_move_time_ns: self.move_.average(),
@@ -93,7 +93,7 @@ impl MemoryStats {
 
 fn time_stats(timing: &Timing) -> uapi::drm_pddgpu_time_stats {
     uapi::drm_pddgpu_time_stats {
-        count: timing.count.get(),
+        count: timing.count(),
         total_ns: timing.total.get(),
         max_ns: timing.max.get(),
         histogram: core::array::from_fn(|bucket| timing.histogram[bucket].get()),

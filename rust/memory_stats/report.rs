@@ -166,7 +166,7 @@ fn print_timing(p: &Printer, name: &str, timing: &Timing) {
         p,
         "{:<14} {:>16} {:>12} {:>12} {:>12} {:>12}\n",
         name,
-        timing.count.get(),
+        timing.count(),
         timing.average(),
         timing.percentile(50),
         timing.percentile(99),

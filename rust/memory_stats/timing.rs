@@ -10,8 +10,6 @@ pub(crate) const BUCKETS: usize = uapi::PDDGPU_TIME_BUCKETS as usize;
 
 /// How long operations of one kind took.
 pub(crate) struct Timing {
-    /// Operations that succeeded since the last reset.
-    pub(crate) count: Counter,
     /// ns they took in all.
     pub(crate) total: Counter,
     /// ns the longest took.
@@ -24,7 +22,6 @@ pub(crate) struct Timing {
 impl Timing {
     pub(super) const fn new() -> Self {
         Self {
-            count: Counter::new(),
             total: Counter::new(),
             max: Counter::new(),
             histogram: [const { Counter::new() }; BUCKETS],
@@ -37,21 +34,25 @@ impl Timing {
         // CAST: At most 62.
         let bucket = (ns.ilog2() as usize).min(BUCKETS - 1);
 
-        self.count.add(1);
         self.total.add(ns);
         self.max.raise(ns);
         self.histogram[bucket].add(1);
     }
 
+    /// Operations that succeeded since the last reset.
+    pub(crate) fn count(&self) -> u64 {
+        self.histogram.iter().map(Counter::get).sum()
+    }
+
     /// ns an operation took on average, 0 without any.
     pub(crate) fn average(&self) -> u64 {
-        self.total.get().checked_div(self.count.get()).unwrap_or(0)
+        self.total.get().checked_div(self.count()).unwrap_or(0)
     }
 
     /// The ns that `percent` of the operations stayed below: the end of a bucket, or the longest time
     /// if that is less.
     pub(crate) fn percentile(&self, percent: u64) -> u64 {
-        let wanted = (self.count.get() * percent).div_ceil(100);
+        let wanted = (self.count() * percent).div_ceil(100);
         let mut seen = 0;
 
         for (bucket, count) in self.histogram.iter().enumerate() {
@@ -64,7 +65,6 @@ impl Timing {
     }
 
     pub(super) fn reset(&self) {
-        self.count.set(0);
         self.total.set(0);
         self.max.set(0);
         for bucket in &self.histogram {

@@ -460,7 +460,7 @@ struct drm_pddgpu_leak {
 	__u64 size;
 	/** @age_ms: ms since it was created. */
 	__u64 age_ms;
-	/** @client: number of the DRM client that created it, as in fdinfo. */
+	/** @client: number of the DRM client that created it, as in pddgpu_gem_info. */
 	__u64 client;
 	/** @pid: process that created it, in the initial PID namespace. */
 	__u32 pid;
