@@ -97,8 +97,11 @@ fn resets_and_halts_are_quick() {
     };
     for slow in [1, 10_000] {
         control.ask(&json!({ "op": "slow_down", "factor": slow }));
+        let before = control.counter("bytes_copied");
         copy(&mut guest);
-        std::thread::sleep(Duration::from_millis(30));
+        while control.counter("bytes_copied") == before {
+            std::thread::yield_now();
+        }
         assert_eq!(guest.get(CP_STATUS), 1);
         let start = Instant::now();
         guest.set(CP_CTRL, 3);
@@ -131,9 +134,11 @@ fn hung_engines_come_back() {
         guest.push(FILL, round, GTT + MIB, 4 * MIB);
         let fence = guest.push_fence(FENCE_POST);
         guest.kick();
-        assert!(!guest.wait(fence, Duration::from_millis(20)));
+        while control.ask(&json!({ "op": "info" }))["engine_hung"] != true {
+            assert!(!guest.wait(fence, Duration::from_millis(1)));
+        }
+        assert!(!guest.wait(fence, Duration::from_millis(1)));
         assert_eq!(guest.get(CP_STATUS), 1);
-        assert_eq!(control.ask(&json!({ "op": "info" }))["engine_hung"], true);
         guest.reset();
         guest.run();
     }
@@ -155,7 +160,9 @@ fn memory_that_goes_away_faults() {
         guest.push(COPY, VRAM + 16 * MIB, GTT, 32 * MIB);
     }
     guest.kick();
-    std::thread::sleep(Duration::from_millis(20));
+    while control.counter("bytes_copied") == 0 {
+        std::thread::yield_now();
+    }
     guest.client.dma_unmap(RAM, 32 * MIB).unwrap();
     let before = read_ram(&guest, 0, 32 * MIB);
     assert!(guest.interrupts(20 * SECOND) >= 1);
