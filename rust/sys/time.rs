@@ -72,5 +72,5 @@ pub(crate) fn jiffies() -> u64 {
 
 /// ns that many jiffies take.
 pub(crate) fn jiffies_to_ns(jiffies: u64) -> u64 {
-    jiffies * bindings::HZ_TO_NSEC_NUM as u64 / bindings::HZ_TO_NSEC_DEN as u64
+    jiffies * u64::from(bindings::HZ_TO_NSEC_NUM) / u64::from(bindings::HZ_TO_NSEC_DEN)
 }
