@@ -25,7 +25,7 @@ impl Counter {
         if cfg!(pddgpu_no_stats) {
             return 0;
         }
-        self.0.fetch_add(n, Relaxed) + n
+        self.0.fetch_add(n, Relaxed).wrapping_add(n)
     }
 
     /// Raises it to `n` if it is below.
