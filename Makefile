@@ -7,7 +7,8 @@
 # stock kernel, with all output in the cache.
 
 RUN ?=
-rust_files = $(shell find rust tests/kunit -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
+SUITE ?=
+rust_files = $(shell find rust tests/kunit tests/checkers -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
 c_files = $(shell find c_shims include -name '*.[ch]')
 shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm .ci)
 
@@ -16,7 +17,10 @@ help:
 	@echo 'make KDIR=DIR modules    builds it for another kernel, in this folder'
 	@echo 'make run                 boots the VM with a card and runs the demonstration'
 	@echo 'make shell               boots it for a shell (RUN="--chip pdd3000 …": vm/run options)'
-	@echo 'make test                runs every test'
+	@echo 'make test                runs every test but those on the debug kernel'
+	@echo 'make test-debug          runs those, after a quarter of an hour for that kernel'
+	@echo 'make kunit               runs the KUnit suites there (SUITE=glob, or suite.case)'
+	@echo 'make selftest-checkers   shows that the debug kernel finds mistakes'
 	@echo 'make bench-stats         counts what the statistics cost'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
 	@echo 'make clippy              checks the Rust code'
@@ -42,6 +46,15 @@ shell:
 
 test:
 	@toolchain/test
+
+test-debug:
+	@toolchain/test debug
+
+kunit:
+	@vm/kunit $(SUITE)
+
+selftest-checkers:
+	@tests/checkers/run
 
 bench-stats:
 	@tests/bench/stats
@@ -75,4 +88,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug kunit selftest-checkers bench-stats prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
