@@ -389,7 +389,7 @@ mod timing_tests {
 
     #[test]
     fn reset_forgets_all() -> Result {
-        let timing = recorded(&[1, 10, 1 << 20, i64::MAX]);
+        let timing = recorded(&[1, 10, 1 << 20, 1 << 62]);
 
         timing.reset();
         check_eq!(

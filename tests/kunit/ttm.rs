@@ -22,13 +22,17 @@ const VRAM: Place = Place::anywhere(MemType::Vram);
 const GTT: Place = Place::anywhere(MemType::Tt);
 const SYSTEM: Place = Place::anywhere(MemType::System);
 
-/// A card with 1,000 pages of VRAM and of GTT.
-fn card() -> Result<Card> {
+/// A card with so many pages of VRAM and of GTT.
+fn card_of(pages: u64) -> Result<Card> {
     Card::new(
-        1000 * PAGE,
-        100 * PAGE,
-        gtt_mgr::RESERVED_SIZE + 1000 * PAGE,
+        pages * PAGE,
+        pages * PAGE / 10,
+        gtt_mgr::RESERVED_SIZE + pages * PAGE,
     )
+}
+
+fn card() -> Result<Card> {
+    card_of(1000)
 }
 
 fn mem_type(bo: &Buffer) -> Result<Option<MemType>> {
@@ -221,14 +225,14 @@ mod tests {
     /// Creates, moves and drops with evictions: payloads and pages are those of the buffers there are.
     #[test]
     fn random_walk() -> Result {
-        let card = card()?;
+        let card = card_of(100)?;
         let mut all = KVec::with_capacity(64, GFP_KERNEL)?;
         let mut random = Random::new(10);
         let mut ctx = OperationCtx::interruptible();
         let places = [
             VRAM,
             VRAM.topdown(),
-            VRAM.below(100),
+            VRAM.below(10),
             GTT,
             GTT.temporary(),
             SYSTEM,
@@ -238,7 +242,7 @@ mod tests {
             match random.below(10) {
                 0..4 if all.len() < 64 => {
                     let bo = card.create(
-                        1 + random.below(60),
+                        1 + random.below(6),
                         1 << random.below(3),
                         &[random.choose(&places), random.choose(&places)],
                     )?;
