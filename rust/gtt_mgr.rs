@@ -4,8 +4,8 @@
 //!
 //! It hands out pages of the window by `drm_mm`, best fit. The first pages are the transfer windows,
 //! which are kept out of it. A buffer that only passes through ([`Place::temporary`]) takes no address
-//! and does not count against the window's size. Everything here is in pages of 4 KiB, but for what
-//! says bytes.
+//! and fits however full the window is; but as long as it is there, it leaves less to those that stay.
+//! Everything here is in pages of 4 KiB, but for what says bytes.
 
 use core::ops::Range;
 

@@ -225,14 +225,18 @@ mod tests {
         Ok(())
     }
 
-    /// What passes through takes nothing from the window.
+    /// What passes through takes no address, but pages.
     #[test]
     fn alloc_beside_what_passes_through() -> Result {
         let card = card(10)?;
-        let _passing = card.create(10, 1, &[GTT.temporary()])?;
-        let bo = card.create(10, 1, &[GTT])?;
+        let passing = card.create(4, 1, &[GTT.temporary()])?;
+        let bo = card.create(6, 1, &[GTT])?;
 
-        check_eq!(pages(&card, &bo)?, Some(0..10));
+        check_eq!(pages(&card, &bo)?, Some(0..6));
+        check_eq!(card.create(1, 1, &[GTT]).err(), Some(ENOSPC));
+        drop(passing);
+        let second = card.create(4, 1, &[GTT])?;
+        check_eq!(pages(&card, &second)?, Some(6..10));
         Ok(())
     }
 

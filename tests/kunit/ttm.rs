@@ -254,9 +254,16 @@ mod tests {
                 }
                 _ if !all.is_empty() => {
                     let at = random.below(all.len() as u64) as usize;
-                    all[at]
-                        .reserve()?
-                        .validate(&[random.choose(&places)], &mut ctx)?;
+                    let place = random.choose(&places);
+                    let before = mem_type(&all[at])?;
+
+                    match all[at].reserve()?.validate(&[place], &mut ctx) {
+                        Ok(()) => (),
+                        // A buffer is in its own way where it lies partly below the tenth page.
+                        Err(ENOSPC)
+                            if before == Some(MemType::Vram) && place.range(100) == (0..10) => {}
+                        Err(err) => check!(false, "step {}: {:?}", step, err),
+                    }
                 }
                 _ => (),
             }
