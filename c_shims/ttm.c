@@ -46,6 +46,11 @@ void shim_ttm_resource_manager_cleanup(struct ttm_resource_manager *man)
 	ttm_resource_manager_cleanup(man);
 }
 
+bool shim_ttm_tt_is_backed_up(const struct ttm_tt *tt)
+{
+	return ttm_tt_is_backed_up(tt);
+}
+
 bool shim_ttm_tt_is_populated(struct ttm_tt *tt)
 {
 	return ttm_tt_is_populated(tt);

@@ -35,6 +35,7 @@ use crate::{
     },
     ttm::{
         Aperture,
+        BaseManager,
         Holder,
         Locked,
         MemType,
@@ -419,6 +420,10 @@ impl crate::ttm::Driver for BoDriver {
             Some(MemType::Vram) => &[GTT, SYSTEM],
             _ => &[SYSTEM],
         }
+    }
+
+    fn shrink_order(dev: &PddgpuDevice) -> [&BaseManager; 2] {
+        [dev.system.base(), dev.gtt.base()]
     }
 
     fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move> {

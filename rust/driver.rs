@@ -3,8 +3,8 @@
 //! Probe and unbind: the order in which a card comes up and goes down.
 //!
 //! Up: DMA mask, BARs, the card's word about itself, memory controller, TTM with its managers, DRM
-//! device, registration. Down, which is the order of the fields of [`PddgpuData`]: the DRM device is
-//! unplugged, so that nobody touches the card any more; the statistics say what is still alive; pages lose
+//! device, shrinker, registration. Down, which is the order of the fields of [`PddgpuData`]: memory
+//! pressure no longer takes pages; the DRM device is unplugged, so that nobody touches the card any more; the statistics say what is still alive; pages lose
 //! their bus addresses; the memory
 //! controller is turned off; the BARs are unmapped. What files still hold stays in [`Pddgpu`] until the
 //! last of them is closed.
@@ -48,7 +48,8 @@ use crate::{
         BaseDevice,
         DmaMappings,
         Manager,
-        MemType, //
+        MemType,
+        Shrinker, //
     },
     vram_mgr::VramMgr, //
 };
@@ -70,8 +71,9 @@ pub(crate) struct Pddgpu {
     /// The manager of the GTT window.
     #[pin]
     pub(crate) gtt: Manager<GttMgr>,
+    /// The manager of the CPU domain.
     #[pin]
-    _system: Manager<SysMgr>,
+    pub(crate) system: Manager<SysMgr>,
     /// What all of them count.
     pub(crate) stats: Arc<Stats>,
     /// The CPU's window onto VRAM.
@@ -112,6 +114,7 @@ impl drm::Driver for PddgpuDrm {
 
 /// A bound card. The fields go in this order.
 pub(crate) struct PddgpuData<'bound> {
+    _shrinker: Shrinker<BoDriver>,
     _registration: drm::Registration<PddgpuDrm>,
     _stats: memory_stats::Fini,
     _dma_mappings: DmaMappings,
@@ -190,7 +193,7 @@ impl pci::Driver for PddgpuDriver {
                         gmc.gtt_size(),
                         GttMgr::new(gmc.gtt_size(), stats.clone()),
                     ),
-                    _system <- Manager::new(
+                    system <- Manager::new(
                         bdev.clone(),
                         MemType::System,
                         0,
@@ -206,8 +209,11 @@ impl pci::Driver for PddgpuDriver {
         .inspect_err(|err| dev_err!(dev, "cannot set up memory management: {:?}\n", err))?;
         let stats = memory_stats::Fini::of(ddev.stats.clone());
         let dma_mappings = DmaMappings::of(ddev.bdev.clone());
+        let shrinker = Shrinker::new(ddev.clone())
+            .inspect_err(|err| dev_err!(dev, "no shrinker: {:?}\n", err))?;
 
         Ok(PddgpuData {
+            _shrinker: shrinker,
             _registration: drm::Registration::new(dev, ddev)
                 .inspect_err(|err| dev_err!(dev, "cannot register: {:?}\n", err))?,
             _stats: stats,

@@ -29,7 +29,10 @@ use crate::{
     },
     gem::PddgpuFile,
     memory_stats::info,
-    sys::capability,
+    sys::{
+        capability,
+        memory, //
+    },
     ttm::{
         self,
         MemType, //
@@ -165,7 +168,7 @@ fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
         }
         Domain::Cpu => {
             let used = ttm::usage(pdev.bdev(), MemType::System);
-            let total = ttm::system_limit();
+            let total = memory::total();
 
             uapi::drm_pddgpu_heap {
                 total,

@@ -4,6 +4,7 @@
 
 pub(crate) mod capability;
 pub(crate) mod generations;
+pub(crate) mod memory;
 pub(crate) mod periodic;
 pub(crate) mod process;
 pub(crate) mod stack;

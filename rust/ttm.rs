@@ -22,6 +22,7 @@ mod locked;
 mod manager;
 mod placement;
 mod resource;
+mod shrinker;
 mod tt;
 mod vm;
 
@@ -29,7 +30,6 @@ pub(crate) use self::{
     aperture::Aperture,
     bo::Object,
     device::{
-        system_limit,
         BaseDevice,
         DmaMappings,
         Driver,
@@ -42,6 +42,7 @@ pub(crate) use self::{
         Reserved, //
     },
     manager::{
+        BaseManager,
         Layout,
         Manager,
         Request,
@@ -55,6 +56,7 @@ pub(crate) use self::{
         usage,
         Resource, //
     },
+    shrinker::Shrinker,
 };
 
 #[cfg(CONFIG_KUNIT)]

@@ -4,7 +4,9 @@
  * the shims for those of them that are inlines or macros.
  */
 #include <linux/errno.h>
+#include <linux/gfp.h>
 #include <linux/sched/clock.h>
+#include <linux/shrinker.h>
 #include <linux/timex.h>
 
 #include <drm/drm_buddy.h>
@@ -13,9 +15,11 @@
 #include <drm/drm_prime.h>
 #include <drm/drm_print.h>
 #include <drm/drm_utils.h>
+#include <drm/ttm/ttm_backup.h>
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
 #include <drm/ttm/ttm_placement.h>
+#include <drm/ttm/ttm_pool.h>
 #include <drm/ttm/ttm_resource.h>
 #include <drm/ttm/ttm_tt.h>
 
@@ -28,4 +32,7 @@
 const int RUST_CONST_HELPER_EMULTIHOP = EMULTIHOP;
 const unsigned int RUST_CONST_HELPER_TTM_ALLOCATION_PROPAGATE_ENOSPC =
 	TTM_ALLOCATION_PROPAGATE_ENOSPC;
-const u32 RUST_CONST_HELPER_TTM_TT_FLAG_SWAPPED = TTM_TT_FLAG_SWAPPED;
+const gfp_t RUST_CONST_HELPER___GFP_FS = __GFP_FS;
+const gfp_t RUST_CONST_HELPER___GFP_IO = __GFP_IO;
+const u32 RUST_CONST_HELPER_TTM_TT_FLAG_EXTERNAL = TTM_TT_FLAG_EXTERNAL;
+const u32 RUST_CONST_HELPER_TTM_TT_FLAG_EXTERNAL_MAPPABLE = TTM_TT_FLAG_EXTERNAL_MAPPABLE;

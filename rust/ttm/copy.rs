@@ -198,13 +198,12 @@ pub(super) fn content<T: Driver>(
     let Some(old) = bo.resource() else {
         return Err(EINVAL);
     };
-    // SAFETY: resv is held. Pages that were swapped out come back, and those to be copied to are
+    // SAFETY: resv is held. Pages that were backed up come back, and those to be copied to are
     // made.
     unsafe {
         let tt = (*bo.as_ttm()).ttm;
 
-        if !tt.is_null() && ((*tt).page_flags & bindings::TTM_TT_FLAG_SWAPPED != 0 || new.uses_tt())
-        {
+        if !tt.is_null() && (bindings::ttm_tt_is_backed_up(tt) || new.uses_tt()) {
             to_result(bindings::ttm_bo_populate(bo.as_ttm(), ctx.as_raw()))?;
         }
     }

@@ -19,7 +19,13 @@ use kernel::{
         to_result, //
     },
     prelude::*,
-    sync::Arc,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
     types::Opaque, //
 };
 
@@ -31,6 +37,7 @@ use crate::{
         placement::placement,
         tt,
         Aperture,
+        BaseManager,
         Locked,
         MemType,
         Object,
@@ -88,6 +95,10 @@ pub(crate) trait Driver: Sized + 'static {
     /// Where to evict a buffer to, most wanted first.
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place];
 
+    /// The managers whose buffers' pages may go when the system is short of memory, those that are
+    /// missed least first.
+    fn shrink_order(dev: &DrmDevice<Self>) -> [&BaseManager; 2];
+
     /// Moves a buffer to `new`.
     ///
     /// # Errors
@@ -141,6 +152,8 @@ pub(crate) trait Driver: Sized + 'static {
 pub(crate) struct BaseDevice {
     #[pin]
     bdev: Opaque<bindings::ttm_device>,
+    /// Pages that buffers have in system memory.
+    populated: Atomic<i64>,
 }
 
 // SAFETY: TTM devices are used from any thread.
@@ -177,6 +190,7 @@ impl BaseDevice {
                     )
                 })
             }),
+            populated: Atomic::new(0),
         }? Error);
 
         Arc::pin_init(init, GFP_KERNEL)
@@ -184,6 +198,30 @@ impl BaseDevice {
 
     pub(super) fn as_raw(&self) -> *mut bindings::ttm_device {
         self.bdev.get()
+    }
+
+    /// # Safety
+    ///
+    /// `bdev` must be that of a `BaseDevice` that stays valid for `'a`.
+    pub(super) unsafe fn from_raw<'a>(bdev: *mut bindings::ttm_device) -> &'a Self {
+        // SAFETY: By this function's requirements.
+        unsafe { &*kernel::container_of!(Opaque::cast_from(bdev), Self, bdev) }
+    }
+
+    /// Pages that buffers have in system memory now.
+    pub(super) fn populated(&self) -> u64 {
+        // A reader may come in between two that count, so it can be below zero for a moment.
+        u64::try_from(self.populated.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// A buffer got so many pages.
+    pub(super) fn now_populated(&self, pages: u32) {
+        self.populated.add(pages.into(), Relaxed);
+    }
+
+    /// A buffer's pages, so many, went.
+    pub(super) fn unpopulated(&self, pages: u32) {
+        self.populated.add(-i64::from(pages), Relaxed);
     }
 }
 
@@ -215,17 +253,13 @@ impl Drop for DmaMappings {
     }
 }
 
-/// Bytes of system memory that TTM devices may use together (`ttm_tt_pages_limit()`).
-pub(crate) fn system_limit() -> u64 {
-    // SAFETY: Only reads a variable.
-    unsafe { bindings::ttm_tt_pages_limit() as u64 * kernel::page::PAGE_SIZE as u64 }
-}
-
 struct Vtable<T: Driver>(core::marker::PhantomData<T>);
 
 impl<T: Driver> Vtable<T> {
     const FUNCS: bindings::ttm_device_funcs = bindings::ttm_device_funcs {
         ttm_tt_create: Some(tt::create_callback),
+        ttm_tt_populate: Some(tt::populate_callback),
+        ttm_tt_unpopulate: Some(tt::unpopulate_callback),
         ttm_tt_destroy: Some(tt::destroy_callback),
         eviction_valuable: Some(bindings::ttm_bo_eviction_valuable),
         evict_flags: Some(Self::evict_flags_callback),
@@ -233,8 +267,6 @@ impl<T: Driver> Vtable<T> {
         io_mem_reserve: Some(Self::io_mem_reserve_callback),
         io_mem_pfn: Some(Self::io_mem_pfn_callback),
         access_memory: Some(copy::access_memory_callback::<T>),
-        ttm_tt_populate: None,
-        ttm_tt_unpopulate: None,
         delete_mem_notify: None,
         swap_notify: None,
         io_mem_free: None,

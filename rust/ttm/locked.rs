@@ -39,6 +39,14 @@ impl OperationCtx {
         })
     }
 
+    /// For one that nobody asked for: it waits for nothing.
+    pub(super) fn no_wait() -> Self {
+        Self(bindings::ttm_operation_ctx {
+            no_wait_gpu: true,
+            ..Default::default()
+        })
+    }
+
     /// # Safety
     ///
     /// `ptr` must point to a context that is the caller's alone during `'a`.

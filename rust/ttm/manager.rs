@@ -118,6 +118,26 @@ pub(super) struct Managed<M: ResourceManager> {
     pub(super) data: M::Resource,
 }
 
+/// A manager of whatever memory.
+///
+/// # Invariants
+///
+/// Wraps a `struct ttm_resource_manager` that is registered with a [`BaseDevice`].
+#[repr(transparent)]
+pub(crate) struct BaseManager(Opaque<bindings::ttm_resource_manager>);
+
+impl BaseManager {
+    /// The device it is registered with.
+    pub(super) fn dev(&self) -> &BaseDevice {
+        // SAFETY: By the type invariant.
+        unsafe { BaseDevice::from_raw((*self.as_raw()).bdev) }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::ttm_resource_manager {
+        self.0.get()
+    }
+}
+
 /// A [`ResourceManager`] that is registered with a TTM device.
 ///
 /// Dropping it evicts what is left in its memory.
@@ -195,6 +215,13 @@ impl<M: ResourceManager> Manager<M> {
     pub(crate) fn print(&self, p: &Printer) {
         // SAFETY: By the type invariant.
         unsafe { bindings::ttm_resource_manager_debug(self.man.get(), p.as_raw()) };
+    }
+
+    /// The manager without what is special about it.
+    pub(crate) fn base(&self) -> &BaseManager {
+        // INVARIANT: By our own.
+        // SAFETY: `BaseManager` is transparent over what `man` is.
+        unsafe { &*self.man.get().cast() }
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::ttm_resource_manager {

@@ -45,6 +45,7 @@ use crate::{
         self,
         Aperture,
         BaseDevice,
+        BaseManager,
         Holder,
         Locked,
         Manager,
@@ -261,6 +262,10 @@ impl ttm::Driver for Driver {
             Some(MemType::Vram) => &[GTT, SYSTEM],
             _ => &[SYSTEM],
         }
+    }
+
+    fn shrink_order(dev: &drm::Device<Drm>) -> [&BaseManager; 2] {
+        [dev.system.base(), dev.gtt.base()]
     }
 
     fn move_(_bo: &Locked<'_, Self>, _new: &Resource, _ctx: &mut OperationCtx) -> Result<Move> {
