@@ -2,9 +2,7 @@
 
 //! More buffers than VRAM has room for.
 
-use std::fs;
-
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains, Mapping};
 
@@ -23,7 +21,6 @@ pub fn tests() -> Vec<Trial> {
         gtt_fills_up_and_empties,
         large_buffers_take_the_place_of_small_ones,
         evicted_buffers_come_back,
-        system_memory_is_swapped_and_comes_back,
     )
 }
 
@@ -193,36 +190,4 @@ fn large_buffers_take_the_place_of_small_ones(bench: &Bench) -> Result<()> {
         ensure_holds(map, &whole, &format!("small buffer {number}"))?;
     }
     Ok(())
-}
-
-/// The kernel lets graphics have half of the memory; what is beyond that has to be swapped out.
-fn system_memory_is_swapped_and_comes_back(bench: &Bench) -> Result<()> {
-    let limit = bench.heap(Domain::Cpu)?.total;
-    let size = 16 << 20;
-    let count = limit / size + 4;
-    if available_memory()? < count * size + SPARE {
-        return skip("the VM has too little memory beside what graphics may have");
-    }
-    let mut buffers = Vec::new();
-    for number in 0..count {
-        let buffer = bench.card.create(Create::new(size, Domains::CPU))?;
-        let mut map = buffer.map()?;
-        let content = pages::pattern(3000 + number, 2 * pages::PAGE);
-        map.write(0, &content);
-        map.write(map.len() - content.len(), &content);
-        buffers.push((buffer, map, content));
-    }
-    check(&buffers)
-}
-
-/// Bytes of memory that programs could have.
-fn available_memory() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line
-        .and_then(|line| line.split_whitespace().next())
-        .context("no MemAvailable")?;
-    Ok(kib.parse::<u64>()? << 10)
 }

@@ -11,6 +11,8 @@ mod compare;
 mod driver;
 mod fixture;
 mod kmsg;
+mod marked;
+mod meminfo;
 mod prime;
 mod random;
 mod stats;
@@ -33,6 +35,7 @@ mod leaks;
 mod new_id;
 mod nodes;
 mod odd_cards;
+mod pressure;
 mod query;
 mod stats_attribution;
 mod stats_load;
@@ -40,6 +43,7 @@ mod stats_reports;
 mod stats_settings;
 mod stats_totals;
 mod stats_unbind;
+mod swap;
 mod tracing;
 mod unbind;
 mod unload;
@@ -70,6 +74,8 @@ fn main() -> ExitCode {
         fault::tests(),
         access::tests(),
         eviction::tests(),
+        pressure::tests(),
+        swap::tests(),
         clients::tests(),
         debugfs::tests(),
         unprivileged::tests(),
