@@ -107,15 +107,13 @@ impl<T: Driver> Shrinker<T> {
             return 0;
         }
 
-        // SAFETY: Only reads how much swap is free.
-        let swap = unsafe { bindings::ttm_backup_bytes_avail() } >> PAGE_SHIFT;
         // The managers are all of one device.
         let populated = T::shrink_order(dev)
             .into_iter()
             .next()
             .map_or(0, |man| man.dev().populated());
 
-        match populated.min(swap) {
+        match populated.min(free_swap()) {
             0 => EMPTY,
             // CAST: Both are 64 bits wide where TTM's pages are.
             pages => pages as c_ulong,
@@ -128,7 +126,8 @@ impl<T: Driver> Shrinker<T> {
     ) -> c_ulong {
         // SAFETY: As above; `sc` is ours during the call.
         let (dev, sc) = unsafe { (Self::dev(shrinker), &mut *sc) };
-        if !may_swap(sc) {
+        // Without swap TTM would have moved a buffer before it finds out.
+        if !may_swap(sc) || free_swap() == 0 {
             return STOP;
         }
 
@@ -172,6 +171,12 @@ impl<T: Driver> Drop for Shrinker<T> {
 /// Whether the allocation that is short of memory lets us at shmem's locks.
 fn may_swap(sc: &bindings::shrink_control) -> bool {
     sc.gfp_mask & bindings::__GFP_FS != 0
+}
+
+/// Pages that swap has room for.
+fn free_swap() -> u64 {
+    // SAFETY: Only reads a counter.
+    unsafe { bindings::ttm_backup_bytes_avail() >> PAGE_SHIFT }
 }
 
 /// One call of the kernel's to free some pages.
@@ -264,3 +269,7 @@ impl Walk {
         }
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/shrinker.rs"]
+mod kunit;

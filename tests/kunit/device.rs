@@ -54,7 +54,8 @@ use crate::{
         Object,
         OperationCtx,
         Place,
-        Resource, //
+        Resource,
+        Shrinker, //
     },
     vram_mgr::VramMgr, //
 };
@@ -188,6 +189,11 @@ impl Card {
     /// Bytes of a kind of memory in use, as TTM counts them.
     pub(crate) fn ttm_usage(&self, mem_type: MemType) -> u64 {
         ttm::usage(&self.dev.bdev, mem_type)
+    }
+
+    /// A shrinker for its buffers.
+    pub(crate) fn shrinker(&self) -> Result<Shrinker<Driver>> {
+        Shrinker::new(self.dev.clone())
     }
 
     /// Has `print` print to the log.
