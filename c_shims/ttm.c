@@ -15,9 +15,9 @@ int shim_ttm_bo_reserve(struct ttm_buffer_object *bo, bool interruptible,
 	return ttm_bo_reserve(bo, interruptible, no_wait, ticket);
 }
 
-void shim_ttm_bo_unreserve(struct ttm_buffer_object *bo)
+void shim_ttm_bo_move_to_lru_tail_unlocked(struct ttm_buffer_object *bo)
 {
-	ttm_bo_unreserve(bo);
+	ttm_bo_move_to_lru_tail_unlocked(bo);
 }
 
 void shim_ttm_bo_move_null(struct ttm_buffer_object *bo, struct ttm_resource *new_mem)

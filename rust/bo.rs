@@ -336,6 +336,7 @@ pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
     // A buffer stranded on its way through GTT has no address there yet.
     let here = BoPlacement::of(&locked);
     if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
+        locked.used();
         return Ok(());
     }
 

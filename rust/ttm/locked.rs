@@ -126,6 +126,13 @@ impl<'a, T: Driver> Locked<'a, T> {
         to_result(ret)
     }
 
+    /// Makes the buffer the most recently used one of its memory, and so the last to be evicted
+    /// (`ttm_bo_move_to_lru_tail()`); creating and moving it do that, too.
+    pub(crate) fn used(&self) {
+        // SAFETY: resv is held.
+        unsafe { bindings::ttm_bo_move_to_lru_tail_unlocked(self.as_ttm()) };
+    }
+
     /// Waits until nothing works on the buffer any more (`ttm_bo_wait_ctx()`).
     ///
     /// # Errors
@@ -167,8 +174,9 @@ impl<'a, T: Driver> Reserved<'a, T> {
 
 impl<T: Driver> Drop for Reserved<'_, T> {
     fn drop(&mut self) {
+        // Not `ttm_bo_unreserve()`, to which every look at a buffer is a use.
         // SAFETY: We hold the resv.
-        unsafe { bindings::ttm_bo_unreserve(self.0.as_ttm()) };
+        unsafe { bindings::dma_resv_unlock((*self.0.as_ttm()).base.resv) };
     }
 }
 

@@ -128,8 +128,9 @@ mod tests {
             card.create(10, 1, &[GTT])?,
         ];
 
-        // To be used is to be the youngest.
-        drop(all[0].reserve()?);
+        // To be used is to be the youngest, to be looked at is not.
+        all[0].reserve()?.used();
+        drop(all[1].reserve()?);
         check_eq!(walk(&card, 11), 20);
         check!(in_gtt(&all[0])?);
         check!(!in_gtt(&all[1])? && !in_gtt(&all[2])?);

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{Buffer, Card, Create, CreateFlags, Domain, Domains};
+use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains};
 use rustix::io::Errno;
 
 use crate::{
@@ -78,7 +78,6 @@ fn fill_aperture(bench: &Bench) -> Result<(Create, Vec<Buffer>)> {
         .flags(CreateFlags::CPU_ACCESS_REQUIRED);
     let mut buffers = Vec::new();
     loop {
-        // Not the buffers themselves: to be asked is to be used.
         let before = bench.heap(Domain::Vram)?.visible_used;
         buffers.push(bench.card.create(create)?);
         if bench.heap(Domain::Vram)?.visible_used == before {
@@ -103,6 +102,11 @@ fn the_least_recently_used_goes_first(bench: &Bench) -> Result<()> {
     for number in [1, 2, 5] {
         buffers[number].move_to(Domain::Vram)?;
     }
+    // Who only looks uses nothing.
+    for number in [3, 0, 4] {
+        buffers[number].info()?;
+    }
+    gem_list::read(&bench.card)?;
     for _ in 0..4 {
         buffers.push(bench.card.create(create)?);
     }
