@@ -57,6 +57,20 @@ fn gpu_memory() -> Result<u64> {
     meminfo("GPUActive")
 }
 
+/// Bytes of memory and swap that shmem has, in which content is backed up.
+fn backed_up() -> Result<u64> {
+    Ok(meminfo("Shmem")? + meminfo("SwapTotal")? - meminfo("SwapFree")?)
+}
+
+/// Fails if more is backed up than before.
+fn ensure_no_backup(before: u64) -> Result<()> {
+    eventually(|| {
+        let now = backed_up()?;
+        ensure!(now <= before, "left behind: {now}, was {before}");
+        Ok(())
+    })
+}
+
 /// Swap for twice what [`fill`] makes in two domains.
 fn swap() -> Result<Swap> {
     Swap::on(4 * COUNT * SIZE)
@@ -127,27 +141,21 @@ fn pages_stay_without_swap(bench: &Bench) -> Result<()> {
 
 fn swapped_buffers_are_freed_with_their_swap(bench: &Bench) -> Result<()> {
     let _swap = swap()?;
-    let shmem =
-        || Ok::<_, anyhow::Error>(meminfo("Shmem")? + meminfo("SwapTotal")? - meminfo("SwapFree")?);
-    let before = shmem()?;
+    let before = backed_up()?;
     for _ in 0..3 {
         let buffers = [
             fill(&bench.card, Domain::Gtt)?,
             fill(&bench.card, Domain::Cpu)?,
         ];
         drop_caches()?;
-        let swapped = shmem()?;
+        let swapped = backed_up()?;
         ensure!(
             swapped >= before + 2 * COUNT * SIZE,
             "{before} became {swapped}"
         );
         drop(buffers);
     }
-    eventually(|| {
-        let now = shmem()?;
-        ensure!(now <= before, "left behind: {now}, was {before}");
-        Ok(())
-    })
+    ensure_no_backup(before)
 }
 
 fn moves_bring_pages_back(bench: &Bench) -> Result<()> {
@@ -245,7 +253,8 @@ fn more_than_memory_holds(bench: &Bench) -> Result<()> {
 
     let hog = Hog::of(meminfo("MemAvailable")? + GONE)?;
     let now = gpu_memory()?;
-    ensure!(now + GONE <= before, "{before} became {now}");
+    // Some of it is found elsewhere, as what is available is a careful guess.
+    ensure!(now + GONE / 2 <= before, "{before} became {now}");
     drop(hog);
 
     for marked in &buffers {
@@ -294,6 +303,7 @@ fn clients_go_on_while_their_pages_go(bench: &Bench) -> Result<()> {
 
 fn swapped_buffers_outlive_the_card(driver: &Driver) -> Result<()> {
     let _swap = swap()?;
+    let before = backed_up()?;
     let card = Card::find()?;
     let mut buffers = [fill(&card, Domain::Gtt)?, fill(&card, Domain::Cpu)?];
     drop_caches()?;
@@ -306,5 +316,6 @@ fn swapped_buffers_outlive_the_card(driver: &Driver) -> Result<()> {
     }
     drop_caches()?;
     drop((buffers, card));
+    ensure_no_backup(before)?;
     driver.bind().context("bind")
 }
