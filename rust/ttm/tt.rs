@@ -64,7 +64,8 @@ pub(super) extern "C" fn populate_callback(
         unsafe {
             // Not sooner, so that what is never touched costs nothing; not when memory is short.
             if (*tt).backup.is_null() {
-                to_result(bindings::ttm_tt_setup_backup(tt))?;
+                // Shmem says ENOSPC where it gets no memory for an inode.
+                to_result(bindings::ttm_tt_setup_backup(tt)).map_err(|_| ENOMEM)?;
             }
 
             to_result(if bindings::ttm_tt_is_backed_up(tt) {
