@@ -377,7 +377,7 @@ mod tests {
     /// Against a map of pages: nothing is handed out twice, and every count is right at every step.
     #[test]
     fn random_walk() -> Result {
-        const PAGES: u64 = 130;
+        const PAGES: u64 = 80;
         let card = card(PAGES)?;
         let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
         let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
@@ -397,7 +397,7 @@ mod tests {
                     }
                 }
             } else {
-                let size = 1 + random.below(6);
+                let size = 1 + random.below(4);
                 let alignment = 1u32 << random.below(4);
                 let place = match random.below(8) {
                     0 => GTT.temporary(),

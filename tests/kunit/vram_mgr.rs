@@ -663,8 +663,8 @@ mod tests {
     /// Against a map of pages: nothing is handed out twice, and every count is right at every step.
     #[test]
     fn random_walk() -> Result {
-        const PAGES: u64 = 1000;
-        const VISIBLE: u64 = 300;
+        const PAGES: u64 = 320;
+        const VISIBLE: u64 = 100;
         let card = card(PAGES * PAGE, VISIBLE * PAGE)?;
         let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
         let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
@@ -684,8 +684,8 @@ mod tests {
                     }
                 }
             } else {
-                let pages = 1 + random.below(40);
-                let alignment = 1u32 << random.below(5);
+                let pages = 1 + random.below(12);
+                let alignment = 1u32 << random.below(4);
                 let mut place = VRAM;
 
                 if random.below(4) == 0 {
@@ -699,7 +699,7 @@ mod tests {
                     1 => place = place.above(random.below(PAGES)),
                     2 => {
                         let first = random.below(PAGES);
-                        place = place.above(first).below(first + random.below(200));
+                        place = place.above(first).below(first + random.below(70));
                     }
                     _ => (),
                 }
