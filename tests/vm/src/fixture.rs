@@ -128,7 +128,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 /// How much of the card is in use, and by how many.
 #[derive(Debug, PartialEq)]
-struct State {
+pub struct State {
     heaps: Vec<Heap>,
     clients: usize,
     buffers: usize,
@@ -137,7 +137,7 @@ struct State {
 }
 
 impl State {
-    fn of(card: &Card) -> Result<Self> {
+    pub fn of(card: &Card) -> Result<Self> {
         let clients = gem_list::read(card)?;
         let stats = card.memory_stats()?;
         Ok(Self {
@@ -150,7 +150,7 @@ impl State {
 
     /// Waits until the card is as it was. The kernel frees some things in workers and tells nobody,
     /// so this has to ask again and again.
-    fn await_return(&self, now: impl Fn() -> Result<Self>) -> Result<()> {
+    pub fn await_return(&self, now: impl Fn() -> Result<Self>) -> Result<()> {
         eventually(|| {
             let now = now()?;
             ensure!(now == *self, "left behind: {now:?} was {self:?}");

@@ -25,6 +25,7 @@ mod ctl;
 mod debug_level;
 mod debugfs;
 mod eviction;
+mod fail_nth;
 mod fault;
 mod gem_create;
 mod gem_info;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         unbind::tests(),
         odd_cards::tests(),
         new_id::tests(),
+        fail_nth::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
 }
