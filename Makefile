@@ -9,8 +9,8 @@
 RUN ?=
 SUITE ?=
 rust_files = $(shell find rust tests/kunit tests/checkers -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
-c_files = $(shell find c_shims include -name '*.[ch]')
-shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm .ci)
+c_files = $(shell find c_shims include tests -name '*.[ch]')
+shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm tests .ci)
 
 help:
 	@echo 'make modules             builds pddgpu.ko for the stock kernel'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test-debug          runs those, after a quarter of an hour for that kernel'
 	@echo 'make kunit               runs the KUnit suites there (SUITE=glob, or suite.case)'
 	@echo 'make selftest-checkers   shows that the debug kernel finds mistakes'
+	@echo 'make coverage            tells which lines of the driver the tests reach'
 	@echo 'make bench-stats         counts what the statistics cost'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
 	@echo 'make clippy              checks the Rust code'
@@ -56,6 +57,9 @@ kunit:
 selftest-checkers:
 	@tests/checkers/run
 
+coverage:
+	@tests/coverage/run
+
 bench-stats:
 	@tests/bench/stats
 
@@ -88,4 +92,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug kunit selftest-checkers bench-stats prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
