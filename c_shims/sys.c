@@ -21,6 +21,11 @@ bool shim_perfmon_capable(void)
 	return perfmon_capable();
 }
 
+void shim_wmb(void)
+{
+	wmb();
+}
+
 void shim_init_delayed_work(struct delayed_work *work, work_func_t func)
 {
 	INIT_DELAYED_WORK(work, func);

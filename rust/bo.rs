@@ -23,10 +23,16 @@ use kernel::{
 
 use crate::{
     bindings::uapi,
+    dma::fence::Fence,
     driver::{
         Pddgpu,
         PddgpuDevice,
         PddgpuDrm, //
+    },
+    drm::Entered,
+    engine::{
+        Ranges,
+        Side, //
     },
     memory_stats::{
         leak::Tracking,
@@ -40,6 +46,7 @@ use crate::{
         Locked,
         MemType,
         Move,
+        Moved,
         Object,
         OperationCtx,
         Place,
@@ -276,7 +283,7 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> 
             free_start: FreeStart::new(),
         }? Error),
         |bo, ctx| {
-            bo.clear(ctx)?;
+            clear(bo, ctx)?;
 
             bo.object().created.store(true, Relaxed);
             Ok(())
@@ -284,14 +291,62 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> 
     )
 }
 
+/// Zeroes a new buffer, as far as its memory is not known to be zero.
+fn clear(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
+    let pdev = bo.dev();
+
+    match (
+        &pdev.engine,
+        bo.resource().and_then(|res| res.of(&pdev.vram)),
+    ) {
+        (Some(engine), Some(vram)) => {
+            let dirty = vram_addresses(pdev, vram.dirty())?;
+
+            if !dirty.is_empty() {
+                let slot = bo.reserve_fence()?;
+
+                slot.add(&*engine.clear(pdev.enter()?.parent(), dirty)?);
+            }
+            Ok(())
+        }
+        _ => bo.clear(ctx),
+    }
+}
+
+/// The GPU addresses of VRAM.
+fn vram_addresses(pdev: &Pddgpu, ranges: impl Iterator<Item = Range<u64>>) -> Result<Ranges> {
+    let base = pdev.gmc.vram.start;
+
+    Ranges::new(ranges.map(|range| base + range.start..base + range.end))
+}
+
+/// What the copy engine is to know of a place of a buffer.
+fn side(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) -> Result<Side> {
+    let pdev = bo.dev();
+
+    if let Some(vram) = res.of(&pdev.vram) {
+        return Ok(Side::Addressed(vram_addresses(pdev, vram.ranges())?));
+    }
+    if let Some(page) = res.start() {
+        let start = pdev.gmc.gtt.start + (page << PAGE_SHIFT);
+
+        return Ok(Side::Addressed(Ranges::new(core::iter::once(
+            start..start + bo.object().size(),
+        ))?));
+    }
+
+    let pages = bo.bus_addresses(entered).ok_or(EINVAL)?;
+    Ok(Side::Pages(Ranges::new(
+        pages.iter().map(|&page| page..page + PAGE_SIZE as u64),
+    )?))
+}
+
 /// Bytes of the largest buffer that a domain could hold if it were empty.
 fn capacity(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> u64 {
     match domain {
         Domain::Cpu => MAX_CPU_SIZE,
         Domain::Gtt => pdev.gtt.usable(),
-        Domain::Vram if flags.contains(CreateFlag::CpuAccessRequired) => {
-            pdev.vram.usable().min(pdev.gmc.visible_size)
-        }
+        Domain::Vram if flags.contains(CreateFlag::CpuAccessRequired) => pdev.vram.usable_visible(),
         Domain::Vram => pdev.vram.usable(),
     }
 }
@@ -321,14 +376,14 @@ fn visible_vram(pdev: &Pddgpu, flags: CreateFlags) -> Place {
     }
 }
 
-/// Moves a buffer to a domain, with its content.
+/// Moves a buffer to a domain, with its content, for which only those wait who use it.
 ///
-/// Into VRAM it goes where the CPU can reach, as it is the CPU that copies.
+/// Without a copy engine it is the CPU that copies: at once, and into VRAM only where it can reach.
 ///
 /// # Errors
 ///
-/// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned one; `ENOSPC`,
-/// `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
+/// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned one; `EIO` if the card
+/// is broken; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
 pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
     let pdev = bo.dev();
     let mut locked = bo.reserve()?;
@@ -341,11 +396,11 @@ pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
     }
 
     let (place, flags) = match domain {
-        Domain::Vram => (
+        Domain::Vram if pdev.engine.is_none() => (
             visible_vram(pdev, bo.param.flags),
             bo.param.flags | CreateFlag::CpuAccessRequired,
         ),
-        Domain::Gtt | Domain::Cpu => (
+        Domain::Vram | Domain::Gtt | Domain::Cpu => (
             placement_from_domain(pdev, domain, bo.param.flags),
             bo.param.flags,
         ),
@@ -427,7 +482,34 @@ impl crate::ttm::Driver for BoDriver {
         [dev.system.base(), dev.gtt.base()]
     }
 
+    /// Pages of the GTT window.
+    type Binding = Range<u64>;
+
+    fn bind(
+        entered: &Entered<'_>,
+        dev: &PddgpuDevice,
+        res: &Resource,
+        pages: &[u64],
+    ) -> Option<Range<u64>> {
+        let engine = dev.engine.as_ref()?;
+        let first = res.start()?;
+
+        engine
+            .gart()
+            .map(entered.parent(), first, pages.iter().copied())
+            .ok()?;
+        Some(first..first + pages.len() as u64)
+    }
+
+    fn unbind(entered: &Entered<'_>, dev: &PddgpuDevice, pages: Range<u64>) {
+        if let Some(engine) = &dev.engine {
+            // Fails only for a table that has no such pages.
+            let _ = engine.gart().unmap(entered.parent(), pages);
+        }
+    }
+
     fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move> {
+        let pdev = bo.dev();
         let Some(old) = bo.resource() else {
             return Ok(Move::Null);
         };
@@ -437,9 +519,23 @@ impl crate::ttm::Driver for BoDriver {
             | (Some(MemType::System), Some(MemType::Vram)) => {
                 Move::Hop(Place::anywhere(MemType::Tt).temporary())
             }
-            (Some(MemType::Vram), _) | (_, Some(MemType::Vram)) => Move::Copy,
+            (Some(MemType::Vram), _) | (_, Some(MemType::Vram)) => match &pdev.engine {
+                Some(engine) => {
+                    let entered = pdev.enter()?;
+
+                    Move::Fenced(engine.copy(
+                        entered.parent(),
+                        side(bo, old, &entered)?,
+                        side(bo, new, &entered)?,
+                    )?)
+                }
+                None => Move::Copy,
+            },
             _ => {
-                bo.wait(ctx)?;
+                // The engine may still use the addresses that go.
+                if old.start().is_some() {
+                    bo.wait(ctx)?;
+                }
                 Move::Null
             }
         })
@@ -458,11 +554,24 @@ impl crate::ttm::Driver for BoDriver {
         )
     }
 
-    fn move_end(bo: &Locked<'_, Self>, moving: Option<MoveGuard<'_>>, result: &Result) {
+    fn move_end(bo: &Locked<'_, Self>, moving: Option<MoveGuard<'_>>, result: &Result<Moved>) {
         if let Some(guard) = moving {
             guard.move_end(result);
         }
         bo.object().tracking.placed(bo);
+    }
+
+    /// Wipes VRAM, so that its next owner gets it as it is.
+    fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
+        let pdev = bo.dev();
+        let engine = pdev.engine.as_ref()?;
+        let vram = bo.resource()?.of(&pdev.vram)?;
+        let entered = pdev.enter().ok()?;
+        let all = vram_addresses(pdev, vram.ranges()).ok()?;
+        let fence = engine.clear(entered.parent(), all).ok()?;
+
+        vram.set_wiped();
+        Some(fence)
     }
 
     fn free_start(bo: &Bo) {
@@ -485,6 +594,10 @@ impl crate::ttm::Driver for BoDriver {
 
         if bo.resource().is_none() {
             return Err(EINVAL);
+        }
+        // What the engine failed at may be in anybody's memory.
+        if pdev.is_wedged() {
+            return Err(EIO);
         }
         if visible == bo.object().size() {
             return Ok(());

@@ -41,6 +41,8 @@ impl_flags!(
         TopDown = bindings::GPU_BUDDY_TOPDOWN_ALLOCATION,
         /// As one range, though maybe of several adjacent blocks.
         Contiguous = bindings::GPU_BUDDY_CONTIGUOUS_ALLOCATION,
+        /// Of what is known to be zero, as far as there is any.
+        PreferCleared = bindings::GPU_BUDDY_CLEAR_ALLOCATION,
     }
 );
 
@@ -139,15 +141,22 @@ impl Buddy {
         }
     }
 
-    /// Takes blocks back (`gpu_buddy_free_list()`), which must be this allocator's.
-    pub(crate) fn free(&mut self, blocks: Blocks) {
+    /// Takes blocks back (`gpu_buddy_free_list()`), which must be this allocator's; `cleared` says that
+    /// they are zero.
+    pub(crate) fn free(&mut self, blocks: Blocks, cleared: bool) {
+        let flags = if cleared {
+            bindings::GPU_BUDDY_CLEARED
+        } else {
+            0
+        };
         let mut head = bindings::list_head::default();
         let head = addr_of_mut!(head);
 
         // SAFETY: The blocks are allocated, and by value nobody else's.
         unsafe {
             blocks.put(head);
-            bindings::gpu_buddy_free_list(self.raw(), head, 0);
+            // CAST: One bit of a few.
+            bindings::gpu_buddy_free_list(self.raw(), head, flags as c_uint);
         }
     }
 
@@ -218,6 +227,18 @@ impl Blocks {
 
     /// The byte ranges of the blocks.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.headers().map(|(range, _)| range)
+    }
+
+    /// The byte ranges of the blocks that were not known to be zero when they were allocated.
+    pub(crate) fn dirty(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.headers()
+            .filter(|(_, cleared)| !cleared)
+            .map(|(range, _)| range)
+    }
+
+    /// The byte range of each block, and whether it was zero when it was allocated.
+    fn headers(&self) -> impl Iterator<Item = (Range<u64>, bool)> + '_ {
         let mut next = Some(self.first);
 
         core::iter::from_fn(move || {
@@ -235,7 +256,10 @@ impl Blocks {
                 let size = self.chunk_size << bindings::gpu_buddy_block_order(block);
 
                 next = NonNull::new((*link.as_ptr()).next).filter(|next| *next != self.first);
-                Some(start..start + size)
+                Some((
+                    start..start + size,
+                    bindings::gpu_buddy_block_is_clear(block),
+                ))
             }
         })
     }

@@ -43,6 +43,7 @@ pub(crate) fn init(dir: &Dir<'_, PddgpuDrm>) {
     dir.report::<GttMm>();
     dir.report::<GemInfo>();
     dir.command::<VramReserve>();
+    dir.report::<Engine>();
     dir.report::<Stats>();
     dir.report::<Leaks>();
     dir.setting::<LeakCheckInterval>();
@@ -62,6 +63,22 @@ impl Report for VramMm {
 
     fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
         dev.vram.print(p);
+        Ok(())
+    }
+}
+
+/// `pddgpu_engine`: what the copy engine has done.
+struct Engine;
+
+impl Report for Engine {
+    type Driver = PddgpuDrm;
+    const NAME: &'static CStr = c"pddgpu_engine";
+
+    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
+        match &dev.engine {
+            Some(engine) => engine.print(p),
+            None => drm_print!(p, "none: the CPU moves memory\n"),
+        }
         Ok(())
     }
 }

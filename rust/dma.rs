@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the device can reach of the bus.
+//! What the device can reach of the bus, and what it has still to do there.
+
+pub(crate) mod fence;
 
 use kernel::{
     device::Core,

@@ -3,11 +3,13 @@
 //! Probe and unbind: the order in which a card comes up and goes down.
 //!
 //! Up: DMA mask, BARs, the card's word about itself, memory controller, TTM with its managers, DRM
-//! device, shrinker, registration. Down, which is the order of the fields of [`PddgpuData`]: memory
-//! pressure no longer takes pages; the DRM device is unplugged, so that nobody touches the card any more; the statistics say what is still alive; pages lose
-//! their bus addresses; the memory
-//! controller is turned off; the BARs are unmapped. What files still hold stays in [`Pddgpu`] until the
+//! device, shrinker, copy engine, registration. Down, which is the order of the fields of [`PddgpuData`]:
+//! memory pressure no longer takes pages; the DRM device is unplugged, so that nobody touches the card any
+//! more; the copy engine stops; the statistics say what is still alive; pages lose their bus addresses; the
+//! memory controller is turned off; the BARs are unmapped. What files still hold stays in [`Pddgpu`] until the
 //! last of them is closed.
+
+use core::ops::Range;
 
 use kernel::{
     device::Core,
@@ -25,9 +27,15 @@ use crate::{
     debugfs,
     dma,
     drm,
+    engine::{
+        self,
+        CopyEngine,
+        Engine, //
+    },
     gem,
     gmc::{
         self,
+        Carveout,
         Gmc, //
     },
     gtt_mgr::GttMgr,
@@ -77,7 +85,9 @@ pub(crate) struct Pddgpu {
     /// What all of them count.
     pub(crate) stats: Arc<Stats>,
     /// The CPU's window onto VRAM.
-    pub(crate) aperture: Aperture,
+    pub(crate) aperture: Arc<Aperture>,
+    /// What moves memory; [`None`] if that is the CPU.
+    pub(crate) engine: Option<Arc<CopyEngine>>,
     bdev: Arc<BaseDevice>,
 }
 
@@ -85,6 +95,13 @@ impl Pddgpu {
     /// The TTM device.
     pub(crate) fn bdev(&self) -> &BaseDevice {
         &self.bdev
+    }
+
+    /// Whether the card can no longer be relied on with memory.
+    pub(crate) fn is_wedged(&self) -> bool {
+        self.engine
+            .as_ref()
+            .is_some_and(|engine| engine.is_wedged())
     }
 }
 
@@ -116,6 +133,7 @@ impl drm::Driver for PddgpuDrm {
 pub(crate) struct PddgpuData<'bound> {
     _shrinker: Shrinker<BoDriver>,
     _registration: drm::Registration<PddgpuDrm>,
+    _engine: Option<engine::Running<'bound>>,
     _stats: memory_stats::Fini,
     _dma_mappings: DmaMappings,
     _gmc: gmc::Enabled<'bound>,
@@ -157,12 +175,13 @@ impl pci::Driver for PddgpuDriver {
         let regs = pdev
             .iomap_region_sized::<SZ_64K>(REGISTER_BAR, c"pddgpu/registers")
             .inspect_err(|err| dev_err!(dev, "cannot map the registers: {:?}\n", err))?;
-        let regs = Arc::new(regs, GFP_KERNEL)?;
+        let regs = Arc::new(regs.into_devres()?, GFP_KERNEL)?;
         let aperture = Aperture::new(pdev, APERTURE_BAR, c"pddgpu/vram")
             .inspect_err(|err| dev_err!(dev, "cannot map the aperture: {:?}\n", err))?;
 
-        let gmc = Gmc::read(dev, &regs, aperture.size())?;
-        let enabled = gmc::Enabled::new(regs);
+        let gmc = Gmc::read(dev, regs.access(dev)?, aperture.size())?;
+        let enabled = gmc::Enabled::new(dev, regs.clone(), &gmc)?;
+        let carveout = gmc.carveout();
 
         dev_info!(
             dev,
@@ -175,17 +194,34 @@ impl pci::Driver for PddgpuDriver {
             gmc.gtt_size() >> 20
         );
 
+        if carveout.is_none() {
+            dev_info!(dev, "no copy engine: the CPU moves memory\n");
+        }
+
         let ddev = PddgpuDevice::new(dev, |base| {
             pin_init::pin_init_scope(move || {
                 let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
                 let stats = MemoryStats::init(dev, heap_totals(&gmc))?;
+                let own = carveout.as_ref().map_or(0, Carveout::size);
+                let engine = match &carveout {
+                    Some(carveout) => Some(Engine::new(
+                        dev,
+                        bdev.clone(),
+                        regs,
+                        aperture.clone(),
+                        stats.clone(),
+                        gmc.clone(),
+                        carveout,
+                    )?),
+                    None => None,
+                };
 
                 Ok(try_pin_init!(Pddgpu {
                     vram <- Manager::new(
                         bdev.clone(),
                         MemType::Vram,
                         gmc.vram_size(),
-                        VramMgr::new(gmc.vram_size(), gmc.visible_size, stats.clone()),
+                        VramMgr::new(gmc.vram_size(), gmc.visible_size, own, stats.clone()),
                     ),
                     gtt <- Manager::new(
                         bdev.clone(),
@@ -202,6 +238,7 @@ impl pci::Driver for PddgpuDriver {
                     stats,
                     gmc,
                     aperture,
+                    engine,
                     bdev,
                 }? Error))
             })
@@ -212,15 +249,45 @@ impl pci::Driver for PddgpuDriver {
         let shrinker = Shrinker::new(ddev.clone())
             .inspect_err(|err| dev_err!(dev, "no shrinker: {:?}\n", err))?;
 
+        let engine = match &ddev.engine {
+            Some(engine) => {
+                let vram = ddev.clone();
+                let lost = KBox::new(move |range| retire_page(&vram, range), GFP_KERNEL)?;
+
+                Some(
+                    engine::Running::new(pdev, engine.clone(), lost)
+                        .inspect_err(|err| dev_err!(dev, "cannot start the engine: {:?}\n", err))?,
+                )
+            }
+            None => None,
+        };
+
         Ok(PddgpuData {
             _shrinker: shrinker,
             _registration: drm::Registration::new(dev, ddev)
                 .inspect_err(|err| dev_err!(dev, "cannot register: {:?}\n", err))?,
+            _engine: engine,
             _stats: stats,
             _dma_mappings: dma_mappings,
             _gmc: enabled,
         })
     }
+}
+
+/// VRAM lost what it held in `page`: nobody is to get it any more.
+fn retire_page(pdev: &PddgpuDevice, page: Range<u64>) {
+    let result = pdev.vram.reserve_range(page.clone());
+
+    dev_err!(
+        pdev.stats.dev(),
+        "uncorrectable error in VRAM at {:#x}, page {}\n",
+        page.start,
+        match result {
+            Ok(()) => "retired",
+            Err(EEXIST) => "was retired before",
+            Err(_) => "cannot be retired",
+        }
+    );
 }
 
 /// Bytes of each heap, 0 for the one that has no limit of the card's.

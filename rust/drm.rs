@@ -22,6 +22,7 @@ pub(crate) use self::{
     device::{
         Base,
         Device,
+        Entered,
         Registration, //
     },
     driver::{

@@ -125,10 +125,16 @@ impl Ioctl for GemWait {
     type Argument = uapi::drm_pddgpu_gem_wait;
     const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_WAIT;
 
-    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
         must_be_zero(args.pad)?;
         file.lookup(args.handle)?
-            .wait(ioctl::timeout(args.timeout_ns))
+            .wait(ioctl::timeout(args.timeout_ns))?;
+
+        // Work that failed has ended too.
+        if dev.is_wedged() {
+            return Err(EIO);
+        }
+        Ok(())
     }
 }
 

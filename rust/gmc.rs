@@ -7,7 +7,10 @@
 use core::ops::Range;
 
 use kernel::{
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
     io::Io,
     page::PAGE_SIZE,
     prelude::*,
@@ -16,6 +19,7 @@ use kernel::{
 };
 
 use crate::{
+    bindings::uapi,
     gtt_mgr,
     hw::*, //
 };
@@ -28,7 +32,7 @@ const MAX_GTT_SIZE: u64 = 4 * SZ_1G as u64;
 const ADDRESS_SPACE: u64 = 1 << 44;
 
 /// The card, as it describes itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gmc {
     /// Which chip it is.
     pub(crate) chip: Chip,
@@ -116,6 +120,26 @@ impl Gmc {
     pub(crate) fn gtt_size(&self) -> u64 {
         self.gtt.end - self.gtt.start
     }
+
+    /// Whether the card has a feature, `DRM_PDDGPU_FEATURE_*`.
+    pub(crate) fn has(&self, feature: u32) -> bool {
+        self.features & feature != 0
+    }
+
+    /// What the driver needs of VRAM to have the card move memory; [`None`] for a card without the
+    /// engines for it, or without room.
+    pub(crate) fn carveout(&self) -> Option<Carveout> {
+        const NEEDED: [u32; 3] = [
+            uapi::DRM_PDDGPU_FEATURE_GART,
+            uapi::DRM_PDDGPU_FEATURE_COPY,
+            uapi::DRM_PDDGPU_FEATURE_FILL,
+        ];
+        let carveout = Carveout::new(self.gtt_size());
+
+        (NEEDED.iter().all(|feature| self.has(*feature))
+            && carveout.size() <= self.visible_size / 2)
+            .then_some(carveout)
+    }
 }
 
 fn check_size(dev: &Device, what: &str, size: u64, min: u64, max: u64) -> Result {
@@ -155,25 +179,90 @@ fn window(dev: &Device, what: &str, bounds: Range<u64>, size: u64) -> Result<Ran
     Ok(start..last + 1)
 }
 
+/// Resets the card, then has VRAM, GTT and the aperture answer.
+pub(crate) fn reset(regs: &Registers<'_>, gmc: &Gmc) {
+    regs.write_reg(RESET::from_raw(RESET_MAGIC));
+    regs.write_reg(
+        MC_VRAM_CTRL::zeroed()
+            .with_enable(true)
+            .with_ecc(gmc.has(uapi::DRM_PDDGPU_FEATURE_ECC)),
+    );
+    regs.write_reg(MC_GTT_CTRL::zeroed().with_enable(true));
+    regs.write_reg(MC_FB_CTRL::zeroed().with_enable(true));
+    // What was written has its effect before a read returns.
+    let _ = regs.read(CHIP_ID);
+}
+
 /// The memory controller while it works; dropping it turns it off.
-pub(crate) struct Enabled<'a>(Arc<Registers<'a>>);
+pub(crate) struct Enabled<'a> {
+    regs: Arc<BoundRegisters>,
+    dev: &'a Device<Bound>,
+}
 
 impl<'a> Enabled<'a> {
-    /// Resets the card, then has VRAM, GTT and the aperture answer.
-    pub(crate) fn new(regs: Arc<Registers<'a>>) -> Self {
-        regs.write_reg(RESET::from_raw(RESET_MAGIC));
-        regs.write_reg(MC_VRAM_CTRL::zeroed().with_enable(true));
-        regs.write_reg(MC_GTT_CTRL::zeroed().with_enable(true));
-        regs.write_reg(MC_FB_CTRL::zeroed().with_enable(true));
-        Self(regs)
+    /// [Resets](reset) the card.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the registers are not those of `dev`.
+    pub(crate) fn new(
+        dev: &'a Device<Bound>,
+        regs: Arc<BoundRegisters>,
+        gmc: &Gmc,
+    ) -> Result<Self> {
+        reset(regs.access(dev)?, gmc);
+        Ok(Self { regs, dev })
     }
 }
 
 impl Drop for Enabled<'_> {
     fn drop(&mut self) {
-        self.0.write_reg(MC_FB_CTRL::zeroed());
-        self.0.write_reg(MC_GTT_CTRL::zeroed());
-        self.0.write_reg(MC_VRAM_CTRL::zeroed());
+        if let Ok(regs) = self.regs.access(self.dev) {
+            regs.write_reg(MC_FB_CTRL::zeroed());
+            regs.write_reg(MC_GTT_CTRL::zeroed());
+            regs.write_reg(MC_VRAM_CTRL::zeroed());
+        }
+    }
+}
+
+/// VRAM that the driver has for itself: byte ranges one after the other, from its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Carveout {
+    /// One entry for each page of the GTT window.
+    pub(crate) gart: Range<u64>,
+    /// The command ring.
+    pub(crate) commands: Range<u64>,
+    /// The interrupt ring.
+    pub(crate) interrupts: Range<u64>,
+    /// Where the engine says how far it is.
+    pub(crate) fence: Range<u64>,
+}
+
+/// Bytes of the command ring.
+const COMMANDS_SIZE: u64 = SZ_64K as u64;
+/// Bytes of the interrupt ring.
+const INTERRUPTS_SIZE: u64 = SZ_16K as u64;
+
+impl Carveout {
+    fn new(gtt_size: u64) -> Self {
+        let page = PAGE_SIZE as u64;
+        let after = |start, size: u64| start..start + size.next_multiple_of(page);
+        let gart = after(0, gtt_size / page * size_of::<u64>() as u64);
+        let commands = after(gart.end, COMMANDS_SIZE);
+        let interrupts = after(commands.end, INTERRUPTS_SIZE);
+        let fence = after(interrupts.end, page);
+
+        Self {
+            gart,
+            commands,
+            interrupts,
+            fence,
+        }
+    }
+
+    /// Bytes of all of it.
+    pub(crate) fn size(&self) -> u64 {
+        self.fence.end
     }
 }
 

@@ -41,9 +41,9 @@ use crate::{
 };
 
 /// Pages one transfer window maps.
-const GTT_MAX_TRANSFER_SIZE: u64 = 512;
+pub(crate) const GTT_MAX_TRANSFER_SIZE: u64 = 512;
 /// Transfer windows at the start of the GTT window.
-const GTT_NUM_TRANSFER_WINDOWS: u64 = 2;
+pub(crate) const GTT_NUM_TRANSFER_WINDOWS: u64 = 2;
 /// Pages of the transfer windows.
 const RESERVED_PAGES: u64 = GTT_MAX_TRANSFER_SIZE * GTT_NUM_TRANSFER_WINDOWS;
 

@@ -18,7 +18,10 @@ mod report;
 pub(crate) mod timing;
 
 use kernel::{
-    device,
+    device::{
+        self,
+        Bound, //
+    },
     prelude::*,
     sync::{
         aref::ARef,
@@ -160,10 +163,11 @@ impl MemoryStats {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn init(dev: &device::Device, totals: [u64; 4]) -> Result<Arc<Stats>> {
+    pub(crate) fn init(dev: &device::Device<Bound>, totals: [u64; 4]) -> Result<Arc<Stats>> {
         let tracker = Tracker::new()?;
-        let stats = Arc::pin_init(
-            Periodic::new(try_pin_init!(Self {
+        let stats = Periodic::new(
+            dev,
+            try_pin_init!(Self {
                 dev: dev.into(),
                 clock: Clock::new(),
                 heaps: [const { HeapStats::new() }; 4],
@@ -181,8 +185,7 @@ impl MemoryStats {
                 confirmed_after: Counter::new(),
                 limit_percent: Counter::new(),
                 keep_traces: Atomic::new(false),
-            }? Error)),
-            GFP_KERNEL,
+            }? Error),
         )?;
 
         stats.suspected_after.set(SUSPECTED_AFTER);
@@ -191,6 +194,11 @@ impl MemoryStats {
         // CAST: Not negative.
         stats.set_leak_check_interval(LEAK_CHECK_INTERVAL as u64)?;
         Ok(stats)
+    }
+
+    /// The card.
+    pub(crate) fn dev(&self) -> &device::Device {
+        &self.dev
     }
 
     /// The counters of a heap.
@@ -293,6 +301,16 @@ impl MemoryStats {
             to,
             evict,
         }
+    }
+
+    /// The time for durations, in ns since some moment.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// The copy engine took `ns` for a move, not counting the time it had others to do before.
+    pub(crate) fn moved_by_engine(&self, ns: i64) {
+        self.move_.record(ns);
     }
 
     /// The suspected and confirmed leaks, oldest first.
@@ -547,7 +565,7 @@ impl Drop for Fini {
 }
 
 impl Tick for MemoryStats {
-    fn tick(&self) -> Option<Msecs> {
+    fn tick(&self, _parent: &device::Device<Bound>) -> Option<Msecs> {
         self.report_limits();
 
         let interval = self.get_leak_check_interval();

@@ -8,6 +8,7 @@
 //! - [`bo`]: buffers, and where they may be.
 //! - [`vram_mgr`], [`gtt_mgr`], [`sys_mgr`]: who has which memory.
 //! - [`memory_stats`]: how much, since when, at what cost, and whether it leaks.
+//! - [`engine`], [`gart`]: memory moved and cleared by the card.
 //! - [`driver`], [`gmc`], [`hw`]: the card, coming up and going down.
 //!
 //! Beneath them are wrappers that know nothing of PDDGPU, and hold all the `unsafe`: [`drm`], [`ttm`],
@@ -20,6 +21,8 @@ mod debugfs;
 mod dma;
 mod driver;
 mod drm;
+mod engine;
+mod gart;
 mod gem;
 mod gmc;
 mod gtt_mgr;

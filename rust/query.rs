@@ -146,7 +146,7 @@ fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
 
             uapi::drm_pddgpu_heap {
                 total: pdev.gmc.vram_size(),
-                usable: pdev.vram.usable() - usage.reserved,
+                usable: pdev.vram.usable() - (usage.reserved - usage.own),
                 used: usage.used,
                 reserved: usage.reserved,
                 visible_total: pdev.gmc.visible_size,

@@ -34,7 +34,8 @@ pub(crate) use self::{
         DmaMappings,
         Driver,
         Holder,
-        Move, //
+        Move,
+        Moved, //
     },
     locked::{
         Locked,

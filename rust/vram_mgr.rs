@@ -109,8 +109,10 @@ impl State {
 pub(crate) struct Usage {
     /// All that is not free.
     pub(crate) used: u64,
-    /// What of it is reservations.
+    /// What of it is reserved: ranges withheld from buffers, and the driver's own.
     pub(crate) reserved: u64,
+    /// What of that is the driver's own.
+    pub(crate) own: u64,
     /// What of it the CPU can reach.
     pub(crate) visible: u64,
 }
@@ -123,9 +125,21 @@ pub(crate) struct VramResource {
     size: u64,
     /// Bytes of the blocks that the CPU can reach.
     visible: u64,
+    /// Whether they are zero by the time they are given back.
+    wiped: Atomic<bool>,
 }
 
 impl VramResource {
+    /// The buffer's ranges of VRAM that were not known to be zero when it got them.
+    pub(crate) fn dirty(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.blocks.iter().flat_map(Blocks::dirty)
+    }
+
+    /// The buffer is zeroed, and not used any more before its memory is given back.
+    pub(crate) fn set_wiped(&self) {
+        self.wiped.store(true, Relaxed);
+    }
+
     /// The buffer's ranges of VRAM, in the order of its pages.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.blocks.iter().flat_map(Blocks::iter)
@@ -144,41 +158,65 @@ pub(crate) struct VramMgr {
     state: Mutex<State>,
     size: u64,
     visible_size: u64,
+    /// Bytes at the start of VRAM that are the driver's own.
+    own: u64,
     /// Bytes in use that the CPU can reach. Read without a lock.
     vis_usage: Atomic<i64>,
     stats: Arc<Stats>,
 }
 
 impl VramMgr {
-    /// A manager for `size` bytes, of which the CPU can reach the first `visible_size`.
+    /// A manager for `size` bytes, of which the CPU can reach the first `visible_size`, and of which the
+    /// driver has the first `own` for itself.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a size that is no multiple of the page size, `ENOMEM`.
+    /// `EINVAL` for a size that is no multiple of the page size; `ENOSPC` if `own` does not fit; `ENOMEM`.
     pub(crate) fn new(
         size: u64,
         visible_size: u64,
+        own: u64,
         stats: Arc<Stats>,
     ) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            let mm = Buddy::new(size, PAGE_SIZE as u64)?;
+            let mut mm = Buddy::new(size, PAGE_SIZE as u64)?;
+            let mut reservations = KVec::with_capacity(1, GFP_KERNEL)?;
+
+            if own > 0 {
+                let blocks = mm.alloc(0..own, own, PAGE_SIZE as u64, Flag::Range.into())?;
+
+                reservations.push(
+                    Reservation {
+                        range: 0..own,
+                        blocks: Some(blocks),
+                    },
+                    GFP_KERNEL,
+                )?;
+            }
 
             Ok(try_pin_init!(Self {
                 state <- new_mutex!(State {
                     mm,
-                    reservations: KVec::new(),
+                    reservations,
                 }),
                 size,
                 visible_size,
-                vis_usage: Atomic::new(0),
+                own,
+                // CAST: A part of VRAM.
+                vis_usage: Atomic::new(*own as i64),
                 stats,
             }? Error))
         })
     }
 
-    /// Bytes that user space's buffers may take up, in all.
+    /// Bytes that user space's buffers may take up, in all, but for reserved ranges.
     pub(crate) fn usable(&self) -> u64 {
-        self.size - KERNEL_RESERVED.min(self.size / 32)
+        self.size - KERNEL_RESERVED.min(self.size / 32).max(self.own)
+    }
+
+    /// Bytes that user space's buffers may take up, in all, where the CPU can reach.
+    pub(crate) fn usable_visible(&self) -> u64 {
+        self.usable().min(self.visible_size - self.own)
     }
 
     /// What VRAM is used for now.
@@ -188,6 +226,7 @@ impl VramMgr {
         Usage {
             used: self.size - state.mm.avail(),
             reserved: state.reserved().map(|range| range.end - range.start).sum(),
+            own: self.own,
             visible: self.vis_usage.load(Relaxed).try_into().unwrap_or(0),
         }
     }
@@ -271,6 +310,10 @@ impl VramMgr {
         if request.place.is_topdown() {
             flags |= Flag::TopDown;
         }
+        // What is moved here overwrites all of it.
+        if request.is_new() {
+            flags |= Flag::PreferCleared;
+        }
 
         // A buffer smaller than its alignment: a block of that alignment, and what is not needed of
         // it goes back.
@@ -334,7 +377,7 @@ impl PinnedDrop for VramMgr {
 
         for rsv in state.reservations.iter_mut() {
             if let Some(blocks) = rsv.blocks.take() {
-                state.mm.free(blocks);
+                state.mm.free(blocks, false);
             }
         }
     }
@@ -366,6 +409,7 @@ impl ResourceManager for VramMgr {
             blocks: Some(blocks),
             size,
             visible,
+            wiped: Atomic::new(false),
         })
     }
 
@@ -385,7 +429,7 @@ impl ResourceManager for VramMgr {
         let mut state = self.state.lock();
 
         if let Some(blocks) = resource.blocks.take() {
-            state.mm.free(blocks);
+            state.mm.free(blocks, resource.wiped.load(Relaxed));
         }
         self.vis_usage.add(-(resource.visible as i64), Relaxed);
         self.stats.give_back(Heap::Vram, resource.size);

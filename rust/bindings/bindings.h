@@ -3,6 +3,8 @@
  * What bindgen reads: C interfaces that the kernel's `bindings` crate lacks, and
  * the shims for those of them that are inlines or macros.
  */
+#include <linux/dma-fence.h>
+#include <linux/dma-resv.h>
 #include <linux/errno.h>
 #include <linux/gfp.h>
 #include <linux/sched/clock.h>
@@ -23,6 +25,8 @@
 #include <drm/ttm/ttm_resource.h>
 #include <drm/ttm/ttm_tt.h>
 
+#include "../../c_shims/buddy.c"
+#include "../../c_shims/dma.c"
 #include "../../c_shims/drm.c"
 #include "../../c_shims/pddgpu_trace.h"
 #include "../../c_shims/sys.c"

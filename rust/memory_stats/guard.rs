@@ -21,7 +21,8 @@ use crate::{
         Bo,
         Domain, //
     },
-    trace, //
+    trace,
+    ttm::Moved, //
 };
 
 /// A creation under way. Dropped without a result, it counts as failed.
@@ -83,8 +84,9 @@ pub(crate) struct MoveGuard<'a> {
 }
 
 impl MoveGuard<'_> {
-    /// The move ended so.
-    pub(crate) fn move_end(self, result: &Result) {
+    /// The move ended so. One that the copy engine has still to do takes the time that the engine
+    /// tells ([`MemoryStats::moved_by_engine`]).
+    pub(crate) fn move_end(self, result: &Result<Moved>) {
         let ns = self.stats.clock.now() - self.start;
         let Tracked { id, param, .. } = self.tracked;
         let (from, to) = (self.from as u32, self.to as u32);
@@ -100,11 +102,12 @@ impl MoveGuard<'_> {
             ns.unsigned_abs(),
             errno,
         );
-        if result.is_err() {
-            return;
+        match result {
+            Ok(Moved::Now) => self.stats.move_.record(ns),
+            Ok(Moved::Fenced) => (),
+            Err(_) => return,
         }
 
-        self.stats.move_.record(ns);
         self.stats.moves(self.from, self.to).add(param.size);
         if self.evict {
             trace::bo_evict(&self.stats.dev, *id, param.size, from, to);

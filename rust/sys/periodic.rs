@@ -7,7 +7,16 @@
 use core::ops::Deref;
 
 use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    devres,
     prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
     time::{
         msecs_to_jiffies,
         Msecs, //
@@ -19,20 +28,21 @@ use crate::bindings::raw as bindings;
 
 /// What is to be done again and again.
 pub(crate) trait Tick: Send + Sync + 'static {
-    /// Does it, in process context, never twice at once. Returns after how many ms to do it again;
-    /// [`None`] waits for [`Periodic::kick`].
-    fn tick(&self) -> Option<Msecs>;
+    /// Does it, in process context, never twice at once, while `parent` is bound. Returns after how
+    /// many ms to do it again; [`None`] waits for [`Periodic::kick`].
+    fn tick(&self, parent: &device::Device<Bound>) -> Option<Msecs>;
 }
 
-/// A value with work of its own.
+/// A value with work of its own, which is done only while a device is bound.
 ///
 /// # Invariants
 ///
-/// `work` is initialised, with `tick_callback`.
+/// `work` is initialised, with `tick_callback`, and disabled before `parent` is unbound.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Periodic<T: Tick> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
+    parent: ARef<device::Device>,
     #[pin]
     inner: T,
 }
@@ -43,20 +53,42 @@ unsafe impl<T: Tick> Send for Periodic<T> {}
 // SAFETY: The workqueue does its own locking; `T` is `Sync`.
 unsafe impl<T: Tick> Sync for Periodic<T> {}
 
+/// Stops the work when dropped.
+struct Stop<T: Tick>(Arc<Periodic<T>>);
+
+impl<T: Tick> Drop for Stop<T> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 impl<T: Tick> Periodic<T> {
-    /// A value whose work does not run before it is kicked.
-    pub(crate) fn new(inner: impl PinInit<T, Error>) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
+    /// A value whose work does not run before it is kicked, nor once `parent` is unbound.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of `inner`.
+    pub(crate) fn new(
+        parent: &device::Device<Bound>,
+        inner: impl PinInit<T, Error>,
+    ) -> Result<Arc<Self>> {
+        let init = try_pin_init!(Self {
             work <- Opaque::ffi_init(|work: *mut bindings::delayed_work| {
                 // SAFETY: `work` is memory for work that never moves.
                 unsafe { bindings::init_delayed_work(work, Some(Self::tick_callback)) };
             }),
+            parent: parent.into(),
             inner <- inner,
-        }? Error)
+        }? Error);
+        let this = Arc::pin_init(init, GFP_KERNEL)?;
+
+        // INVARIANT: Devres stops it while the device is still bound.
+        devres::register::<Stop<T>, Error>(parent, Ok::<_, Error>(Stop(this.clone())), GFP_KERNEL)?;
+        Ok(this)
     }
 
     /// Has the work done in `delay` ms, instead of when it would have been
-    /// (`mod_delayed_work()`). After [`stop`](Self::stop) nothing happens.
+    /// (`mod_delayed_work()`). After [`stop`](Self::stop) nothing happens. From any context.
     pub(crate) fn kick(&self, delay: Msecs) {
         // SAFETY: By the type invariant; dropping the value waits for the work.
         unsafe {
@@ -82,8 +114,10 @@ impl<T: Tick> Periodic<T> {
 
             &*kernel::container_of!(Opaque::cast_from(work), Self, work)
         };
+        // SAFETY: By the type invariant: the work is not disabled yet.
+        let parent = unsafe { this.parent.as_bound() };
 
-        if let Some(delay) = this.inner.tick() {
+        if let Some(delay) = this.inner.tick(parent) {
             this.kick(delay);
         }
     }

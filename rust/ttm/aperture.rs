@@ -12,10 +12,19 @@ use kernel::{
     devres::Devres,
     error::to_result,
     pci,
-    prelude::*, //
+    prelude::*,
+    static_lock_class,
+    sync::Arc, //
 };
 
-use crate::bindings::raw as bindings;
+use crate::{
+    bindings::raw as bindings,
+    sys::rwsem::{
+        ReadGuard,
+        RwSemaphore, //
+    },
+    ttm::BaseDevice, //
+};
 
 /// A PCI BAR, mapped write-combined.
 ///
@@ -47,10 +56,17 @@ impl Drop for Mapping {
 /// The window through which the CPU reaches memory on the device: a whole PCI BAR.
 ///
 /// The kernel's mapping ends when the device is unbound; the address stays known.
+///
+/// A device may have to shut it for a while. Buffers are accessed only while it is [held
+/// open](Aperture::hold_open); what the device has for itself is the driver's to coordinate.
+#[pin_data]
 pub(crate) struct Aperture {
     phys: u64,
     size: u64,
     mapping: Devres<Mapping>,
+    /// Held for reading where it must be open, for writing where it is shut.
+    #[pin]
+    open: RwSemaphore,
 }
 
 impl Aperture {
@@ -59,7 +75,11 @@ impl Aperture {
     /// # Errors
     ///
     /// `ENODEV` if the device has no such BAR, `EBUSY` if somebody else has it, `ENOMEM`.
-    pub(crate) fn new(pdev: &pci::Device<Bound>, bar: u32, name: &'static CStr) -> Result<Self> {
+    pub(crate) fn new(
+        pdev: &pci::Device<Bound>,
+        bar: u32,
+        name: &'static CStr,
+    ) -> Result<Arc<Self>> {
         let phys = pdev.resource_start(bar)?;
         let size = pdev.resource_len(bar)?;
         if size == 0 {
@@ -87,11 +107,58 @@ impl Aperture {
             bar,
             map,
         };
-        Ok(Self {
+        let init = try_pin_init!(Self {
             phys,
             size,
             mapping: Devres::new(pdev.as_ref(), Ok::<_, Error>(mapping))?,
-        })
+            open <- RwSemaphore::new(name, static_lock_class!()),
+        }? Error);
+        Arc::pin_init(init, GFP_KERNEL)
+    }
+
+    /// Keeps it open until the result is dropped. Innermost but for locks of the memory management.
+    pub(super) fn hold_open(&self) -> ReadGuard<'_> {
+        self.open.read()
+    }
+
+    /// Calls `f` with the aperture shut: nobody has a buffer of `dev` mapped, nor can any be mapped or
+    /// accessed by the kernel meanwhile. When `f` returns, it must be open again.
+    pub(crate) fn shut<R>(&self, dev: &BaseDevice, f: impl FnOnce() -> R) -> R {
+        let _guard = self.open.write();
+
+        dev.unmap_all();
+        f()
+    }
+
+    /// Reads the word at `offset`, a multiple of 8, while `parent` is bound.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `parent` is not the device it was made for, or for words outside.
+    pub(crate) fn read(&self, parent: &device::Device<Bound>, offset: u64) -> Result<u64> {
+        let address: *const u64 = self.address(parent, offset, 8)?.cast();
+
+        // SAFETY: Mapped, and inside.
+        Ok(unsafe { address.read_volatile() })
+    }
+
+    /// Writes `words` from `offset` on, a multiple of 8, while `parent` is bound.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub(crate) fn write(
+        &self,
+        parent: &device::Device<Bound>,
+        offset: u64,
+        words: &[u64],
+    ) -> Result {
+        let bytes = size_of_val(words);
+        let address = self.address(parent, offset, bytes as u64)?;
+
+        // SAFETY: Mapped, and inside.
+        unsafe { bindings::memcpy_toio(address, words.as_ptr().cast(), bytes) };
+        Ok(())
     }
 
     /// Bytes the CPU can reach.

@@ -209,6 +209,7 @@ pub(super) fn content<T: Driver>(
     }
 
     let entered = bo.dev().enter()?;
+    let _open = T::aperture(bo.dev()).hold_open();
     let mut from = backing(bo, old, entered.parent());
     let mut to = backing(bo, new, entered.parent());
 
@@ -243,6 +244,7 @@ impl<T: Driver> Locked<'_, T> {
         }
 
         let entered = self.dev().enter()?;
+        let _open = T::aperture(self.dev()).hold_open();
         let mut backing = backing(self, res, entered.parent());
 
         for _ in 0..self.object().size() >> PAGE_SHIFT {
@@ -269,8 +271,10 @@ pub(super) extern "C" fn access_memory_callback<T: Driver>(
         let len = usize::try_from(len)?;
 
         T::make_accessible(&mut bo).map_err(|_| EIO)?;
+        bo.wait(&mut OperationCtx::interruptible())?;
 
         let entered = bo.dev().enter().map_err(|_| EIO)?;
+        let _open = T::aperture(bo.dev()).hold_open();
         let mut backing = backing(&bo, bo.resource().ok_or(EIO)?, entered.parent());
         let mut done = 0;
 

@@ -20,6 +20,7 @@ use kernel::{
     },
     prelude::*,
     sync::{
+        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
@@ -31,11 +32,15 @@ use kernel::{
 
 use crate::{
     bindings::raw as bindings,
-    drm,
+    dma::fence::Fence,
+    drm::{
+        self,
+        Entered, //
+    },
     ttm::{
         copy,
         placement::placement,
-        tt,
+        tt::Tt,
         Aperture,
         BaseManager,
         Locked,
@@ -54,10 +59,22 @@ pub(super) type DrmDevice<T> = drm::Device<<T as Driver>::Drm>;
 pub(crate) enum Move {
     /// There is nothing to copy: the buffer just is there now.
     Null,
+    /// The device copies the content until the fence is signalled; all that uses the old place or the
+    /// new one, or what lay in the new one before, comes after it on the same timeline, or waits.
+    Fenced(ARef<Fence>),
     /// The CPU shall copy the content ([`Aperture`] for memory on the device).
     Copy,
     /// The buffer must go through this place first.
     Hop(Place),
+}
+
+/// When a move that succeeded is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// It is.
+    Now,
+    /// When its fence is signalled.
+    Fenced,
 }
 
 /// What keeps a buffer alive.
@@ -99,6 +116,22 @@ pub(crate) trait Driver: Sized + 'static {
     /// missed least first.
     fn shrink_order(dev: &DrmDevice<Self>) -> [&BaseManager; 2];
 
+    /// Addresses of the device's that are bound to the pages of a buffer.
+    type Binding: Send + Unpin;
+
+    /// Lets the device reach a buffer's pages, with these bus addresses, where `res` says; [`None`] if
+    /// `res` has no address for them. Before a move there.
+    fn bind(
+        entered: &Entered<'_>,
+        dev: &DrmDevice<Self>,
+        res: &Resource,
+        pages: &[u64],
+    ) -> Option<Self::Binding>;
+
+    /// Takes the addresses away from the pages, which are going to be used for something else. Once the
+    /// device is unplugged, bindings are dropped instead.
+    fn unbind(entered: &Entered<'_>, dev: &DrmDevice<Self>, binding: Self::Binding);
+
     /// Moves a buffer to `new`.
     ///
     /// # Errors
@@ -114,7 +147,11 @@ pub(crate) trait Driver: Sized + 'static {
 
     /// The move ended so. Not called if the buffer has to hop elsewhere first: that is a move of its
     /// own.
-    fn move_end(bo: &Locked<'_, Self>, moving: Self::Moving<'_>, result: &Result);
+    fn move_end(bo: &Locked<'_, Self>, moving: Self::Moving<'_>, result: &Result<Moved>);
+
+    /// A buffer that nobody can reach any more is about to give its memory back. The fence of what is
+    /// to be done with it before, if there is one, keeps it until then.
+    fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>>;
 
     /// The last reference on a buffer is gone: it is about to be freed. Called without resv.
     fn free_start(object: &Object<Self>);
@@ -223,6 +260,13 @@ impl BaseDevice {
     pub(super) fn unpopulated(&self, pages: u32) {
         self.populated.add(-i64::from(pages), Relaxed);
     }
+
+    /// Takes all mappings of buffers by user space away; a page fault brings them back
+    /// (`unmap_mapping_range()`).
+    pub(super) fn unmap_all(&self) {
+        // SAFETY: By the type invariant; the address space is that of the DRM device.
+        unsafe { bindings::unmap_mapping_range((*self.as_raw()).dev_mapping, 0, 0, 1) };
+    }
 }
 
 #[pinned_drop]
@@ -257,20 +301,20 @@ struct Vtable<T: Driver>(core::marker::PhantomData<T>);
 
 impl<T: Driver> Vtable<T> {
     const FUNCS: bindings::ttm_device_funcs = bindings::ttm_device_funcs {
-        ttm_tt_create: Some(tt::create_callback),
-        ttm_tt_populate: Some(tt::populate_callback),
-        ttm_tt_unpopulate: Some(tt::unpopulate_callback),
-        ttm_tt_destroy: Some(tt::destroy_callback),
+        ttm_tt_create: Some(Tt::<T>::create_callback),
+        ttm_tt_populate: Some(Tt::<T>::populate_callback),
+        ttm_tt_unpopulate: Some(Tt::<T>::unpopulate_callback),
+        ttm_tt_destroy: Some(Tt::<T>::destroy_callback),
         eviction_valuable: Some(bindings::ttm_bo_eviction_valuable),
         evict_flags: Some(Self::evict_flags_callback),
         move_: Some(Self::move_callback),
         io_mem_reserve: Some(Self::io_mem_reserve_callback),
         io_mem_pfn: Some(Self::io_mem_pfn_callback),
         access_memory: Some(copy::access_memory_callback::<T>),
+        release_notify: Some(Self::release_callback),
         delete_mem_notify: None,
         swap_notify: None,
         io_mem_free: None,
-        release_notify: None,
     };
 
     extern "C" fn evict_flags_callback(
@@ -312,20 +356,41 @@ impl<T: Driver> Vtable<T> {
             // SAFETY: Locked for the whole call.
             let bo = unsafe { Locked::new(object) };
 
+            let binding = bo.bind(new);
             let moving = T::move_start(&bo, new, evict);
             let result = match T::move_(&bo, new, ctx) {
                 Ok(Move::Null) => {
                     // SAFETY: The buffer is locked, and `new_mem` is its to take.
                     unsafe { bindings::ttm_bo_move_null(object.as_ttm(), new_mem) };
-                    Ok(())
+                    Ok(Moved::Now)
+                }
+                Ok(Move::Fenced(fence)) => {
+                    // SAFETY: As above; the fence ends the use of the old place.
+                    unsafe {
+                        let ret = bindings::ttm_bo_move_accel_cleanup(
+                            object.as_ttm(),
+                            fence.as_raw(),
+                            evict,
+                            true,
+                            new_mem,
+                        );
+
+                        // The content is on its way: there is no way back.
+                        if ret != 0 {
+                            fence.wait();
+                            bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
+                        }
+                    }
+                    Ok(Moved::Fenced)
                 }
                 Ok(Move::Copy) => bo
                     // Waits, as the clean-up cannot fail any more once it must not.
                     .wait(ctx)
                     .and_then(|()| copy::content(&bo, new, ctx))
-                    .inspect(|()| {
+                    .map(|()| {
                         // SAFETY: As above; the buffer is idle and its content is in the new place.
                         unsafe { bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem) };
+                        Moved::Now
                     }),
                 Ok(Move::Hop(place)) if !hop.is_null() => {
                     // SAFETY: Not null, and TTM's, to be filled.
@@ -336,9 +401,37 @@ impl<T: Driver> Vtable<T> {
                 Err(err) => Err(err),
             };
 
+            binding.end(&bo, result.is_ok());
             T::move_end(&bo, moving, &result);
-            result.map(|()| 0)
+            result.map(|_| 0)
         })
+    }
+
+    extern "C" fn release_callback(bo: *mut bindings::ttm_buffer_object) {
+        // SAFETY: TTM calls this with a buffer whose last reference is gone.
+        let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
+            return;
+        };
+
+        // SAFETY: The buffer is valid, and its resv its own by now. Reserving a place for the fence
+        // comes first, as nothing may fail after it is there.
+        unsafe {
+            let resv = (*bo).base.resv;
+
+            if (*bo).resource.is_null() || !bindings::dma_resv_trylock(resv) {
+                return;
+            }
+            if bindings::dma_resv_reserve_fences(resv, 1) == 0 {
+                if let Some(fence) = T::release(&Locked::new(object)) {
+                    bindings::dma_resv_add_fence(
+                        resv,
+                        fence.as_raw(),
+                        bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
+                    );
+                }
+            }
+            bindings::dma_resv_unlock(resv);
+        }
     }
 
     extern "C" fn io_mem_reserve_callback(

@@ -14,6 +14,7 @@ use kernel::{
 
 use crate::{
     bindings::raw as bindings,
+    dma::fence::Fence,
     ttm::{
         device::DrmDevice,
         placement::placement,
@@ -141,6 +142,36 @@ impl<'a, T: Driver> Locked<'a, T> {
     pub(crate) fn wait(&self, ctx: &mut OperationCtx) -> Result {
         // SAFETY: resv is held.
         to_result(unsafe { bindings::ttm_bo_wait_ctx(self.as_ttm(), ctx.as_raw()) })
+    }
+}
+
+/// Room for a fence among those of a locked buffer.
+pub(crate) struct FenceSlot<'a, T: Driver>(&'a Locked<'a, T>);
+
+impl<T: Driver> FenceSlot<'_, T> {
+    /// Has all users of the buffer, the CPU too, wait for `fence` (`dma_resv_add_fence()`).
+    pub(crate) fn add(self, fence: &Fence) {
+        // SAFETY: resv is held, and has room.
+        unsafe {
+            bindings::dma_resv_add_fence(
+                (*self.0.as_ttm()).base.resv,
+                fence.as_raw(),
+                bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
+            )
+        };
+    }
+}
+
+impl<T: Driver> Locked<'_, T> {
+    /// Makes room for a fence of work that is about to be begun (`dma_resv_reserve_fences()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn reserve_fence(&self) -> Result<FenceSlot<'_, T>> {
+        // SAFETY: resv is held.
+        to_result(unsafe { bindings::dma_resv_reserve_fences((*self.as_ttm()).base.resv, 1) })?;
+        Ok(FenceSlot(self))
     }
 }
 

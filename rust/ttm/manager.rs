@@ -52,6 +52,12 @@ impl Request<'_> {
         u64::from(unsafe { (*self.bo.as_ptr()).page_alignment }).max(1)
     }
 
+    /// Whether the buffer has no memory, and so no content, yet.
+    pub(crate) fn is_new(&self) -> bool {
+        // SAFETY: As above; resv, which protects the resource, is held.
+        unsafe { (*self.bo.as_ptr()).resource.is_null() }
+    }
+
     /// Whether the buffer is the driver's own rather than user space's.
     pub(crate) fn is_kernel(&self) -> bool {
         // SAFETY: As above.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages behind a buffer.
+//! The pages behind a buffer, and the addresses at which the device reaches them.
 //!
 //! From and to TTM's page pool, by TTM's defaults: with bus addresses, cached, and zeroed for user
 //! space. Under memory pressure they go to a backup in shmem, see [`super::Shrinker`].
@@ -8,17 +8,29 @@
 //! C header: [`include/drm/ttm/ttm_tt.h`](srctree/include/drm/ttm/ttm_tt.h)
 
 use kernel::{
-    alloc::flags::__GFP_ZERO,
     error::{
         from_result,
         to_result, //
     },
-    prelude::*, //
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    types::Opaque, //
 };
 
 use crate::{
     bindings::raw as bindings,
-    ttm::BaseDevice, //
+    drm::{
+        self,
+        Entered, //
+    },
+    ttm::{
+        device::DrmDevice,
+        BaseDevice,
+        Driver,
+        Locked,
+        Resource, //
+    }, //
 };
 
 /// To TTM, pages are its own to swap out, all of a buffer at once, or external; piece by piece it backs
@@ -26,78 +38,184 @@ use crate::{
 const BACKED_UP_IN_PIECES: u32 =
     bindings::TTM_TT_FLAG_EXTERNAL | bindings::TTM_TT_FLAG_EXTERNAL_MAPPABLE;
 
-pub(super) extern "C" fn create_callback(
-    bo: *mut bindings::ttm_buffer_object,
-    page_flags: u32,
-) -> *mut bindings::ttm_tt {
-    let Ok(mut tt) = KBox::<bindings::ttm_tt>::new_uninit(GFP_KERNEL | __GFP_ZERO) else {
-        return core::ptr::null_mut();
-    };
-
-    // SAFETY: `tt` is zeroed memory, and `bo` the live buffer it is for.
-    let ret = unsafe {
-        bindings::ttm_sg_tt_init(
-            tt.as_mut_ptr(),
-            bo,
-            page_flags,
-            bindings::ttm_caching_ttm_cached,
-        )
-    };
-    if ret != 0 {
-        return core::ptr::null_mut();
-    }
-    // SAFETY: Just initialised. Not before, as external pages get no place for their addresses.
-    unsafe { (*tt.as_mut_ptr()).page_flags |= BACKED_UP_IN_PIECES };
-
-    KBox::into_raw(tt).cast()
+/// A `struct ttm_tt` that knows where the device reaches its pages.
+///
+/// # Invariants
+///
+/// - `tt` is initialised, and first, so that pointers to either are the same.
+/// - `dev` is the device of its buffer, which TTM's device, and so the tt, does not outlive.
+#[repr(C)]
+#[pin_data]
+pub(super) struct Tt<T: Driver> {
+    #[pin]
+    tt: Opaque<bindings::ttm_tt>,
+    dev: *const DrmDevice<T>,
+    #[pin]
+    binding: Mutex<Option<T::Binding>>,
 }
 
-/// New pages, or the old ones with their content.
-pub(super) extern "C" fn populate_callback(
-    bdev: *mut bindings::ttm_device,
-    tt: *mut bindings::ttm_tt,
-    ctx: *mut bindings::ttm_operation_ctx,
-) -> c_int {
-    from_result(|| {
-        // SAFETY: TTM calls this with a device of ours and, while it keeps others from it, what
-        // `create_callback` made for it, without pages.
-        unsafe {
-            // Not sooner, so that what is never touched costs nothing; not when memory is short.
-            if (*tt).backup.is_null() {
-                // Shmem says ENOSPC where it gets no memory for an inode.
-                to_result(bindings::ttm_tt_setup_backup(tt)).map_err(|_| ENOMEM)?;
-            }
+impl<T: Driver> Tt<T> {
+    pub(super) extern "C" fn create_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        page_flags: u32,
+    ) -> *mut bindings::ttm_tt {
+        let init = try_pin_init!(Self {
+            tt <- Opaque::try_ffi_init(|tt: *mut bindings::ttm_tt| {
+                // SAFETY: `tt` is memory for a tt, which TTM wants zeroed, and `bo` the live buffer it
+                // is for.
+                to_result(unsafe {
+                    tt.write_bytes(0, 1);
+                    bindings::ttm_sg_tt_init(
+                        tt,
+                        bo,
+                        page_flags,
+                        bindings::ttm_caching_ttm_cached,
+                    )
+                })?;
 
-            to_result(if bindings::ttm_tt_is_backed_up(tt) {
-                bindings::ttm_tt_restore(bdev, tt, ctx)
-            } else {
-                bindings::ttm_pool_alloc(&mut (*bdev).pool, tt, ctx)
-            })?;
+                // SAFETY: Just initialised. Not before, as external pages get no place for their
+                // addresses.
+                unsafe { (*tt).page_flags |= BACKED_UP_IN_PIECES };
+                Ok::<_, Error>(())
+            }),
+            // SAFETY: The buffer is on a device of `T`.
+            dev: unsafe { DrmDevice::<T>::from_base(drm::Base::from_raw((*bo).base.dev)) },
+            binding <- new_mutex!(None),
+        }? Error);
 
-            BaseDevice::from_raw(bdev).now_populated((*tt).num_pages);
+        match KBox::pin_init(init, GFP_KERNEL) {
+            // SAFETY: It stays where it is until `destroy_callback`.
+            Ok(this) => KBox::into_raw(unsafe { Pin::into_inner_unchecked(this) }).cast(),
+            Err(_) => core::ptr::null_mut(),
         }
-        Ok(0)
-    })
-}
+    }
 
-pub(super) extern "C" fn unpopulate_callback(
-    bdev: *mut bindings::ttm_device,
-    tt: *mut bindings::ttm_tt,
-) {
-    // SAFETY: TTM calls this with a device of ours, and with what `populate_callback` populated.
-    unsafe {
-        bindings::ttm_pool_free(&mut (*bdev).pool, tt);
-        BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
+    /// New pages, or the old ones with their content.
+    pub(super) extern "C" fn populate_callback(
+        bdev: *mut bindings::ttm_device,
+        tt: *mut bindings::ttm_tt,
+        ctx: *mut bindings::ttm_operation_ctx,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: TTM calls this with a device of ours and, while it keeps others from it, what
+            // `create_callback` made for it, without pages.
+            unsafe {
+                // Not sooner, so that what is never touched costs nothing; not when memory is short.
+                if (*tt).backup.is_null() {
+                    to_result(bindings::ttm_tt_setup_backup(tt))?;
+                }
+
+                to_result(if bindings::ttm_tt_is_backed_up(tt) {
+                    bindings::ttm_tt_restore(bdev, tt, ctx)
+                } else {
+                    bindings::ttm_pool_alloc(&mut (*bdev).pool, tt, ctx)
+                })?;
+
+                BaseDevice::from_raw(bdev).now_populated((*tt).num_pages);
+            }
+            Ok(0)
+        })
+    }
+
+    pub(super) extern "C" fn unpopulate_callback(
+        bdev: *mut bindings::ttm_device,
+        tt: *mut bindings::ttm_tt,
+    ) {
+        // SAFETY: TTM calls this with a device of ours, and with what `populate_callback` populated.
+        unsafe {
+            Self::set_binding(tt, None);
+            bindings::ttm_pool_free(&mut (*bdev).pool, tt);
+            BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
+        }
+    }
+
+    pub(super) extern "C" fn destroy_callback(
+        _bdev: *mut bindings::ttm_device,
+        tt: *mut bindings::ttm_tt,
+    ) {
+        // SAFETY: TTM gives back what `create_callback` made, once, unpopulated.
+        unsafe {
+            bindings::ttm_tt_fini(tt);
+            drop(KBox::from_raw(tt.cast::<Self>()));
+        }
+    }
+
+    /// Gives the tt another binding, in the place of the one it has.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be a valid tt of a buffer of `T`.
+    unsafe fn set_binding(tt: *mut bindings::ttm_tt, binding: Option<T::Binding>) {
+        // SAFETY: By this function's requirements and the type invariants.
+        let (this, dev) = unsafe {
+            let this = &*tt.cast::<Self>();
+
+            (this, &*this.dev)
+        };
+        let old = core::mem::replace(&mut *this.binding.lock(), binding);
+
+        if let (Some(old), Some(entered)) = (old, dev.base().enter()) {
+            T::unbind(&entered, dev, old);
+        }
     }
 }
 
-pub(super) extern "C" fn destroy_callback(
-    _bdev: *mut bindings::ttm_device,
-    tt: *mut bindings::ttm_tt,
-) {
-    // SAFETY: TTM gives back what `create_callback` made, once, unpopulated.
-    unsafe {
-        bindings::ttm_tt_fini(tt);
-        drop(KBox::from_raw(tt));
+/// What a move binds: it takes effect, or not, when the move ends.
+#[must_use = "the pages stay bound"]
+pub(super) struct MoveBinding<T: Driver> {
+    uses_tt: bool,
+    new: Option<T::Binding>,
+}
+
+impl<T: Driver> MoveBinding<T> {
+    /// The move happens: what was bound before is not any more. Before the old place is given back.
+    pub(super) fn keep(self, bo: &Locked<'_, T>) {
+        if self.uses_tt {
+            // SAFETY: resv is held, which protects `ttm`.
+            unsafe {
+                let tt = (*bo.as_ttm()).ttm;
+
+                if !tt.is_null() {
+                    Tt::<T>::set_binding(tt, self.new);
+                }
+            }
+        }
+    }
+
+    /// The move does not happen.
+    pub(super) fn undo(self, bo: &Locked<'_, T>) {
+        let dev = bo.dev();
+
+        if let (Some(new), Some(entered)) = (self.new, dev.base().enter()) {
+            T::unbind(&entered, dev, new);
+        }
+    }
+}
+
+impl<T: Driver> Locked<'_, T> {
+    /// Binds the buffer's pages as a move to `new` wants it.
+    pub(super) fn bind(&self, new: &Resource) -> MoveBinding<T> {
+        let dev = self.dev();
+        let uses_tt = new.uses_tt();
+        let binding = (uses_tt && new.start().is_some())
+            .then(|| dev.base().enter())
+            .flatten()
+            .and_then(|entered| T::bind(&entered, dev, new, self.bus_addresses(&entered)?));
+
+        MoveBinding {
+            uses_tt,
+            new: binding,
+        }
+    }
+
+    /// The bus address of each of the buffer's pages; [`None`] for a buffer without pages.
+    pub(crate) fn bus_addresses<'a>(&'a self, _plugged_in: &'a Entered<'_>) -> Option<&'a [u64]> {
+        // SAFETY: resv is held, which protects `ttm` and, while the device is plugged in, its pages.
+        unsafe {
+            let tt = (*self.as_ttm()).ttm;
+
+            (!tt.is_null() && bindings::ttm_tt_is_populated(tt))
+                .then(|| core::slice::from_raw_parts((*tt).dma_address, (*tt).num_pages as usize))
+        }
     }
 }

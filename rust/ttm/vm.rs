@@ -6,7 +6,8 @@ use core::marker::PhantomData;
 
 use kernel::{
     error::from_result,
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 use crate::{
@@ -81,9 +82,17 @@ impl<T: Driver> Operations<T> {
                 let mut locked = unsafe { Locked::new(object) };
 
                 match T::make_accessible(&mut locked) {
-                    // SAFETY: The buffer is reserved and the device plugged in.
-                    Ok(()) => unsafe {
-                        bindings::ttm_bo_vm_fault_reserved(vmf, prot, NUM_PREFAULT)
+                    // SAFETY: The buffer is reserved.
+                    Ok(()) => match unsafe { Self::wait_for_move(vmf, object) } {
+                        0 => {
+                            // What shuts the aperture may have to before any fence is signalled: so
+                            // it is held open only now that there is none to wait for.
+                            let _open = T::aperture(object.dev()).hold_open();
+
+                            // SAFETY: The buffer is reserved and the device plugged in.
+                            unsafe { bindings::ttm_bo_vm_fault_reserved(vmf, prot, NUM_PREFAULT) }
+                        }
+                        ret => ret,
                     },
                     Err(err) => fault_code(err),
                 }
@@ -102,6 +111,49 @@ impl<T: Driver> Operations<T> {
         // SAFETY: Reserved above.
         unsafe { bindings::dma_resv_unlock((*bo).base.resv) };
         ret
+    }
+
+    /// Waits until the content of a buffer is where it belongs, as `ttm_bo_vm_fault_reserved()` would,
+    /// which then finds nothing to wait for. Returns 0, or what the fault is to end with: where the
+    /// first try may be repeated, the wait is without `mmap_lock`, and the reservation is given back.
+    ///
+    /// # Safety
+    ///
+    /// `vmf` must be that of a fault on `object`, which must be reserved.
+    unsafe fn wait_for_move(
+        vmf: *mut bindings::vm_fault,
+        object: &Object<T>,
+    ) -> bindings::vm_fault_t {
+        const KERNEL: bindings::dma_resv_usage = bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL;
+        const ALLOW_RETRY: u32 = bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY;
+        const FOREVER: c_ulong = c_ulong::MAX >> 1;
+        const TRIED: u32 = bindings::fault_flag_FAULT_FLAG_TRIED;
+
+        // SAFETY: By this function's requirements; the reference keeps the buffer once nothing else
+        // does, as the mapping may go with `mmap_lock`.
+        unsafe {
+            let resv = (*object.as_ttm()).base.resv;
+            let flags = (*vmf).flags;
+
+            if bindings::dma_resv_test_signaled(resv, KERNEL) {
+                return 0;
+            }
+            if flags & (ALLOW_RETRY | TRIED) == ALLOW_RETRY {
+                if flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0 {
+                    let object = ARef::from(object);
+
+                    bindings::mmap_read_unlock((*(*vmf).__bindgen_anon_1.vma).vm_mm);
+                    bindings::dma_resv_wait_timeout(resv, KERNEL, true, FOREVER);
+                    bindings::dma_resv_unlock(resv);
+                    drop(object);
+                }
+                return bindings::vm_fault_reason_VM_FAULT_RETRY;
+            }
+            match bindings::dma_resv_wait_timeout(resv, KERNEL, true, FOREVER) {
+                left if left < 0 => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+                _ => 0,
+            }
+        }
     }
 
     extern "C" fn open(vma: *mut bindings::vm_area_struct) {
@@ -138,10 +190,15 @@ impl<T: Driver> Operations<T> {
         // SAFETY: The kernel asks about a mapping with these operations.
         let object = unsafe { Self::object(vma) };
 
-        match object.dev().base().enter() {
+        let Some(_entered) = object.dev().base().enter() else {
+            return EIO.to_errno();
+        };
+
+        // TTM does not wait for the content of pages.
+        match object.wait(c_ulong::MAX >> 1) {
             // SAFETY: The arguments are as the kernel gave them to us.
-            Some(_entered) => unsafe { bindings::ttm_bo_vm_access(vma, addr, buf, len, write) },
-            None => EIO.to_errno(),
+            Ok(()) => unsafe { bindings::ttm_bo_vm_access(vma, addr, buf, len, write) },
+            Err(_) => EINTR.to_errno(),
         }
     }
 }

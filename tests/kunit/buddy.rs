@@ -125,7 +125,7 @@ mod tests {
                 size
             );
             for blocks in all {
-                mm.free(blocks);
+                mm.free(blocks, false);
             }
             check_eq!(mm.avail(), size);
         }
@@ -146,7 +146,7 @@ mod tests {
                 check_eq!(bytes(&blocks), size);
                 check_eq!(mm.avail(), 0);
                 check_eq!(blocks.contiguous(), Some(0..size));
-                mm.free(blocks);
+                mm.free(blocks, false);
                 check_eq!(mm.avail(), size);
             }
         }
@@ -172,8 +172,8 @@ mod tests {
                 );
             }
             check_eq!(bytes(&blocks), 2 * align);
-            mm.free(blocks);
-            mm.free(odd);
+            mm.free(blocks, false);
+            mm.free(odd, false);
         }
         check_eq!(mm.avail(), 16 * MIB);
         Ok(())
@@ -188,8 +188,8 @@ mod tests {
 
             check_eq!(high.contiguous(), Some(MIB - size..MIB), "{:#x}", size);
             check_eq!(low.contiguous(), Some(0..size), "{:#x}", size);
-            mm.free(low);
-            mm.free(high);
+            mm.free(low, false);
+            mm.free(high, false);
         }
         Ok(())
     }
@@ -221,7 +221,7 @@ mod tests {
                     "{:?}",
                     range
                 );
-                mm.free(blocks);
+                mm.free(blocks, false);
                 check_eq!(mm.avail(), MIB);
             }
         }
@@ -250,11 +250,11 @@ mod tests {
             );
             if let Ok(blocks) = result {
                 check_eq!(blocks.contiguous(), Some(range.clone()));
-                mm.free(blocks);
+                mm.free(blocks, false);
             }
             check_eq!(mm.avail(), MIB - CHUNK, "{:?}", range);
         }
-        mm.free(taken);
+        mm.free(taken, false);
         Ok(())
     }
 
@@ -302,7 +302,7 @@ mod tests {
             }
         }
         for blocks in holes {
-            mm.free(blocks);
+            mm.free(blocks, false);
         }
 
         check_eq!(mm.avail(), MIB / 2);
@@ -317,10 +317,10 @@ mod tests {
         check_eq!(scattered.iter().count(), 8);
         check_eq!(bytes(&scattered), 8 * CHUNK);
         check_eq!(scattered.contiguous(), None);
-        mm.free(scattered);
+        mm.free(scattered, false);
 
         for blocks in kept {
-            mm.free(blocks);
+            mm.free(blocks, false);
         }
         check_eq!(mm.avail(), MIB);
         Ok(())
@@ -341,7 +341,7 @@ mod tests {
                 chunks
             );
             check_eq!(mm.avail(), MIB - size, "{} chunks", chunks);
-            mm.free(blocks);
+            mm.free(blocks, false);
             check_eq!(mm.avail(), MIB, "{} chunks", chunks);
         }
         Ok(())
@@ -366,7 +366,7 @@ mod tests {
                     chunks
                 );
                 check_eq!(mm.avail(), MIB - chunks * CHUNK);
-                mm.free(blocks);
+                mm.free(blocks, false);
                 check_eq!(mm.avail(), MIB);
             }
         }
@@ -382,7 +382,7 @@ mod tests {
         check_eq!(blocks.iter().count(), 2);
         let mut blocks = mm.trim(blocks, CHUNK);
         check_eq!(bytes(&blocks), 3 * CHUNK);
-        mm.free(blocks);
+        mm.free(blocks, false);
 
         // Sizes that are none, too large or no chunks.
         blocks = mm.alloc(0..MIB, 4 * CHUNK, 4 * CHUNK, Flags::default())?;
@@ -390,7 +390,7 @@ mod tests {
             blocks = mm.trim(blocks, size);
             check_eq!(bytes(&blocks), 4 * CHUNK, "{:#x}", size);
         }
-        mm.free(blocks);
+        mm.free(blocks, false);
         check_eq!(mm.avail(), MIB);
         Ok(())
     }
@@ -407,12 +407,12 @@ mod tests {
             }
             while !all.is_empty() {
                 let at = random.below(all.len() as u64) as usize;
-                mm.free(all.remove(at).map_err(|_| EINVAL)?);
+                mm.free(all.remove(at).map_err(|_| EINVAL)?, false);
             }
 
             let whole = mm.alloc(0..MIB, MIB, MIB, Flags::default())?;
             check_eq!(single(&whole)?, 0..MIB, "seed {}", seed);
-            mm.free(whole);
+            mm.free(whole, false);
         }
         Ok(())
     }
@@ -438,7 +438,7 @@ mod tests {
                     for block in blocks.iter() {
                         model.set(block, false)?;
                     }
-                    mm.free(blocks);
+                    mm.free(blocks, false);
                 } else {
                     let size = CHUNK * (1 + random.below(24));
                     let min = CHUNK << random.below(3);
@@ -499,7 +499,7 @@ mod tests {
             }
         }
         for blocks in all {
-            mm.free(blocks);
+            mm.free(blocks, false);
         }
         result?;
         check_eq!(mm.avail(), SIZE);

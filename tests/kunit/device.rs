@@ -34,7 +34,11 @@ use kernel::{
 
 use crate::{
     bindings::raw as bindings,
-    drm,
+    dma::fence::Fence,
+    drm::{
+        self,
+        Entered, //
+    },
     gtt_mgr::GttMgr,
     memory_stats::{
         MemoryStats,
@@ -51,6 +55,7 @@ use crate::{
         Manager,
         MemType,
         Move,
+        Moved,
         Object,
         OperationCtx,
         Place,
@@ -133,7 +138,7 @@ impl Card {
                         bdev.clone(),
                         MemType::Vram,
                         vram,
-                        VramMgr::new(vram, visible, stats.clone()),
+                        VramMgr::new(vram, visible, 0, stats.clone()),
                     ),
                     gtt <- Manager::new(
                         bdev.clone(),
@@ -277,13 +282,30 @@ impl ttm::Driver for Driver {
         [dev.system.base(), dev.gtt.base()]
     }
 
+    type Binding = ();
+
+    fn bind(
+        _entered: &Entered<'_>,
+        _dev: &drm::Device<Drm>,
+        _res: &Resource,
+        _pages: &[u64],
+    ) -> Option<()> {
+        None
+    }
+
+    fn unbind(_entered: &Entered<'_>, _dev: &drm::Device<Drm>, _binding: ()) {}
+
     fn move_(_bo: &Locked<'_, Self>, _new: &Resource, _ctx: &mut OperationCtx) -> Result<Move> {
         Ok(Move::Null)
     }
 
     fn move_start<'a>(_bo: &Locked<'a, Self>, _new: &Resource, _evict: bool) {}
 
-    fn move_end(_bo: &Locked<'_, Self>, _moving: (), _result: &Result) {}
+    fn move_end(_bo: &Locked<'_, Self>, _moving: (), _result: &Result<Moved>) {}
+
+    fn release(_bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
+        None
+    }
 
     fn free_start(_object: &Buffer) {}
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Fences and reservations: what their headers have only inline or as macros. */
+
+#include <linux/dma-fence.h>
+#include <linux/dma-resv.h>
+
+struct dma_fence *shim_dma_fence_get(struct dma_fence *fence)
+{
+	return dma_fence_get(fence);
+}
+
+void shim_dma_fence_put(struct dma_fence *fence)
+{
+	dma_fence_put(fence);
+}
+
+bool shim_dma_fence_begin_signalling(void)
+{
+	return dma_fence_begin_signalling();
+}
+
+void shim_dma_fence_end_signalling(bool cookie)
+{
+	dma_fence_end_signalling(cookie);
+}
+
+bool shim_dma_resv_trylock(struct dma_resv *obj)
+{
+	return dma_resv_trylock(obj);
+}

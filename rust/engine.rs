@@ -1,0 +1,691 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The copy engine: memory is moved and cleared by the card, in the order in which it is asked to.
+//!
+//! A job is cut into pieces, each of which ends with a fence packet: a number that counts up, in the
+//! card's memory, and an interrupt. Pages without GPU addresses go through the transfer windows of the
+//! GTT window, a piece at a time. What has no room in the ring or no window waits in a queue, and the
+//! interrupts keep it going. Interrupts may be lost: as long as there is work, somebody looks now and
+//! then. An engine that does not get on is reset, and what it had not finished is begun again: the
+//! sources of all copies are still there, and later jobs have not begun. What fails time and again means
+//! that the card is broken; then the engine is given up, and all that needs it fails with `EIO`.
+//!
+//! Lock order: resv → `state` → the aperture's → the GART's. Where `state` is held, no memory is
+//! allocated, as fences are signalled there.
+
+mod job;
+mod ring;
+
+use core::ops::Range;
+
+use kernel::{
+    device::{
+        self,
+        Bound,
+        Device, //
+    },
+    devres::Devres,
+    fmt,
+    io::Io,
+    list::{
+        List,
+        ListArc, //
+    },
+    new_mutex,
+    page::PAGE_SIZE,
+    pci,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        ArcBorrow,
+        Mutex, //
+    },
+    time::Msecs, //
+};
+
+use self::{
+    job::{
+        Job,
+        Progress,
+        Work,
+        MAX_PIECE,
+        WINDOW_BYTES, //
+    },
+    ring::{
+        CommandRing,
+        InterruptRing, //
+    },
+};
+use crate::{
+    dma::fence::{
+        Allocation,
+        Context,
+        Fence,
+        Signalling,
+        Timeline, //
+    },
+    drm::{
+        drm_print,
+        Printer, //
+    },
+    gart::Gart,
+    gmc::{
+        self,
+        Carveout,
+        Gmc, //
+    },
+    gtt_mgr::{
+        GTT_MAX_TRANSFER_SIZE,
+        GTT_NUM_TRANSFER_WINDOWS, //
+    },
+    hw::*,
+    memory_stats::Stats,
+    sys::{
+        irq::{
+            self,
+            Msi, //
+        },
+        periodic::{
+            Periodic,
+            Tick, //
+        },
+        time::{
+            jiffies,
+            jiffies_to_ns, //
+        },
+    },
+    ttm::{
+        Aperture,
+        BaseDevice, //
+    }, //
+};
+
+pub(crate) use self::job::{
+    Ranges,
+    Side, //
+};
+
+/// ms between looks at an engine that has work, should an interrupt be lost.
+const POLL: Msecs = 100;
+/// ns after which an engine that does not get on is reset.
+const TIMEOUT: u64 = 3_000_000_000;
+/// Failures at one job after which the card is broken.
+const MAX_FAILURES: u32 = 3;
+
+/// The engine with the work that looks after it.
+pub(crate) type CopyEngine = Periodic<Engine>;
+
+/// The copy engine of a card.
+#[pin_data]
+pub(crate) struct Engine {
+    dev: ARef<device::Device>,
+    bdev: Arc<BaseDevice>,
+    regs: Arc<BoundRegisters>,
+    aperture: Arc<Aperture>,
+    stats: Arc<Stats>,
+    gmc: Gmc,
+    /// VRAM offset of the number of the last fence packet that the card reached.
+    fence: u64,
+    #[pin]
+    gart: Gart,
+    #[pin]
+    state: Mutex<State>,
+    /// The card is broken.
+    wedged: Atomic<bool>,
+    counters: Counters,
+}
+
+/// What the engine has done.
+struct Counters {
+    copies: Atomic<u64>,
+    copied: Atomic<u64>,
+    clears: Atomic<u64>,
+    cleared: Atomic<u64>,
+    /// Looks that found work ended without an interrupt.
+    polled: Atomic<u64>,
+    faults: Atomic<u64>,
+    resets: Atomic<u64>,
+}
+
+impl Counters {
+    fn new() -> Self {
+        Self {
+            copies: Atomic::new(0),
+            copied: Atomic::new(0),
+            clears: Atomic::new(0),
+            cleared: Atomic::new(0),
+            polled: Atomic::new(0),
+            faults: Atomic::new(0),
+            resets: Atomic::new(0),
+        }
+    }
+}
+
+struct State {
+    /// [`None`] while the engine is not started.
+    context: Option<Arc<Context<CopyEngine>>>,
+    commands: CommandRing,
+    interrupts: InterruptRing,
+    /// Jobs of which the engine knows nothing.
+    waiting: List<Job>,
+    /// The job of which it knows a part, and which.
+    current: Option<(ListArc<Job>, Progress)>,
+    /// Jobs of which it knows all.
+    running: List<Job>,
+    /// Number of the last fence packet in the ring.
+    seqno: u64,
+    /// Number of the last one that was reached.
+    completed: u64,
+    /// The fence packet after which each transfer window is free.
+    windows: [u64; GTT_NUM_TRANSFER_WINDOWS as usize],
+    /// When the last job ended, in ns.
+    last_end: i64,
+    /// Where the engine was last seen, and the ns since when.
+    seen: ((u64, u32), u64),
+    /// Whether somebody looks after the engine.
+    watched: bool,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.current.is_none() && self.running.is_empty()
+    }
+
+    /// The job that the engine is at.
+    fn first(&self) -> Option<ArcBorrow<'_, Job>> {
+        let current = self.current.as_ref();
+
+        self.running
+            .iter()
+            .next()
+            .or_else(|| current.map(|(job, _)| job.as_arc_borrow()))
+    }
+
+    /// Forgets what the engine was told.
+    fn begin_again(&mut self) {
+        if let Some((job, _)) = self.current.take() {
+            self.waiting.push_front(job);
+        }
+        while let Some(job) = self.running.pop_back() {
+            self.waiting.push_front(job);
+        }
+        self.windows = Default::default();
+    }
+}
+
+/// The card while it is bound.
+#[derive(Clone, Copy)]
+struct Hw<'a> {
+    parent: &'a Device<Bound>,
+    regs: &'a Registers<'a>,
+}
+
+impl Engine {
+    /// An engine that is not [started](Running::new) yet, with `carveout` for its own.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        dev: &Device<Bound>,
+        bdev: Arc<BaseDevice>,
+        regs: Arc<BoundRegisters>,
+        aperture: Arc<Aperture>,
+        stats: Arc<Stats>,
+        gmc: Gmc,
+        carveout: &Carveout,
+    ) -> Result<Arc<CopyEngine>> {
+        let state = State {
+            context: None,
+            commands: CommandRing::new(&carveout.commands)?,
+            interrupts: InterruptRing::new(&carveout.interrupts)?,
+            waiting: List::new(),
+            current: None,
+            running: List::new(),
+            seqno: 0,
+            completed: 0,
+            windows: Default::default(),
+            last_end: 0,
+            seen: Default::default(),
+            watched: false,
+        };
+        let gart = Gart::new(regs.clone(), aperture.clone(), &carveout.gart)?;
+
+        Periodic::new(
+            dev,
+            try_pin_init!(Self {
+                dev: dev.into(),
+                bdev,
+                regs,
+                aperture,
+                stats,
+                gmc,
+                fence: carveout.fence.start,
+                gart <- gart,
+                state <- new_mutex!(state),
+                wedged: Atomic::new(false),
+                counters: Counters::new(),
+            }? Error),
+        )
+    }
+
+    /// The table of the GTT window.
+    pub(crate) fn gart(&self) -> &Gart {
+        &self.gart
+    }
+
+    /// Whether the card is broken.
+    pub(crate) fn is_wedged(&self) -> bool {
+        self.wedged.load(Relaxed)
+    }
+
+    /// Prints what the engine has done.
+    pub(crate) fn print(&self, p: &Printer) {
+        let counters = &self.counters;
+
+        for (name, counter) in [
+            ("copies", &counters.copies),
+            ("bytes copied", &counters.copied),
+            ("clears", &counters.clears),
+            ("bytes cleared", &counters.cleared),
+            ("polled", &counters.polled),
+            ("faults", &counters.faults),
+            ("resets", &counters.resets),
+        ] {
+            drm_print!(p, "{:<14} {:>16}\n", name, counter.load(Relaxed));
+        }
+        drm_print!(p, "{:<14} {:>16}\n", "wedged", u32::from(self.is_wedged()));
+    }
+
+    fn hw<'a>(&'a self, parent: &'a Device<Bound>) -> Result<Hw<'a>> {
+        Ok(Hw {
+            parent,
+            regs: self.regs.access(parent)?,
+        })
+    }
+
+    /// Sets the engine up; nothing runs.
+    fn start(&self, state: &mut State, hw: Hw<'_>) -> Result {
+        self.gart.recover(hw.parent, |_| Ok(()))?;
+        self.aperture
+            .write(hw.parent, self.fence, &[state.completed])?;
+        state.interrupts.start(hw.regs, self.gmc.vram.start);
+        state.commands.start(hw.regs, self.gmc.vram.start);
+        Ok(())
+    }
+
+    /// Tells the engine as much as there is room for.
+    fn advance(&self, state: &mut State, hw: Hw<'_>) -> Result {
+        loop {
+            let Some((job, mut at)) = state
+                .current
+                .take()
+                .or_else(|| Some((state.waiting.pop_front()?, Progress::default())))
+            else {
+                break;
+            };
+            let window = match job.work.is_windowed() {
+                true => state
+                    .windows
+                    .iter()
+                    .position(|&last| last <= state.completed),
+                false => Some(0),
+            };
+
+            // The fence of a piece before this one brings us back here.
+            let Some(index) = window.filter(|_| state.commands.has_room(hw.regs, MAX_PIECE + 1))
+            else {
+                match at == Progress::default() {
+                    true => state.waiting.push_front(job),
+                    false => state.current = Some((job, at)),
+                }
+                break;
+            };
+
+            let first_page = index as u64 * GTT_MAX_TRANSFER_SIZE;
+            if job.work.is_windowed() {
+                self.gart
+                    .map(hw.parent, first_page, job.work.window_pages(&at))?;
+            }
+            self.gart.flush(hw.regs);
+            if at == Progress::default() {
+                job.begun.store(self.stats.now(), Relaxed);
+            }
+
+            let window = self.gmc.gtt.start + index as u64 * WINDOW_BYTES;
+            let commands = &mut state.commands;
+            let mut push = |packet| commands.push(&self.aperture, hw.parent, packet);
+            job.work.next_piece(&mut at, window, &mut push)?;
+            state.seqno += 1;
+            push(Packet::Fence {
+                value: state.seqno,
+                to: self.gmc.vram.start + self.fence,
+            })?;
+
+            if job.work.is_windowed() {
+                state.windows[index] = state.seqno;
+            }
+            if job.work.is_done(&at) {
+                job.last.store(state.seqno, Relaxed);
+                state.running.push_back(job);
+            } else {
+                state.current = Some((job, at));
+            }
+        }
+
+        state.commands.tell(hw.regs);
+        Ok(())
+    }
+
+    /// Signals the fences of what the engine has finished; tells whether there was any.
+    fn retire(&self, state: &mut State, hw: Hw<'_>) -> Result<bool> {
+        let completed = self.aperture.read(hw.parent, self.fence)?;
+
+        if !(state.completed + 1..=state.seqno).contains(&completed) {
+            return Ok(false);
+        }
+        state.completed = completed;
+
+        let now = self.stats.now();
+        let mut cursor = state.running.cursor_front();
+        while let Some(next) = cursor.peek_next() {
+            if next.last.load(Relaxed) > completed {
+                break;
+            }
+            let job = next.remove();
+
+            // The engine does one job at a time: what it did not begin yet was queued.
+            let begun = job.begun.load(Relaxed).max(state.last_end);
+            state.last_end = now;
+            self.count(&job, now - begun);
+            job.end(Ok(()));
+        }
+        Ok(true)
+    }
+
+    fn count(&self, job: &Job, ns: i64) {
+        let (count, bytes) = match &job.work {
+            Work::Copy { .. } => {
+                self.stats.moved_by_engine(ns);
+                (&self.counters.copies, &self.counters.copied)
+            }
+            Work::Clear { .. } => (&self.counters.clears, &self.counters.cleared),
+        };
+
+        count.add(1, Relaxed);
+        bytes.add(job.work.bytes(), Relaxed);
+    }
+
+    /// The engine failed: resets it, and has it begin again what it has not finished.
+    fn recover(&self, state: &mut State, hw: Hw<'_>, why: fmt::Arguments<'_>) -> Result {
+        let stopped = CommandRing::stop(hw.regs);
+
+        self.counters.resets.add(1, Relaxed);
+        self.retire(state, hw)?;
+        dev_err!(
+            self.dev,
+            "copy engine: {}; {} it after fence {} of {}\n",
+            why,
+            if stopped { "restarting" } else { "resetting" },
+            state.completed,
+            state.seqno
+        );
+
+        // Who does not stop needs the whole card reset, which shuts the aperture for a moment.
+        if !stopped {
+            self.aperture.shut(&self.bdev, || {
+                self.gart.recover(hw.parent, |regs| {
+                    gmc::reset(regs, &self.gmc);
+                    Ok(())
+                })
+            })?;
+        }
+
+        let broken = state
+            .first()
+            .is_some_and(|job| job.failed() >= MAX_FAILURES);
+        state.begin_again();
+        if broken {
+            dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
+            self.wedged.store(true, Relaxed);
+            while let Some(job) = state.waiting.pop_front() {
+                job.end(Err(EIO));
+            }
+            return Ok(());
+        }
+
+        self.start(state, hw)?;
+        self.advance(state, hw)
+    }
+
+    /// Sees to what the card has to say. Tells where VRAM lost its content.
+    fn interrupt(&self, state: &mut State, hw: Hw<'_>) -> Result<Option<u64>> {
+        let mut lost = None;
+        let mut failed = false;
+
+        state
+            .interrupts
+            .drain(hw.regs, &self.aperture, hw.parent, |entry| match entry {
+                Interrupt::Fence | Interrupt::Unknown => (),
+                Interrupt::CommandError(_) => failed = true,
+                Interrupt::GartFault(address) => {
+                    self.counters.faults.add(1, Relaxed);
+                    hw.regs
+                        .write_reg(GART_FAULT_STATUS::zeroed().with_valid(true));
+                    dev_err!(self.dev, "fault at GPU address {:#x}\n", address);
+                }
+                Interrupt::Ecc(offset) => {
+                    hw.regs.write_reg(ECC_STATUS::zeroed().with_pending(true));
+                    lost = Some(offset);
+                }
+            })?;
+
+        if failed && hw.regs.read(CP_STATUS).error() {
+            self.recover(state, hw, fmt!("error"))?;
+        } else if self.retire(state, hw)? {
+            self.advance(state, hw)?;
+        }
+        Ok(lost)
+    }
+
+    /// Sees to an engine whose interrupts may have been lost.
+    fn look(&self, state: &mut State, hw: Hw<'_>) -> Result {
+        if self.retire(state, hw)? {
+            self.counters.polled.add(1, Relaxed);
+            self.advance(state, hw)?;
+        }
+
+        let now = jiffies_to_ns(jiffies());
+        let at = (state.completed, hw.regs.read(CP_RING_RPTR).into_raw());
+        if state.is_idle() || state.seen.0 != at {
+            state.seen = (at, now);
+        }
+
+        if hw.regs.read(CP_STATUS).error() {
+            self.recover(state, hw, fmt!("error"))?;
+        } else if now - state.seen.1 > TIMEOUT {
+            self.recover(state, hw, fmt!("timeout"))?;
+            state.seen.1 = now;
+        }
+        Ok(())
+    }
+
+    /// Ends all work.
+    fn stop_engine(&self, parent: &Device<Bound>) -> Result {
+        let hw = self.hw(parent)?;
+        let mut state = self.state.lock();
+        let context = state.context.take();
+
+        InterruptRing::stop(hw.regs);
+        if !CommandRing::stop(hw.regs) {
+            hw.regs.write_reg(RESET::from_raw(RESET_MAGIC));
+        }
+        state.begin_again();
+        while let Some(job) = state.waiting.pop_front() {
+            job.end(Err(ENODEV));
+        }
+        drop(state);
+        // Waits for those who still look at fences.
+        drop(context);
+        Ok(())
+    }
+}
+
+impl CopyEngine {
+    /// Has the engine copy the content of `from` to `to`, after all it was asked for before. The memory
+    /// has to stay what it is until the fence is signalled.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` while the engine is not started; `EIO` if the card is broken; `EINVAL` for sides of
+    /// different sizes; `ENOMEM`.
+    pub(crate) fn copy(&self, parent: &Device<Bound>, from: Side, to: Side) -> Result<ARef<Fence>> {
+        self.submit(parent, Work::Copy { from, to })
+    }
+
+    /// As [`copy`](Self::copy), but zeroes the bytes at these GPU addresses.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`copy`](Self::copy).
+    pub(crate) fn clear(&self, parent: &Device<Bound>, to: Ranges) -> Result<ARef<Fence>> {
+        self.submit(parent, Work::Clear { to })
+    }
+
+    fn submit(&self, parent: &Device<Bound>, work: Work) -> Result<ARef<Fence>> {
+        let hw = self.hw(parent)?;
+        let allocation = Allocation::new()?;
+        let job = Job::new(work)?;
+        let mut state = self.state.lock();
+
+        if self.is_wedged() {
+            return Err(EIO);
+        }
+        let pending = allocation.publish(state.context.clone().ok_or(ENODEV)?);
+        let fence = pending.fence().clone();
+
+        job.fence.populate(pending);
+        state.waiting.push_back(job);
+        self.log(self.advance(&mut state, hw));
+        if !state.watched {
+            state.watched = true;
+            state.seen.1 = jiffies_to_ns(jiffies());
+            self.kick(POLL);
+        }
+        Ok(fence)
+    }
+
+    fn log(&self, result: Result) {
+        if let Err(err) = result {
+            dev_err!(self.dev, "copy engine: {:?}\n", err);
+        }
+    }
+}
+
+impl Timeline for CopyEngine {
+    const DRIVER_NAME: &'static CStr = c"pddgpu";
+    const NAME: &'static CStr = c"copy";
+
+    fn set_deadline(&self, ms: Msecs) {
+        self.kick(ms.min(POLL));
+    }
+}
+
+impl Tick for Engine {
+    fn tick(&self, parent: &Device<Bound>) -> Option<Msecs> {
+        let _signalling = Signalling::begin();
+        let hw = self.hw(parent).ok()?;
+        let mut state = self.state.lock();
+
+        if state.context.is_none() {
+            return None;
+        }
+        if let Err(err) = self.look(&mut state, hw) {
+            dev_err!(self.dev, "copy engine: {:?}\n", err);
+        }
+        state.watched = !state.is_idle();
+        state.watched.then_some(POLL)
+    }
+}
+
+/// An engine at work; dropping it ends that. The fences of what it had not finished end with `ENODEV`.
+pub(crate) struct Running<'a> {
+    engine: Arc<CopyEngine>,
+    dev: &'a Device<Bound>,
+    _msi: Devres<Msi<Handler>>,
+}
+
+impl<'a> Running<'a> {
+    /// Starts the engine of `pdev`. `lost` is told where VRAM has lost its content.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Msi::new`].
+    pub(crate) fn new(
+        pdev: &'a pci::Device<Bound>,
+        engine: Arc<CopyEngine>,
+        lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
+    ) -> Result<Self> {
+        let dev = pdev.as_ref();
+        let handler = Handler {
+            engine: engine.clone(),
+            lost,
+        };
+        let msi = Msi::new(pdev, c"pddgpu", handler)?;
+        let context = Context::new(engine.clone())?;
+
+        {
+            let hw = engine.hw(dev)?;
+            let mut state = engine.state.lock();
+
+            state.context = Some(context);
+            engine.start(&mut state, hw)?;
+        }
+        Ok(Self {
+            engine,
+            dev,
+            _msi: msi,
+        })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let result = self.engine.stop_engine(self.dev);
+
+        self.engine.log(result);
+    }
+}
+
+/// What is done on an interrupt.
+struct Handler {
+    engine: Arc<CopyEngine>,
+    lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
+}
+
+impl irq::Handler for Handler {
+    fn handle(&self, parent: &Device<Bound>) {
+        let engine = &self.engine;
+        let result = engine.hw(parent).and_then(|hw| {
+            let _signalling = Signalling::begin();
+            let mut state = engine.state.lock();
+
+            match state.context {
+                Some(_) => engine.interrupt(&mut state, hw),
+                None => Ok(None),
+            }
+        });
+
+        if let Ok(Some(offset)) = result {
+            let start = offset & !(PAGE_SIZE as u64 - 1);
+
+            (self.lost)(start..start + PAGE_SIZE as u64);
+        }
+        engine.log(result.map(|_| ()));
+    }
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the copy engine is asked for, and how it is cut into packets.
+
+use core::ops::Range;
+
+use kernel::{
+    list::{
+        impl_list_arc_safe,
+        impl_list_item,
+        ListArc,
+        ListLinks, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        SetOnce, //
+    }, //
+};
+
+use super::CopyEngine;
+use crate::{
+    dma::fence::Pending,
+    gtt_mgr::GTT_MAX_TRANSFER_SIZE,
+    hw::Packet, //
+};
+
+/// Bytes one packet moves at most, so that the engine is seen to get on.
+const MAX_PACKET_BYTES: u64 = 2 << 20;
+/// Packets of a piece, without its fence.
+pub(super) const MAX_PIECE: u32 = GTT_MAX_TRANSFER_SIZE as u32;
+/// Bytes of a transfer window.
+pub(super) const WINDOW_BYTES: u64 = GTT_MAX_TRANSFER_SIZE * PAGE_SIZE as u64;
+
+/// Memory as byte ranges, in the order of a buffer's pages.
+pub(crate) struct Ranges {
+    ranges: KVec<Range<u64>>,
+    bytes: u64,
+}
+
+impl Ranges {
+    /// Those of an iterator, which are joined where they follow upon each other.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(ranges: impl Iterator<Item = Range<u64>>) -> Result<Self> {
+        let mut this = Self {
+            ranges: KVec::new(),
+            bytes: 0,
+        };
+
+        for range in ranges {
+            this.bytes += range.end - range.start;
+            match this.ranges.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => this.ranges.push(range, GFP_KERNEL)?,
+            }
+        }
+        Ok(this)
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+}
+
+/// One side of a copy.
+pub(crate) enum Side {
+    /// Memory with these GPU addresses.
+    Addressed(Ranges),
+    /// Whole pages with these bus addresses, for which the GPU has none: they go through the transfer
+    /// windows.
+    Pages(Ranges),
+}
+
+impl Side {
+    fn ranges(&self) -> &Ranges {
+        match self {
+            Self::Addressed(ranges) | Self::Pages(ranges) => ranges,
+        }
+    }
+
+    fn is_windowed(&self) -> bool {
+        matches!(self, Self::Pages(_))
+    }
+
+    /// The address at `at`, and how many bytes follow it; `window` is that of the window there.
+    fn next(&self, at: &Cursor, window: u64) -> (u64, u64) {
+        match self {
+            Self::Addressed(ranges) => {
+                let rest = at.rest(ranges);
+
+                (rest.start, rest.end - rest.start)
+            }
+            Self::Pages(_) => (window, u64::MAX),
+        }
+    }
+}
+
+/// A place among ranges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cursor {
+    index: usize,
+    /// Bytes into the range.
+    offset: u64,
+}
+
+impl Cursor {
+    /// What is left of the range it is in; empty at the end.
+    fn rest(&self, ranges: &Ranges) -> Range<u64> {
+        match ranges.ranges.get(self.index) {
+            Some(range) => range.start + self.offset..range.end,
+            None => 0..0,
+        }
+    }
+
+    fn advance(&mut self, ranges: &Ranges, mut bytes: u64) {
+        while bytes > 0 {
+            let rest = self.rest(ranges);
+            let here = rest.end - rest.start;
+
+            if here > bytes {
+                self.offset += bytes;
+                return;
+            }
+            if here == 0 {
+                return;
+            }
+            bytes -= here;
+            *self = Self {
+                index: self.index + 1,
+                offset: 0,
+            };
+        }
+    }
+}
+
+/// How much of a job the engine was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    from: Cursor,
+    to: Cursor,
+    done: u64,
+}
+
+/// What is to be done.
+pub(super) enum Work {
+    /// Both sides have the same number of bytes.
+    Copy {
+        from: Side,
+        to: Side,
+    },
+    Clear {
+        to: Ranges,
+    },
+}
+
+impl Work {
+    /// Bytes of it.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Copy { to, .. } => to.ranges().bytes,
+            Self::Clear { to } => to.bytes,
+        }
+    }
+
+    /// Whether it goes through a transfer window.
+    pub(super) fn is_windowed(&self) -> bool {
+        match self {
+            Self::Copy { from, to } => from.is_windowed() || to.is_windowed(),
+            Self::Clear { .. } => false,
+        }
+    }
+
+    /// Whether the engine was told all of it.
+    pub(super) fn is_done(&self, at: &Progress) -> bool {
+        at.done == self.bytes()
+    }
+
+    /// The bus addresses of the pages that the next piece needs in a window.
+    pub(super) fn window_pages<'a>(&'a self, at: &Progress) -> impl Iterator<Item = u64> + 'a {
+        let side = match self {
+            Self::Copy { from, .. } if from.is_windowed() => Some((from.ranges(), at.from)),
+            Self::Copy { to, .. } if to.is_windowed() => Some((to.ranges(), at.to)),
+            _ => None,
+        };
+
+        side.into_iter().flat_map(|(ranges, cursor)| {
+            let rest = cursor.rest(ranges);
+            let others = ranges.ranges.iter().skip(cursor.index + 1).cloned();
+
+            Iterator::chain(core::iter::once(rest), others)
+                .flat_map(|range| range.step_by(PAGE_SIZE))
+                // CAST: A few hundred.
+                .take(GTT_MAX_TRANSFER_SIZE as usize)
+        })
+    }
+
+    /// Calls `emit` for each packet of the next piece, and moves `at` past it. `window` is the GPU
+    /// address of the window with [`window_pages`](Self::window_pages).
+    ///
+    /// # Errors
+    ///
+    /// Those of `emit`.
+    pub(super) fn next_piece(
+        &self,
+        at: &mut Progress,
+        window: u64,
+        mut emit: impl FnMut(Packet) -> Result,
+    ) -> Result {
+        let bytes = self.bytes();
+        let end = if self.is_windowed() {
+            bytes.min(at.done + WINDOW_BYTES)
+        } else {
+            bytes
+        };
+        let start = at.done;
+
+        for _ in 0..MAX_PIECE {
+            let most = (end - at.done).min(MAX_PACKET_BYTES);
+            if most == 0 {
+                break;
+            }
+            let window = window + (at.done - start);
+
+            match self {
+                Self::Copy { from, to } => {
+                    let (source, readable) = from.next(&at.from, window);
+                    let (destination, writable) = to.next(&at.to, window);
+                    let bytes = most.min(readable).min(writable);
+
+                    emit(Packet::Copy {
+                        from: source,
+                        to: destination,
+                        bytes,
+                    })?;
+                    at.from.advance(from.ranges(), bytes);
+                    at.to.advance(to.ranges(), bytes);
+                    at.done += bytes;
+                }
+                Self::Clear { to } => {
+                    let rest = at.to.rest(to);
+                    let bytes = most.min(rest.end - rest.start);
+
+                    emit(Packet::Clear {
+                        to: rest.start,
+                        bytes,
+                    })?;
+                    at.to.advance(to, bytes);
+                    at.done += bytes;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Work with the fence that tells its end.
+#[pin_data]
+pub(super) struct Job {
+    #[pin]
+    links: ListLinks,
+    pub(super) work: Work,
+    /// Set when it is queued.
+    pub(super) fence: SetOnce<Pending<CopyEngine>>,
+    /// The number of its last fence packet, once that is in the ring.
+    pub(super) last: Atomic<u64>,
+    /// When the engine was first told of it, in ns.
+    pub(super) begun: Atomic<i64>,
+    /// How often the engine failed at it.
+    pub(super) failures: Atomic<u32>,
+}
+
+impl_list_arc_safe! {
+    impl ListArcSafe<0> for Job { untracked; }
+}
+impl_list_item! {
+    impl ListItem<0> for Job { using ListLinks { self.links }; }
+}
+
+impl Job {
+    /// A job that is not queued yet.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for sides of different sizes; `ENOMEM`.
+    pub(super) fn new(work: Work) -> Result<ListArc<Self>> {
+        if let Work::Copy { from, to } = &work {
+            if from.ranges().bytes != to.ranges().bytes {
+                return Err(EINVAL);
+            }
+        }
+
+        ListArc::pin_init(
+            try_pin_init!(Self {
+                links <- ListLinks::new(),
+                work,
+                fence: SetOnce::new(),
+                last: Atomic::new(u64::MAX),
+                begun: Atomic::new(0),
+                failures: Atomic::new(0),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Tells everybody that it ended so.
+    pub(super) fn end(&self, result: Result) {
+        if let Some(fence) = self.fence.as_ref() {
+            fence.signal(result);
+        }
+    }
+
+    /// The engine failed at it once more; tells how often by now.
+    pub(super) fn failed(&self) -> u32 {
+        self.failures.fetch_add(1, Relaxed) + 1
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The GART: where in system memory each page of the GTT window is.
+//!
+//! `docs/hardware.md`, "GART". The table is in VRAM; the driver keeps a copy, from which it is restored
+//! when the card was reset. Pages are numbered from the start of the window.
+
+use core::ops::Range;
+
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    io::Io,
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    }, //
+};
+
+use crate::{
+    hw::*,
+    sys::barrier,
+    ttm::Aperture, //
+};
+
+/// The table.
+#[pin_data]
+pub(crate) struct Gart {
+    regs: Arc<BoundRegisters>,
+    aperture: Arc<Aperture>,
+    /// VRAM offset of the first entry.
+    base: u64,
+    /// What the table holds. Its lock is innermost.
+    #[pin]
+    entries: Mutex<KVVec<u64>>,
+    /// Whether the card may know entries that are no longer so.
+    stale: Atomic<bool>,
+}
+
+impl Gart {
+    /// A table in these bytes of VRAM, one entry after the other. It has to be [recovered](Self::recover)
+    /// before it is used.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        regs: Arc<BoundRegisters>,
+        aperture: Arc<Aperture>,
+        table: &Range<u64>,
+    ) -> Result<impl PinInit<Self>> {
+        let count = usize::try_from((table.end - table.start) / size_of::<u64>() as u64)?;
+        let entries = KVVec::from_elem(0, count, GFP_KERNEL)?;
+        let base = table.start;
+
+        Ok(pin_init!(Self {
+            regs,
+            aperture,
+            base,
+            entries <- new_mutex!(entries),
+            stale: Atomic::new(false),
+        }))
+    }
+
+    /// Has the pages from `first` on be those at the bus addresses `pages`. The card knows after the
+    /// next [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for pages beyond the window.
+    pub(crate) fn map(
+        &self,
+        parent: &Device<Bound>,
+        first: u64,
+        pages: impl Iterator<Item = u64>,
+    ) -> Result {
+        let first = usize::try_from(first)?;
+        let mut entries = self.entries.lock();
+        let mut end = first;
+
+        for (entry, page) in entries
+            .get_mut(first..)
+            .ok_or(EINVAL)?
+            .iter_mut()
+            .zip(pages)
+        {
+            *entry = page | GART_VALID | GART_WRITABLE | GART_SNOOPED;
+            end += 1;
+        }
+        self.write(parent, &entries, first..end)?;
+        self.stale.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// Takes pages out of the table, for good by the time it returns.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for pages beyond the window.
+    pub(crate) fn unmap(&self, parent: &Device<Bound>, pages: Range<u64>) -> Result {
+        let pages = usize::try_from(pages.start)?..usize::try_from(pages.end)?;
+        let mut entries = self.entries.lock();
+
+        entries.get_mut(pages.clone()).ok_or(EINVAL)?.fill(0);
+        self.write(parent, &entries, pages)?;
+        self.stale.store(true, Relaxed);
+        self.flush(self.regs.access(parent)?);
+        Ok(())
+    }
+
+    /// Has the card forget what is no longer so.
+    pub(crate) fn flush(&self, regs: &Registers<'_>) {
+        if self.stale.xchg(false, Relaxed) {
+            barrier::wmb();
+            regs.write_reg(GART_FLUSH::from_raw(1));
+        }
+    }
+
+    /// Calls `reset`, which may make the card forget about the table, and then restores all of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `reset`.
+    pub(crate) fn recover(
+        &self,
+        parent: &Device<Bound>,
+        reset: impl FnOnce(&Registers<'_>) -> Result,
+    ) -> Result {
+        let regs = self.regs.access(parent)?;
+        let entries = self.entries.lock();
+
+        reset(regs)?;
+        self.write(parent, &entries, 0..entries.len())?;
+        self.stale.store(true, Relaxed);
+        regs.try_write_reg(GART_TABLE_BASE::from_raw(self.base))?;
+        Ok(())
+    }
+
+    fn write(&self, parent: &Device<Bound>, entries: &[u64], which: Range<usize>) -> Result {
+        let offset = self.base + (which.start * size_of::<u64>()) as u64;
+
+        self.aperture.write(parent, offset, &entries[which])
+    }
+}
