@@ -16,10 +16,6 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
         Arc,
         Mutex, //
     }, //
@@ -38,11 +34,26 @@ pub(crate) struct Gart {
     aperture: Arc<Aperture>,
     /// VRAM offset of the first entry.
     base: u64,
-    /// What the table holds. Its lock is innermost.
+    /// Its lock is innermost.
     #[pin]
-    entries: Mutex<KVVec<u64>>,
+    table: Mutex<Table>,
+}
+
+struct Table {
+    /// What the table holds.
+    entries: KVVec<u64>,
     /// Whether the card may know entries that are no longer so.
-    stale: Atomic<bool>,
+    stale: bool,
+}
+
+impl Table {
+    fn flush(&mut self, regs: &Registers<'_>) {
+        if self.stale {
+            barrier::wmb();
+            regs.write_reg(GART_FLUSH::from_raw(1));
+            self.stale = false;
+        }
+    }
 }
 
 impl Gart {
@@ -65,8 +76,10 @@ impl Gart {
             regs,
             aperture,
             base,
-            entries <- new_mutex!(entries),
-            stale: Atomic::new(false),
+            table <- new_mutex!(Table {
+                entries,
+                stale: false,
+            }),
         }))
     }
 
@@ -83,10 +96,11 @@ impl Gart {
         pages: impl Iterator<Item = u64>,
     ) -> Result {
         let first = usize::try_from(first)?;
-        let mut entries = self.entries.lock();
+        let mut table = self.table.lock();
         let mut end = first;
 
-        for (entry, page) in entries
+        for (entry, page) in table
+            .entries
             .get_mut(first..)
             .ok_or(EINVAL)?
             .iter_mut()
@@ -95,8 +109,8 @@ impl Gart {
             *entry = page | GART_VALID | GART_WRITABLE | GART_SNOOPED;
             end += 1;
         }
-        self.write(parent, &entries, first..end)?;
-        self.stale.store(true, Relaxed);
+        self.write(parent, &table.entries, first..end)?;
+        table.stale = true;
         Ok(())
     }
 
@@ -107,21 +121,18 @@ impl Gart {
     /// `EINVAL` for pages beyond the window.
     pub(crate) fn unmap(&self, parent: &Device<Bound>, pages: Range<u64>) -> Result {
         let pages = usize::try_from(pages.start)?..usize::try_from(pages.end)?;
-        let mut entries = self.entries.lock();
+        let mut table = self.table.lock();
 
-        entries.get_mut(pages.clone()).ok_or(EINVAL)?.fill(0);
-        self.write(parent, &entries, pages)?;
-        self.stale.store(true, Relaxed);
-        self.flush(self.regs.access(parent)?);
+        table.entries.get_mut(pages.clone()).ok_or(EINVAL)?.fill(0);
+        self.write(parent, &table.entries, pages)?;
+        table.stale = true;
+        table.flush(self.regs.access(parent)?);
         Ok(())
     }
 
     /// Has the card forget what is no longer so.
     pub(crate) fn flush(&self, regs: &Registers<'_>) {
-        if self.stale.xchg(false, Relaxed) {
-            barrier::wmb();
-            regs.write_reg(GART_FLUSH::from_raw(1));
-        }
+        self.table.lock().flush(regs);
     }
 
     /// Calls `reset`, which may make the card forget about the table, and then restores all of it.
@@ -135,11 +146,11 @@ impl Gart {
         reset: impl FnOnce(&Registers<'_>) -> Result,
     ) -> Result {
         let regs = self.regs.access(parent)?;
-        let entries = self.entries.lock();
+        let mut table = self.table.lock();
 
         reset(regs)?;
-        self.write(parent, &entries, 0..entries.len())?;
-        self.stale.store(true, Relaxed);
+        self.write(parent, &table.entries, 0..table.entries.len())?;
+        table.stale = true;
         regs.try_write_reg(GART_TABLE_BASE::from_raw(self.base))?;
         Ok(())
     }

@@ -358,50 +358,59 @@ impl<T: Driver> Vtable<T> {
 
             let binding = bo.bind(new);
             let moving = T::move_start(&bo, new, evict);
-            let result = match T::move_(&bo, new, ctx) {
-                Ok(Move::Null) => {
-                    // SAFETY: The buffer is locked, and `new_mem` is its to take.
-                    unsafe { bindings::ttm_bo_move_null(object.as_ttm(), new_mem) };
-                    Ok(Moved::Now)
-                }
-                Ok(Move::Fenced(fence)) => {
-                    // SAFETY: As above; the fence ends the use of the old place.
-                    unsafe {
-                        let ret = bindings::ttm_bo_move_accel_cleanup(
-                            object.as_ttm(),
-                            fence.as_raw(),
-                            evict,
-                            true,
-                            new_mem,
-                        );
-
-                        // The content is on its way: there is no way back.
-                        if ret != 0 {
-                            fence.wait();
-                            bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
-                        }
-                    }
-                    Ok(Moved::Fenced)
-                }
-                Ok(Move::Copy) => bo
+            let moved = T::move_(&bo, new, ctx).and_then(|moved| {
+                if let Move::Copy = moved {
                     // Waits, as the clean-up cannot fail any more once it must not.
-                    .wait(ctx)
-                    .and_then(|()| copy::content(&bo, new, ctx))
-                    .map(|()| {
-                        // SAFETY: As above; the buffer is idle and its content is in the new place.
-                        unsafe { bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem) };
-                        Moved::Now
-                    }),
-                Ok(Move::Hop(place)) if !hop.is_null() => {
-                    // SAFETY: Not null, and TTM's, to be filled.
-                    unsafe { *hop = place.into_raw() };
-                    return Err(Error::from_errno(-bindings::EMULTIHOP));
+                    bo.wait(ctx)?;
+                    copy::content(&bo, new, ctx)?;
                 }
-                Ok(Move::Hop(_)) => Err(EINVAL),
+                Ok(moved)
+            });
+
+            match &moved {
+                // Before the old place, and with it its addresses, may be another's.
+                Ok(Move::Null | Move::Fenced(_) | Move::Copy) => binding.keep(&bo),
+                Ok(Move::Hop(_)) | Err(_) => binding.undo(&bo),
+            }
+            let result = match moved {
+                // SAFETY: The buffer is locked, and `new_mem` is its to take; the fence ends the use of
+                // the old place, or what was to be copied is in the new one.
+                Ok(moved) => unsafe {
+                    match moved {
+                        Move::Null => {
+                            bindings::ttm_bo_move_null(object.as_ttm(), new_mem);
+                            Ok(Moved::Now)
+                        }
+                        Move::Copy => {
+                            bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
+                            Ok(Moved::Now)
+                        }
+                        Move::Fenced(fence) => {
+                            let ret = bindings::ttm_bo_move_accel_cleanup(
+                                object.as_ttm(),
+                                fence.as_raw(),
+                                evict,
+                                true,
+                                new_mem,
+                            );
+
+                            // The content is on its way: there is no way back.
+                            if ret != 0 {
+                                fence.wait();
+                                bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
+                            }
+                            Ok(Moved::Fenced)
+                        }
+                        Move::Hop(place) if !hop.is_null() => {
+                            *hop = place.into_raw();
+                            return Err(Error::from_errno(-bindings::EMULTIHOP));
+                        }
+                        Move::Hop(_) => Err(EINVAL),
+                    }
+                },
                 Err(err) => Err(err),
             };
 
-            binding.end(&bo, result.is_ok());
             T::move_end(&bo, moving, &result);
             result.map(|_| 0)
         })
