@@ -114,6 +114,7 @@ pub(crate) use self::job::{
 const POLL: Msecs = 100;
 /// ns after which an engine that does not get on is reset.
 const TIMEOUT: u64 = 3_000_000_000;
+const NSEC_PER_MSEC: u64 = 1_000_000;
 /// Failures at one job after which the card is broken.
 const MAX_FAILURES: u32 = 3;
 
@@ -137,6 +138,8 @@ pub(crate) struct Engine {
     state: Mutex<State>,
     /// The card is broken.
     wedged: Atomic<bool>,
+    /// When somebody looks next, in ns.
+    due: Atomic<u64>,
     counters: Counters,
 }
 
@@ -269,6 +272,7 @@ impl Engine {
                 gart <- gart,
                 state <- new_mutex!(state),
                 wedged: Atomic::new(false),
+                due: Atomic::new(0),
                 counters: Counters::new(),
             }? Error),
         )
@@ -300,6 +304,25 @@ impl Engine {
             drm_print!(p, "{:<14} {:>16}\n", name, counter.load(Relaxed));
         }
         drm_print!(p, "{:<14} {:>16}\n", "wedged", u32::from(self.is_wedged()));
+    }
+
+    /// Somebody looks in [`POLL`] ms. Tells the time in ns.
+    fn watch(&self) -> u64 {
+        let now = jiffies_to_ns(jiffies());
+
+        self.due
+            .store(now + u64::from(POLL) * NSEC_PER_MSEC, Relaxed);
+        now
+    }
+
+    /// Whether nobody would look within `ms`, who now will.
+    fn is_due_before(&self, ms: Msecs) -> bool {
+        let at = jiffies_to_ns(jiffies()) + u64::from(ms) * NSEC_PER_MSEC;
+
+        at < self.due.load(Relaxed) && {
+            self.due.store(at, Relaxed);
+            true
+        }
     }
 
     fn hw<'a>(&'a self, parent: &'a Device<Bound>) -> Result<Hw<'a>> {
@@ -574,7 +597,7 @@ impl CopyEngine {
         self.log(self.advance(&mut state, hw));
         if !state.watched {
             state.watched = true;
-            state.seen.1 = jiffies_to_ns(jiffies());
+            state.seen.1 = self.watch();
             self.kick(POLL);
         }
         Ok(fence)
@@ -591,8 +614,11 @@ impl Timeline for CopyEngine {
     const DRIVER_NAME: &'static CStr = c"pddgpu";
     const NAME: &'static CStr = c"copy";
 
+    /// Looks half-way there, so that whoever waits no longer than that hears of it.
     fn set_deadline(&self, ms: Msecs) {
-        self.kick(ms.min(POLL));
+        if self.is_due_before(ms / 2) {
+            self.kick(ms / 2);
+        }
     }
 }
 
@@ -609,6 +635,7 @@ impl Tick for Engine {
             dev_err!(self.dev, "copy engine: {:?}\n", err);
         }
         state.watched = !state.is_idle();
+        self.watch();
         state.watched.then_some(POLL)
     }
 }

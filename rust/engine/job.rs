@@ -322,3 +322,7 @@ impl Job {
         self.failures.fetch_add(1, Relaxed) + 1
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/job.rs"]
+mod kunit;

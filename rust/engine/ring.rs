@@ -179,3 +179,7 @@ fn page(address: u64) -> u32 {
     // CAST: GPU addresses have 44 bits.
     (address >> 12) as u32
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/ring.rs"]
+mod kunit;

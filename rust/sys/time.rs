@@ -70,7 +70,8 @@ pub(crate) fn jiffies() -> u64 {
     unsafe { addr_of!(bindings::jiffies_64).read_volatile() }
 }
 
-/// ns that many jiffies take.
+/// ns that many jiffies take, or as many as there are.
 pub(crate) fn jiffies_to_ns(jiffies: u64) -> u64 {
-    jiffies * u64::from(bindings::HZ_TO_NSEC_NUM) / u64::from(bindings::HZ_TO_NSEC_DEN)
+    jiffies.saturating_mul(u64::from(bindings::HZ_TO_NSEC_NUM))
+        / u64::from(bindings::HZ_TO_NSEC_DEN)
 }

@@ -35,6 +35,7 @@ use crate::{
         gem,
         prime::Exports, //
     },
+    sys::time::jiffies_to_ns,
     ttm::{
         device::DrmDevice,
         placement::placement,
@@ -181,7 +182,7 @@ impl<T: Driver> Object<T> {
     }
 
     /// Waits, for at most `timeout` jiffies, until nothing works on the buffer any more
-    /// (`dma_resv_wait_timeout()`); with 0 only asks.
+    /// (`dma_resv_wait_timeout()`); with 0 only asks. Who works on it is told by when it is wanted.
     ///
     /// # Errors
     ///
@@ -189,6 +190,14 @@ impl<T: Driver> Object<T> {
     pub(crate) fn wait(&self, timeout: c_ulong) -> Result {
         // SAFETY: The resv is initialised as long as the buffer lives.
         let left = unsafe {
+            // CAST: 2^63 ns are 292 years.
+            let deadline = jiffies_to_ns(timeout as u64).min(i64::MAX as u64) as i64;
+
+            bindings::dma_resv_set_deadline(
+                (*self.gem()).resv,
+                bindings::dma_resv_usage_DMA_RESV_USAGE_READ,
+                bindings::ktime_get().saturating_add(deadline),
+            );
             bindings::dma_resv_wait_timeout(
                 (*self.gem()).resv,
                 bindings::dma_resv_usage_DMA_RESV_USAGE_READ,

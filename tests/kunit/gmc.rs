@@ -98,4 +98,63 @@ mod tests {
         }
         Ok(())
     }
+
+    fn card(features: u32, visible_size: u64, gtt_size: u64) -> Gmc {
+        Gmc {
+            chip: Chip::Pdd2000,
+            revision: 0x10,
+            features,
+            vram: 1 << 40..(1 << 40) + 1024 * MIB,
+            visible_size,
+            gtt: 1 << 32..(1 << 32) + gtt_size,
+        }
+    }
+
+    /// What the driver has of VRAM: an entry of 8 bytes for each page of GTT, rings of 64 and 16 KiB, and
+    /// a page.
+    #[test]
+    fn carveouts() -> Result {
+        for (features, visible, gtt, bytes) in [
+            (0x7, 256 * MIB, 1024 * MIB, Some(2 * MIB + 84 * 1024)),
+            (0xf, 256 * MIB, 4096 * MIB, Some(8 * MIB + 84 * 1024)),
+            (0x7, 16 * MIB, 32 * MIB, Some(64 * 1024 + 84 * 1024)),
+            (0x7, 16 * MIB, 5 * MIB, Some(12 * 1024 + 84 * 1024)),
+            // A part of the engines is no use.
+            (0x0, 256 * MIB, 1024 * MIB, None),
+            (0x3, 256 * MIB, 1024 * MIB, None),
+            (0x5, 256 * MIB, 1024 * MIB, None),
+            (0x6, 256 * MIB, 1024 * MIB, None),
+            (0x8, 256 * MIB, 1024 * MIB, None),
+            // The table would take up what the CPU can reach.
+            (0x7, 16 * MIB, 4096 * MIB, None),
+        ] {
+            let carveout = card(features, visible, gtt).carveout();
+
+            check_eq!(
+                carveout.as_ref().map(Carveout::size),
+                bytes,
+                "{:#x}, {:#x}, {:#x}",
+                features,
+                visible,
+                gtt
+            );
+            if let Some(carveout) = carveout {
+                let parts = [
+                    &carveout.gart,
+                    &carveout.commands,
+                    &carveout.interrupts,
+                    &carveout.fence,
+                ];
+                let mut end = 0;
+
+                for part in parts {
+                    check_eq!(part.start, end);
+                    check_eq!(part.start % PAGE, 0);
+                    end = part.end;
+                }
+                check_eq!(carveout.gart.end - carveout.gart.start, gtt / PAGE * 8);
+            }
+        }
+        Ok(())
+    }
 }

@@ -30,6 +30,22 @@ mod tests {
             ("MC_VRAM_CTRL", MC_VRAM_CTRL::OFFSET, 0x100),
             ("MC_GTT_CTRL", MC_GTT_CTRL::OFFSET, 0x104),
             ("MC_FB_CTRL", MC_FB_CTRL::OFFSET, 0x108),
+            ("GART_TABLE_BASE", GART_TABLE_BASE::OFFSET, 0x110),
+            ("GART_FLUSH", GART_FLUSH::OFFSET, 0x118),
+            ("GART_FAULT_ADDR", GART_FAULT_ADDR::OFFSET, 0x120),
+            ("GART_FAULT_STATUS", GART_FAULT_STATUS::OFFSET, 0x128),
+            ("ECC_STATUS", ECC_STATUS::OFFSET, 0x148),
+            ("IH_RING_BASE", IH_RING_BASE::OFFSET, 0x200),
+            ("IH_RING_SIZE", IH_RING_SIZE::OFFSET, 0x204),
+            ("IH_RING_WPTR", IH_RING_WPTR::OFFSET, 0x208),
+            ("IH_RING_RPTR", IH_RING_RPTR::OFFSET, 0x20c),
+            ("IH_CTRL", IH_CTRL::OFFSET, 0x210),
+            ("CP_RING_BASE", CP_RING_BASE::OFFSET, 0x300),
+            ("CP_RING_SIZE", CP_RING_SIZE::OFFSET, 0x304),
+            ("CP_RING_WPTR", CP_RING_WPTR::OFFSET, 0x308),
+            ("CP_RING_RPTR", CP_RING_RPTR::OFFSET, 0x30c),
+            ("CP_CTRL", CP_CTRL::OFFSET, 0x310),
+            ("CP_STATUS", CP_STATUS::OFFSET, 0x314),
         ] {
             check_eq!(offset, expected, "{}", name);
             check!(offset < SZ_64K, "{}", name);
@@ -86,6 +102,55 @@ mod tests {
             check_eq!(VRAM_SIZE::from_raw(raw).bytes().get(), raw);
             check_eq!(VRAM_END::from_raw(raw).address().get(), raw);
             check_eq!(GTT_START::from_raw(raw).address().get(), raw);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn packets() -> Result {
+        for (packet, words) in [
+            (
+                Packet::Copy {
+                    from: 0x100_0000_1000,
+                    to: 0x100_2000,
+                    bytes: 0x3000,
+                },
+                [0x001, 0x100_0000_1000, 0x100_2000, 0x3000],
+            ),
+            (
+                Packet::Clear {
+                    to: 0x100_0000_4000,
+                    bytes: 1 << 32,
+                },
+                [0x002, 0, 0x100_0000_4000, 1 << 32],
+            ),
+            (
+                Packet::Fence {
+                    value: u64::MAX,
+                    to: 0x100_0000_5008,
+                },
+                [0x103, u64::MAX, 0x100_0000_5008, 0],
+            ),
+        ] {
+            check_eq!(packet.encode(), words, "{:?}", packet);
+            check_eq!(size_of_val(&packet.encode()), PACKET_SIZE as usize);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn interrupts() -> Result {
+        for (source, interrupt) in [
+            (0, Interrupt::Unknown),
+            (1, Interrupt::Fence),
+            (2, Interrupt::CommandError(7)),
+            (3, Interrupt::GartFault(7)),
+            (4, Interrupt::Ecc(7)),
+            (5, Interrupt::Unknown),
+            // The second dword is reserved.
+            (0xffff_ffff_0000_0001, Interrupt::Fence),
+        ] {
+            check_eq!(Interrupt::decode([source, 7]), interrupt, "{:#x}", source);
         }
         Ok(())
     }

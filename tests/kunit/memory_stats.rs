@@ -15,7 +15,10 @@ use super::{
     timing::BUCKETS,
     *, //
 };
-use crate::ttm::Holder;
+use crate::ttm::{
+    Holder,
+    Moved, //
+};
 
 const NSEC_PER_SEC: i64 = 1000 * NSEC_PER_MSEC;
 
@@ -437,7 +440,7 @@ mod stats_tests {
         stats.free_end(&buffer, &start);
         let guard = stats.move_start(&buffer, Domain::Vram, Domain::Gtt, false);
         bench.after(9);
-        guard.move_end(&Ok(()));
+        guard.move_end(&Ok(Moved::Now));
 
         for (timing, seconds) in [(&stats.free, 8), (&stats.move_, 9)] {
             check_eq!(timing.count(), 1);
@@ -447,6 +450,16 @@ mod stats_tests {
                 seconds
             );
         }
+
+        // What the engine has still to do takes the time that the engine tells.
+        let guard = stats.move_start(&buffer, Domain::Vram, Domain::Gtt, false);
+        bench.after(100);
+        guard.move_end(&Ok(Moved::Fenced));
+        check_eq!(stats.move_.count(), 1);
+        check_eq!(stats.moves(Domain::Vram, Domain::Gtt).count.get(), 2);
+        stats.moved_by_engine(50 * NSEC_PER_SEC);
+        check_eq!(stats.move_.count(), 2);
+        check_eq!(stats.move_.max.get(), 50 * NSEC_PER_SEC as u64);
         Ok(())
     }
 
@@ -461,7 +474,7 @@ mod stats_tests {
                 let buffer = bench.track_sized(1, bytes)?;
                 let start = || stats.move_start(&buffer, from, to, i == 0);
 
-                start().move_end(&Ok(()));
+                start().move_end(&Ok(Moved::Now));
                 start().move_end(&Err(ENOSPC));
                 drop(start());
 
@@ -519,7 +532,7 @@ mod stats_tests {
         stats.free_end(&alive, &start);
         stats
             .move_start(&alive, Domain::Vram, Domain::Gtt, true)
-            .move_end(&Ok(()));
+            .move_end(&Ok(Moved::Now));
         stats.reset();
 
         let vram = stats.heap(Heap::Vram);

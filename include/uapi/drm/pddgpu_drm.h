@@ -90,7 +90,8 @@ extern "C" {
  * with unknown bits, for an unknown or contradictory flag, for padding that is
  * not zero. -E2BIG for a size no domain in the mask could ever hold. -ENOSPC
  * when a domain could hold it but nothing more can be evicted. -ENOMEM when
- * system memory is short. -ENODEV after the card was removed.
+ * system memory is short. -EIO for VRAM of a card whose copy engine is broken.
+ * -ENODEV after the card was removed.
  */
 struct drm_pddgpu_gem_create {
 	/**
@@ -172,8 +173,9 @@ struct drm_pddgpu_gem_info {
  * struct drm_pddgpu_gem_wait - wait until nothing works on a buffer any more
  *
  * Errors: -EINVAL for padding that is not zero. -ENOENT for an unknown handle.
- * -ETIME when the time has come and the buffer is still busy. -ENODEV after the
- * card was removed. -EINTR by a signal (libdrm's drmIoctl() starts again).
+ * -ETIME when the time has come and the buffer is still busy. -EIO when the
+ * card's copy engine is broken. -ENODEV after the card was removed. -EINTR by a
+ * signal (libdrm's drmIoctl() starts again).
  */
 struct drm_pddgpu_gem_wait {
 	/** @handle: in: the buffer. */
@@ -190,15 +192,17 @@ struct drm_pddgpu_gem_wait {
 /**
  * struct drm_pddgpu_gem_move - migrate a buffer now
  *
- * The content comes along. The domains the buffer was created for stay as they
+ * The content comes along, maybe after the ioctl has returned: whoever accesses
+ * it waits, and GEM_WAIT tells when it is there. The domains the buffer was created for stay as they
  * are.
  *
  * Errors: -EINVAL for a domain that is not exactly one known bit. -ENOENT for
  * an unknown handle. -EBUSY for a pinned buffer. -E2BIG for a buffer that the
  * domain could never hold. -ENOSPC when there is no room and nothing more can
- * be evicted. -ENOMEM when system memory is short. -ENODEV after the card was
- * removed. -EINTR by a signal (libdrm's drmIoctl() starts again). After an error
- * the buffer keeps its content; where it is now, GEM_INFO tells.
+ * be evicted. -ENOMEM when system memory is short. -EIO when the card's copy
+ * engine is broken. -ENODEV after the card was removed. -EINTR by a signal
+ * (libdrm's drmIoctl() starts again). After an error the buffer keeps its
+ * content; where it is now, GEM_INFO tells.
  */
 struct drm_pddgpu_gem_move {
 	/** @handle: in: the buffer. */
@@ -288,7 +292,7 @@ struct drm_pddgpu_heap {
 	__u64 usable;
 	/** @used: bytes in use, @reserved among them. */
 	__u64 used;
-	/** @reserved: bytes withheld from buffers: reserved ranges. */
+	/** @reserved: bytes withheld from buffers: reserved ranges, and the driver's own. */
 	__u64 reserved;
 	/** @visible_total: bytes of @total that the CPU can reach. */
 	__u64 visible_total;

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rings: how much has room.
+
+use kernel::prelude::*;
+
+use super::*;
+
+#[kunit_tests(pddgpu_ring)]
+mod tests {
+    use super::*;
+    use crate::kunit::check_eq;
+
+    /// A ring of 4 KiB has 128 packets, one of which stays free.
+    #[test]
+    fn room() -> Result {
+        for (wptr, rptr, room) in [
+            (0, 0, 127),
+            (32, 32, 127),
+            (32, 0, 126),
+            (4064, 0, 0),
+            (0, 32, 0),
+            (0, 64, 1),
+            (64, 4064, 124),
+            (4064, 4064, 127),
+        ] {
+            let mut ring = CommandRing::new(&(0x10000..0x11000))?;
+
+            ring.wptr = wptr;
+            ring.rptr = rptr;
+            check_eq!(ring.room(), room, "{} and {}", wptr, rptr);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pages_are_those_of_the_gpu() -> Result {
+        for (address, expected) in [
+            (0, 0),
+            (0x1000, 1),
+            (0x100_0000_5000, 0x1000_0005),
+            ((1 << 44) - 0x1000, u32::MAX),
+        ] {
+            check_eq!(page(address), expected, "{:#x}", address);
+        }
+        Ok(())
+    }
+}
