@@ -23,7 +23,7 @@ bool shim_perfmon_capable(void)
 
 void shim_wmb(void)
 {
-	wmb();
+	wmb(); /* What it orders, the caller knows. */
 }
 
 void shim_init_delayed_work(struct delayed_work *work, work_func_t func)

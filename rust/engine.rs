@@ -15,8 +15,8 @@
 
 mod job;
 mod ring;
-
-use core::ops::Range;
+mod running;
+mod state;
 
 use kernel::{
     device::{
@@ -24,16 +24,9 @@ use kernel::{
         Bound,
         Device, //
     },
-    devres::Devres,
     fmt,
     io::Io,
-    list::{
-        List,
-        ListArc, //
-    },
     new_mutex,
-    page::PAGE_SIZE,
-    pci,
     prelude::*,
     sync::{
         aref::ARef,
@@ -42,7 +35,6 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        ArcBorrow,
         Mutex, //
     },
     time::Msecs, //
@@ -56,15 +48,12 @@ use self::{
         MAX_PIECE,
         WINDOW_BYTES, //
     },
-    ring::{
-        CommandRing,
-        InterruptRing, //
-    },
+    ring::CommandRing,
+    state::State, //
 };
 use crate::{
     dma::fence::{
         Allocation,
-        Context,
         Fence,
         Signalling,
         Timeline, //
@@ -79,17 +68,10 @@ use crate::{
         Carveout,
         Gmc, //
     },
-    gtt_mgr::{
-        GTT_MAX_TRANSFER_SIZE,
-        GTT_NUM_TRANSFER_WINDOWS, //
-    },
+    gtt_mgr::GTT_MAX_TRANSFER_SIZE,
     hw::*,
     memory_stats::Stats,
     sys::{
-        irq::{
-            self,
-            Msi, //
-        },
         periodic::{
             Periodic,
             Tick, //
@@ -105,9 +87,12 @@ use crate::{
     }, //
 };
 
-pub(crate) use self::job::{
-    Ranges,
-    Side, //
+pub(crate) use self::{
+    job::{
+        Ranges,
+        Side, //
+    },
+    running::Running, //
 };
 
 /// ms between looks at an engine that has work, should an interrupt be lost.
@@ -169,58 +154,6 @@ impl Counters {
     }
 }
 
-struct State {
-    /// [`None`] while the engine is not started.
-    context: Option<Arc<Context<CopyEngine>>>,
-    commands: CommandRing,
-    interrupts: InterruptRing,
-    /// Jobs of which the engine knows nothing.
-    waiting: List<Job>,
-    /// The job of which it knows a part, and which.
-    current: Option<(ListArc<Job>, Progress)>,
-    /// Jobs of which it knows all.
-    running: List<Job>,
-    /// Number of the last fence packet in the ring.
-    seqno: u64,
-    /// Number of the last one that was reached.
-    completed: u64,
-    /// The fence packet after which each transfer window is free.
-    windows: [u64; GTT_NUM_TRANSFER_WINDOWS as usize],
-    /// When the last job ended, in ns.
-    last_end: i64,
-    /// Where the engine was last seen, and the ns since when.
-    seen: ((u64, u32), u64),
-    /// Whether somebody looks after the engine.
-    watched: bool,
-}
-
-impl State {
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.current.is_none() && self.running.is_empty()
-    }
-
-    /// The job that the engine is at.
-    fn first(&self) -> Option<ArcBorrow<'_, Job>> {
-        let current = self.current.as_ref();
-
-        self.running
-            .iter()
-            .next()
-            .or_else(|| current.map(|(job, _)| job.as_arc_borrow()))
-    }
-
-    /// Forgets what the engine was told.
-    fn begin_again(&mut self) {
-        if let Some((job, _)) = self.current.take() {
-            self.waiting.push_front(job);
-        }
-        while let Some(job) = self.running.pop_back() {
-            self.waiting.push_front(job);
-        }
-        self.windows = Default::default();
-    }
-}
-
 /// The card while it is bound.
 #[derive(Clone, Copy)]
 struct Hw<'a> {
@@ -243,20 +176,7 @@ impl Engine {
         gmc: Gmc,
         carveout: &Carveout,
     ) -> Result<Arc<CopyEngine>> {
-        let state = State {
-            context: None,
-            commands: CommandRing::new(&carveout.commands)?,
-            interrupts: InterruptRing::new(&carveout.interrupts)?,
-            waiting: List::new(),
-            current: None,
-            running: List::new(),
-            seqno: 0,
-            completed: 0,
-            windows: Default::default(),
-            last_end: 0,
-            seen: Default::default(),
-            watched: false,
-        };
+        let state = State::new(carveout)?;
         let gart = Gart::new(regs.clone(), aperture.clone(), &carveout.gart)?;
 
         Periodic::new(
@@ -537,26 +457,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Ends all work.
-    fn stop_engine(&self, parent: &Device<Bound>) -> Result {
-        let hw = self.hw(parent)?;
-        let mut state = self.state.lock();
-        let context = state.context.take();
-
-        InterruptRing::stop(hw.regs);
-        if !CommandRing::stop(hw.regs) {
-            hw.regs.write_reg(RESET::from_raw(RESET_MAGIC));
-        }
-        state.begin_again();
-        while let Some(job) = state.waiting.pop_front() {
-            job.end(Err(ENODEV));
-        }
-        drop(state);
-        // Waits for those who still look at fences.
-        drop(context);
-        Ok(())
-    }
 }
 
 impl CopyEngine {
@@ -628,91 +528,12 @@ impl Tick for Engine {
         let hw = self.hw(parent).ok()?;
         let mut state = self.state.lock();
 
-        if state.context.is_none() {
-            return None;
-        }
+        state.context.as_ref()?;
         if let Err(err) = self.look(&mut state, hw) {
             dev_err!(self.dev, "copy engine: {:?}\n", err);
         }
         state.watched = !state.is_idle();
         self.watch();
         state.watched.then_some(POLL)
-    }
-}
-
-/// An engine at work; dropping it ends that. The fences of what it had not finished end with `ENODEV`.
-pub(crate) struct Running<'a> {
-    engine: Arc<CopyEngine>,
-    dev: &'a Device<Bound>,
-    _msi: Devres<Msi<Handler>>,
-}
-
-impl<'a> Running<'a> {
-    /// Starts the engine of `pdev`. `lost` is told where VRAM has lost its content.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Msi::new`].
-    pub(crate) fn new(
-        pdev: &'a pci::Device<Bound>,
-        engine: Arc<CopyEngine>,
-        lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
-    ) -> Result<Self> {
-        let dev = pdev.as_ref();
-        let handler = Handler {
-            engine: engine.clone(),
-            lost,
-        };
-        let msi = Msi::new(pdev, c"pddgpu", handler)?;
-        let context = Context::new(engine.clone())?;
-
-        {
-            let hw = engine.hw(dev)?;
-            let mut state = engine.state.lock();
-
-            state.context = Some(context);
-            engine.start(&mut state, hw)?;
-        }
-        Ok(Self {
-            engine,
-            dev,
-            _msi: msi,
-        })
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let result = self.engine.stop_engine(self.dev);
-
-        self.engine.log(result);
-    }
-}
-
-/// What is done on an interrupt.
-struct Handler {
-    engine: Arc<CopyEngine>,
-    lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
-}
-
-impl irq::Handler for Handler {
-    fn handle(&self, parent: &Device<Bound>) {
-        let engine = &self.engine;
-        let result = engine.hw(parent).and_then(|hw| {
-            let _signalling = Signalling::begin();
-            let mut state = engine.state.lock();
-
-            match state.context {
-                Some(_) => engine.interrupt(&mut state, hw),
-                None => Ok(None),
-            }
-        });
-
-        if let Ok(Some(offset)) = result {
-            let start = offset & !(PAGE_SIZE as u64 - 1);
-
-            (self.lost)(start..start + PAGE_SIZE as u64);
-        }
-        engine.log(result.map(|_| ()));
     }
 }

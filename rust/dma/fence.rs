@@ -265,10 +265,9 @@ impl Signalling {
     /// Enters it.
     pub(crate) fn begin() -> Self {
         // SAFETY: May be called in any context.
-        Self(
-            unsafe { bindings::dma_fence_begin_signalling() },
-            NotThreadSafe,
-        )
+        let cookie = unsafe { bindings::dma_fence_begin_signalling() };
+
+        Self(cookie, NotThreadSafe)
     }
 }
 

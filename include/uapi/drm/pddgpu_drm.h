@@ -193,8 +193,8 @@ struct drm_pddgpu_gem_wait {
  * struct drm_pddgpu_gem_move - migrate a buffer now
  *
  * The content comes along, maybe after the ioctl has returned: whoever accesses
- * it waits, and GEM_WAIT tells when it is there. The domains the buffer was created for stay as they
- * are.
+ * it waits, and GEM_WAIT tells when it is there. The domains the buffer was
+ * created for stay as they are.
  *
  * Errors: -EINVAL for a domain that is not exactly one known bit. -ENOENT for
  * an unknown handle. -EBUSY for a pinned buffer. -E2BIG for a buffer that the
