@@ -270,25 +270,40 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> 
         return Err(E2BIG);
     }
 
-    Bo::new(
-        dev,
-        dev.bdev(),
-        usize::try_from(bp.size)?,
-        bp.alignment,
-        &places,
-        try_pin_init!(BoData {
-            param: *bp,
-            tracking <- dev.stats.track(*bp, client),
-            created: Atomic::new(false),
-            free_start: FreeStart::new(),
-        }? Error),
-        |bo, ctx| {
-            clear(bo, ctx)?;
+    let size = usize::try_from(bp.size)?;
+    once_more(dev, || {
+        Bo::new(
+            dev,
+            dev.bdev(),
+            size,
+            bp.alignment,
+            &places,
+            try_pin_init!(BoData {
+                param: *bp,
+                tracking <- dev.stats.track(*bp, client),
+                created: Atomic::new(false),
+                free_start: FreeStart::new(),
+            }? Error),
+            |bo, ctx| {
+                clear(bo, ctx)?;
 
-            bo.object().created.store(true, Relaxed);
-            Ok(())
-        },
-    )
+                bo.object().created.store(true, Relaxed);
+                Ok(())
+            },
+        )
+    })
+}
+
+/// Calls `f`, which wants memory, and once more if there is none: then with that of the buffers that
+/// were being wiped, which evictions pass over.
+fn once_more<R>(pdev: &Pddgpu, mut f: impl FnMut() -> Result<R>) -> Result<R> {
+    match f() {
+        Err(ENOSPC) => {
+            pdev.bdev().wait_for_frees();
+            f()
+        }
+        result => result,
+    }
 }
 
 /// Zeroes a new buffer, as far as its memory is not known to be zero.
@@ -385,6 +400,10 @@ fn visible_vram(pdev: &Pddgpu, flags: CreateFlags) -> Place {
 /// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned one; `EIO` if the card
 /// is broken; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
 pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
+    once_more(bo.dev(), || bo_move(bo, domain))
+}
+
+fn bo_move(bo: &Bo, domain: Domain) -> Result {
     let pdev = bo.dev();
     let mut locked = bo.reserve()?;
 

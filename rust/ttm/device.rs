@@ -261,6 +261,13 @@ impl BaseDevice {
         self.populated.add(-i64::from(pages), Relaxed);
     }
 
+    /// Waits for the memory of buffers that are free, but for work on them that had not ended. No resv
+    /// may be held.
+    pub(crate) fn wait_for_frees(&self) {
+        // SAFETY: By the type invariant; TTM's work queue frees them.
+        unsafe { bindings::__flush_workqueue((*self.as_raw()).wq) };
+    }
+
     /// Takes all mappings of buffers by user space away; a page fault brings them back
     /// (`unmap_mapping_range()`).
     pub(super) fn unmap_all(&self) {

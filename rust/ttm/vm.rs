@@ -12,7 +12,9 @@ use kernel::{
 
 use crate::{
     bindings::raw as bindings,
+    drm,
     ttm::{
+        BaseDevice,
         Driver,
         Holder,
         Locked,
@@ -94,6 +96,8 @@ impl<T: Driver> Operations<T> {
                         }
                         ret => ret,
                     },
+                    // SAFETY: The buffer is reserved.
+                    Err(ENOSPC) => unsafe { Self::wait_for_space(vmf, object) },
                     Err(err) => fault_code(err),
                 }
             }
@@ -114,8 +118,7 @@ impl<T: Driver> Operations<T> {
     }
 
     /// Waits until the content of a buffer is where it belongs, as `ttm_bo_vm_fault_reserved()` would,
-    /// which then finds nothing to wait for. Returns 0, or what the fault is to end with: where the
-    /// first try may be repeated, the wait is without `mmap_lock`, and the reservation is given back.
+    /// which then finds nothing to wait for. Returns 0, or what the fault is to end with.
     ///
     /// # Safety
     ///
@@ -125,35 +128,80 @@ impl<T: Driver> Operations<T> {
         object: &Object<T>,
     ) -> bindings::vm_fault_t {
         const KERNEL: bindings::dma_resv_usage = bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL;
-        const ALLOW_RETRY: u32 = bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY;
         const FOREVER: c_ulong = c_ulong::MAX >> 1;
+
+        // SAFETY: The buffer is alive, and with it its resv.
+        let resv = unsafe { (*object.as_ttm()).base.resv };
+        // SAFETY: As above; a signal ends the wait.
+        let wait = || unsafe { bindings::dma_resv_wait_timeout(resv, KERNEL, true, FOREVER) };
+
+        // SAFETY: As above.
+        if unsafe { bindings::dma_resv_test_signaled(resv, KERNEL) } {
+            return 0;
+        }
+        // SAFETY: By this function's requirements.
+        if let Some(ret) = unsafe { Self::without_mmap_lock(vmf, object, || _ = wait()) } {
+            return ret;
+        }
+        match wait() {
+            left if left < 0 => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
+            _ => 0,
+        }
+    }
+
+    /// Waits, the first time, for what others are about to give back. Returns what the fault is to end
+    /// with.
+    ///
+    /// # Safety
+    ///
+    /// `vmf` must be that of a fault on `object`, which must be reserved.
+    unsafe fn wait_for_space(
+        vmf: *mut bindings::vm_fault,
+        object: &Object<T>,
+    ) -> bindings::vm_fault_t {
+        // SAFETY: By this function's requirements; the buffer is on a `BaseDevice`.
+        unsafe {
+            let bdev = BaseDevice::from_raw((*object.as_ttm()).bdev);
+
+            Self::without_mmap_lock(vmf, object, || bdev.wait_for_frees())
+        }
+        .unwrap_or(fault_code(ENOSPC))
+    }
+
+    /// Gives the reservation and `mmap_lock` back, and then calls `f`, which may take its time; returns
+    /// what the fault has to end with then. [`None`], without any of this, if it was tried before.
+    ///
+    /// # Safety
+    ///
+    /// `vmf` must be that of a fault on `object`, which must be reserved.
+    unsafe fn without_mmap_lock(
+        vmf: *mut bindings::vm_fault,
+        object: &Object<T>,
+        f: impl FnOnce(),
+    ) -> Option<bindings::vm_fault_t> {
+        const ALLOW_RETRY: u32 = bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY;
         const TRIED: u32 = bindings::fault_flag_FAULT_FLAG_TRIED;
 
-        // SAFETY: By this function's requirements; the reference keeps the buffer once nothing else
-        // does, as the mapping may go with `mmap_lock`.
+        // SAFETY: By this function's requirements. The references keep buffer and device once nothing
+        // else does, as the mapping may go without `mmap_lock`.
         unsafe {
-            let resv = (*object.as_ttm()).base.resv;
             let flags = (*vmf).flags;
 
-            if bindings::dma_resv_test_signaled(resv, KERNEL) {
-                return 0;
+            if flags & (ALLOW_RETRY | TRIED) != ALLOW_RETRY {
+                return None;
             }
-            if flags & (ALLOW_RETRY | TRIED) == ALLOW_RETRY {
-                if flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0 {
-                    let object = ARef::from(object);
+            if flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0 {
+                let dev: ARef<drm::Base> = object.dev().base().into();
+                let object: ARef<Object<T>> = object.into();
 
-                    bindings::mmap_read_unlock((*(*vmf).__bindgen_anon_1.vma).vm_mm);
-                    bindings::dma_resv_wait_timeout(resv, KERNEL, true, FOREVER);
-                    bindings::dma_resv_unlock(resv);
-                    drop(object);
-                }
-                return bindings::vm_fault_reason_VM_FAULT_RETRY;
-            }
-            match bindings::dma_resv_wait_timeout(resv, KERNEL, true, FOREVER) {
-                left if left < 0 => bindings::vm_fault_reason_VM_FAULT_NOPAGE,
-                _ => 0,
+                bindings::mmap_read_unlock((*(*vmf).__bindgen_anon_1.vma).vm_mm);
+                bindings::dma_resv_unlock((*object.as_ttm()).base.resv);
+                f();
+                drop(object);
+                drop(dev);
             }
         }
+        Some(bindings::vm_fault_reason_VM_FAULT_RETRY)
     }
 
     extern "C" fn open(vma: *mut bindings::vm_area_struct) {
