@@ -368,7 +368,7 @@ fn capacity(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> u64 {
 
 /// Where in a domain a buffer with these flags may be.
 ///
-/// What the CPU need not reach comes from the end of VRAM, to leave the aperture to what it must.
+/// What the CPU need not reach comes from beyond the aperture, to leave that to what it must.
 fn placement_from_domain(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> Place {
     let place = Place::anywhere(domain.mem_type());
 

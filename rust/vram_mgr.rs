@@ -291,12 +291,32 @@ impl VramMgr {
         range.end.min(self.visible_size) - range.start.min(self.visible_size)
     }
 
-    /// Takes blocks for a request, as large as they come.
+    /// Takes blocks for a request: with a place from the end of VRAM beyond the CPU's reach, if there is
+    /// room.
     fn alloc_blocks(&self, mm: &mut Buddy, request: &Request<'_>) -> Result<Blocks> {
-        let size = request.size();
-        let align = request.alignment() << PAGE_SHIFT;
         let pages = request.place.range(self.size >> PAGE_SHIFT);
         let range = pages.start << PAGE_SHIFT..pages.end << PAGE_SHIFT;
+
+        // By itself the allocator looks for memory that is zero first, wherever that is.
+        if request.place.is_topdown() && (range.start..range.end).contains(&self.visible_size) {
+            let hidden = self.alloc_range(mm, request, self.visible_size..range.end);
+
+            if hidden.is_ok() {
+                return hidden;
+            }
+        }
+        self.alloc_range(mm, request, range)
+    }
+
+    /// Takes blocks for a request inside `range`, as large as they come.
+    fn alloc_range(
+        &self,
+        mm: &mut Buddy,
+        request: &Request<'_>,
+        range: Range<u64>,
+    ) -> Result<Blocks> {
+        let size = request.size();
+        let align = request.alignment() << PAGE_SHIFT;
 
         // What can never fit gets the next place, not the error the allocator has for it.
         if range.is_empty() || size > range.end - range.start {
