@@ -23,6 +23,7 @@ help:
 	@echo 'make selftest-checkers   shows that the debug kernel finds mistakes'
 	@echo 'make coverage            tells which lines of the driver the tests reach'
 	@echo 'make bench-stats         counts what the statistics cost'
+	@echo 'make bench-move          measures moves by the card and by the CPU'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
 	@echo 'make clippy              checks the Rust code'
 	@echo 'make rustfmt             formats it; make rustfmtcheck only looks'
@@ -63,6 +64,9 @@ coverage:
 bench-stats:
 	@tests/bench/stats
 
+bench-move:
+	@tests/bench/move
+
 prepare:
 	@toolchain/prepare
 
@@ -92,4 +96,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
