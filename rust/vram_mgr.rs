@@ -291,48 +291,61 @@ impl VramMgr {
         range.end.min(self.visible_size) - range.start.min(self.visible_size)
     }
 
-    /// Takes blocks for a request: with a place from the end of VRAM beyond the CPU's reach, if there is
-    /// room.
+    /// Takes blocks for a request. With a place from the end of VRAM they are beyond the CPU's reach, if
+    /// there is room.
     fn alloc_blocks(&self, mm: &mut Buddy, request: &Request<'_>) -> Result<Blocks> {
-        let pages = request.place.range(self.size >> PAGE_SHIFT);
-        let range = pages.start << PAGE_SHIFT..pages.end << PAGE_SHIFT;
+        let cleared = Flags::from(Flag::PreferCleared);
+        // What is moved here overwrites all of it.
+        let (wanted, other) = match request.is_new() {
+            true => (cleared, Flags::default()),
+            false => (Flags::default(), cleared),
+        };
+        let blocks = self.alloc_like(mm, request, wanted)?;
 
-        // By itself the allocator looks for memory that is zero first, wherever that is.
-        if request.place.is_topdown() && (range.start..range.end).contains(&self.visible_size) {
-            let hidden = self.alloc_range(mm, request, self.visible_size..range.end);
+        // The allocator keeps apart what is zero and what is not, and looks into the other half only
+        // where the one has nothing at all. So there may be room beyond the CPU's reach yet.
+        if request.place.is_topdown() && self.is_visible(&blocks) {
+            if let Ok(others) = self.alloc_like(mm, request, other) {
+                let (kept, back) = match self.is_visible(&others) {
+                    true => (blocks, others),
+                    false => (others, blocks),
+                };
+                let is_clear = back.dirty().next().is_none();
 
-            if hidden.is_ok() {
-                return hidden;
+                mm.free(back, is_clear);
+                return Ok(kept);
             }
         }
-        self.alloc_range(mm, request, range)
+        Ok(blocks)
     }
 
-    /// Takes blocks for a request inside `range`, as large as they come.
-    fn alloc_range(
+    /// Whether the CPU can reach a part of the blocks.
+    fn is_visible(&self, blocks: &Blocks) -> bool {
+        blocks.iter().any(|block| block.start < self.visible_size)
+    }
+
+    /// Takes blocks for a request, as large as they come, of one half of the memory first.
+    fn alloc_like(
         &self,
         mm: &mut Buddy,
         request: &Request<'_>,
-        range: Range<u64>,
+        mut flags: Flags,
     ) -> Result<Blocks> {
         let size = request.size();
         let align = request.alignment() << PAGE_SHIFT;
+        let pages = request.place.range(self.size >> PAGE_SHIFT);
+        let range = pages.start << PAGE_SHIFT..pages.end << PAGE_SHIFT;
 
         // What can never fit gets the next place, not the error the allocator has for it.
         if range.is_empty() || size > range.end - range.start {
             return Err(ENOSPC);
         }
 
-        let mut flags = Flags::default();
         if range != (0..self.size) {
             flags |= Flag::Range;
         }
         if request.place.is_topdown() {
             flags |= Flag::TopDown;
-        }
-        // What is moved here overwrites all of it.
-        if request.is_new() {
-            flags |= Flag::PreferCleared;
         }
 
         // A buffer smaller than its alignment: a block of that alignment, and what is not needed of

@@ -248,7 +248,8 @@ impl Walk {
         // SAFETY: As above; a suitable buffer has a `ttm_tt`, which stays with it.
         unsafe {
             // CAST: 32 bits fit into a `c_ulong`.
-            let pages = (*(*bo).ttm).num_pages;
+            let tt = (*bo).ttm;
+            let pages = (*tt).num_pages;
             let flags = bindings::ttm_bo_shrink_flags {
                 _bitfield_1: bindings::ttm_bo_shrink_flags::new_bitfield_1(
                     0,
@@ -259,6 +260,12 @@ impl Walk {
             };
 
             self.scanned += pages as c_ulong;
+
+            // Not sooner, as it costs more than the pages do. The little memory it takes comes from what
+            // is kept for those who are freeing some.
+            if (*tt).backup.is_null() && bindings::ttm_tt_setup_backup(tt) != 0 {
+                return;
+            }
 
             // What cannot go stays, and its successor may still go.
             let gone = bindings::ttm_bo_shrink(ctx.as_raw(), bo, flags);

@@ -100,11 +100,6 @@ impl<T: Driver> Tt<T> {
             // SAFETY: TTM calls this with a device of ours and, while it keeps others from it, what
             // `create_callback` made for it, without pages.
             unsafe {
-                // Not sooner, so that what is never touched costs nothing; not when memory is short.
-                if (*tt).backup.is_null() {
-                    to_result(bindings::ttm_tt_setup_backup(tt))?;
-                }
-
                 to_result(if bindings::ttm_tt_is_backed_up(tt) {
                     bindings::ttm_tt_restore(bdev, tt, ctx)
                 } else {

@@ -103,7 +103,10 @@ fn move_all(buffers: &[Buffer], domain: Domain, idler: Option<&Idler>) -> Result
 pub fn run(options: &Options) -> Result<()> {
     let card = Card::all()?
         .into_iter()
-        .find(|card| card.device().is_ok_and(|device| device.chip_id == options.chip))
+        .find(|card| {
+            card.device()
+                .is_ok_and(|device| device.chip_id == options.chip)
+        })
         .context("no such card")?;
     let idler = options.busy.then(Idler::start).transpose()?;
     let buffers = (0..options.total / options.size)
