@@ -38,7 +38,7 @@ pub(super) const WINDOW_BYTES: u64 = GTT_MAX_TRANSFER_SIZE * PAGE_SIZE as u64;
 
 /// Memory as byte ranges, in the order of a buffer's pages.
 pub(crate) struct Ranges {
-    ranges: KVec<Range<u64>>,
+    ranges: KVVec<Range<u64>>,
     bytes: u64,
 }
 
@@ -50,7 +50,7 @@ impl Ranges {
     /// `ENOMEM`.
     pub(crate) fn new(ranges: impl Iterator<Item = Range<u64>>) -> Result<Self> {
         let mut this = Self {
-            ranges: KVec::new(),
+            ranges: KVVec::new(),
             bytes: 0,
         };
 
