@@ -402,6 +402,8 @@ impl Engine {
             return Ok(());
         }
 
+        // What begins again has all the time for it.
+        state.seen.1 = jiffies_to_ns(jiffies());
         self.start(state, hw)?;
         self.advance(state, hw)
     }
@@ -453,7 +455,6 @@ impl Engine {
             self.recover(state, hw, fmt!("error"))?;
         } else if now - state.seen.1 > TIMEOUT {
             self.recover(state, hw, fmt!("timeout"))?;
-            state.seen.1 = now;
         }
         Ok(())
     }
