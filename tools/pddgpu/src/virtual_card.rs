@@ -31,6 +31,38 @@ pub struct VirtualCard {
     channel: BufReader<File>,
 }
 
+/// What can be made to go wrong. It happens once, but for [`SlowDown`](Self::SlowDown).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// The engine hangs after so many packets, and so many bytes of the next.
+    Hang {
+        /// Packets that it still executes.
+        packets: u64,
+        /// Bytes of the next that it still moves.
+        bytes: u64,
+    },
+    /// The engine gets garbage for a packet.
+    Corrupt {
+        /// Packets that are good before it.
+        packets: u64,
+    },
+    /// The engine takes time: for each packet at least `factor` × (10 µs + bytes ÷ 4 GB/s).
+    SlowDown {
+        /// 1 is as fast as it can.
+        factor: u64,
+    },
+    /// Interrupts do not arrive.
+    LoseInterrupts {
+        /// How many.
+        count: u64,
+    },
+    /// VRAM loses the content of a page.
+    Ecc {
+        /// VRAM offset of a byte in it.
+        offset: u64,
+    },
+}
+
 /// What the card says it is, where that is not to be the truth. Sizes and addresses in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Identity {
@@ -141,6 +173,46 @@ impl VirtualCard {
             .get("value")
             .and_then(Value::as_u64)
             .ok_or_else(|| unexpected("no value"))
+    }
+
+    /// Writes a register as the guest would; `width` in bytes.
+    pub fn write_reg(&mut self, offset: u64, width: u32, value: u64) -> Result<()> {
+        let args = json!({"offset": offset, "width": width, "value": value});
+        self.request("write_reg", args).map(drop)
+    }
+
+    /// Reads the guest's memory at a bus address.
+    pub fn read_dma(&mut self, address: u64, len: usize) -> Result<Vec<u8>> {
+        let answer = self.request("read_dma", json!({"address": address, "len": len}))?;
+        hex::decode(text(&answer, "hex")?).map_err(unexpected)
+    }
+
+    /// What the card has counted under this name since its start.
+    pub fn counter(&mut self, name: &str) -> Result<u64> {
+        let answer = self.request("counters", json!({}))?;
+        let value = answer.get("counters").and_then(|all| all.get(name));
+        value
+            .and_then(Value::as_u64)
+            .ok_or_else(|| unexpected(format!("no counter {name}")))
+    }
+
+    /// Has something go wrong.
+    pub fn inject(&mut self, mishap: Mishap) -> Result<()> {
+        let (op, args) = match mishap {
+            Mishap::Hang { packets, bytes } => {
+                ("inject_hang", json!({"packets": packets, "bytes": bytes}))
+            }
+            Mishap::Corrupt { packets } => ("corrupt_packet", json!({"packets": packets})),
+            Mishap::SlowDown { factor } => ("slow_down", json!({"factor": factor})),
+            Mishap::LoseInterrupts { count } => ("lose_interrupt", json!({"count": count})),
+            Mishap::Ecc { offset } => ("inject_ecc", json!({"offset": offset})),
+        };
+        self.request(op, args).map(drop)
+    }
+
+    /// Takes back all that was to go wrong and has not happened yet.
+    pub fn clear_injections(&mut self) -> Result<()> {
+        self.request("clear_injections", json!({})).map(drop)
     }
 
     /// Changes what the card says it is, from the next reset or probe on. The default takes all
