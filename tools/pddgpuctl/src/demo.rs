@@ -6,10 +6,14 @@ mod report;
 mod split;
 mod steps;
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{ensure, Result};
-use pddgpu::{virtual_card::VirtualCard, Card, Device};
+use pddgpu::{virtual_card::VirtualCard, Card, Device, Heap};
 
 use crate::{heaps, output};
 use report::Report;
@@ -20,6 +24,22 @@ struct Stage {
     device: Device,
     /// The virtual card's own view of itself; a real card has none.
     virtual_card: Option<VirtualCard>,
+}
+
+/// How long the driver may take to wipe what was freed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Gives the heaps once they are as they were. The driver tells nobody when it has wiped what was freed,
+/// so this asks again and again, but not for ever.
+fn await_heaps(card: &Card, before: &[Heap]) -> Result<Vec<Heap>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = card.heaps()?;
+        if now == before || Instant::now() > deadline {
+            return Ok(now);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
@@ -55,7 +75,7 @@ pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
         steps::there_and_back(stage, notes)
     });
     report.step("Heaps after", |notes| {
-        let after = card.heaps()?;
+        let after = await_heaps(card, &before)?;
         notes.table(&heaps::table(&after));
         ensure!(after == before, "the heaps are not as they were before");
         notes.add("as before: nothing is left behind");
