@@ -194,4 +194,14 @@ impl Bench {
             .find(|h| h.domain == domain)
             .with_context(|| format!("no heap {domain}"))
     }
+
+    /// Waits until a heap is in use as it was: VRAM that was freed or left is so only once the card is
+    /// done with it.
+    pub fn await_heap(&self, wanted: &Heap) -> Result<()> {
+        eventually(|| {
+            let now = self.heap(wanted.domain)?;
+            ensure!(now == *wanted, "still in use: {now:?} was {wanted:?}");
+            Ok(())
+        })
+    }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
     raw::{self, drm_pddgpu_query},
@@ -144,10 +144,9 @@ fn heaps_count_what_buffers_take(bench: &Bench) -> Result<()> {
                 "{domain}: {seen} visible, GEM_INFO: {info:?}"
             );
             buffer.close()?;
-            ensure!(
-                bench.heap(domain)? == before,
-                "{domain} {size}: closed, but still there"
-            );
+            bench
+                .await_heap(&before)
+                .with_context(|| format!("{domain} {size}, closed"))?;
         }
     }
     Ok(())

@@ -67,18 +67,18 @@ impl Tally {
         }
     }
 
-    /// A move, which ends where the CPU can reach the buffer; between VRAM and system memory it is
-    /// two.
-    fn moved(&mut self, from: Domain, to: Domain) {
+    /// A move, and whether the CPU can reach the buffer afterwards; between VRAM and system memory it
+    /// is two.
+    fn moved(&mut self, from: Domain, to: Domain, visible: bool) {
         match (from, to) {
             (Domain::Vram, Domain::Cpu) | (Domain::Cpu, Domain::Vram) => {
-                self.moved(from, Domain::Gtt);
-                self.moved(Domain::Gtt, to);
+                self.moved(from, Domain::Gtt, visible);
+                self.moved(Domain::Gtt, to, visible);
             }
             _ if from == to => {}
             _ => {
                 self.moved[from as usize][to as usize] += 1;
-                self.took(to, true);
+                self.took(to, visible);
             }
         }
     }
@@ -130,7 +130,8 @@ impl Worker {
                 let at = self.random.below(count);
                 let (buffer, domain) = &mut self.buffers[at];
                 buffer.move_to(to)?;
-                self.tally.moved(*domain, to);
+                let visible = buffer.info()?.visible > 0;
+                self.tally.moved(*domain, to, visible);
                 *domain = to;
                 Ok(())
             }

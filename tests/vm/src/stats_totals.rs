@@ -4,12 +4,12 @@
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{Buffer, Card, Create, CreateFlags, Domain, Domains, MemoryStats};
+use pddgpu::{Buffer, Card, Create, CreateFlags, Deadline, Domain, Domains, MemoryStats};
 use rustix::io::Errno;
 
 use crate::{
     driver::Driver,
-    fixture::{skip, trials, Bench},
+    fixture::{eventually, skip, trials, Bench},
     gem_info::straddling,
     stats::{ensure_consistent, failures, live, moves, reset, vram_reserve},
 };
@@ -39,6 +39,22 @@ fn around(bench: &Bench, run: impl FnOnce() -> Result<()>) -> Result<[MemoryStat
     Ok([before, after])
 }
 
+/// As [`around`], for what the driver ends only after the call: tries `check` until it holds.
+fn eventually_around(
+    bench: &Bench,
+    run: impl FnOnce() -> Result<()>,
+    check: impl Fn(&[MemoryStats; 2]) -> Result<()>,
+) -> Result<[MemoryStats; 2]> {
+    let before = bench.card.memory_stats()?;
+    run()?;
+    eventually(|| {
+        let looks = [before.clone(), bench.card.memory_stats()?];
+        ensure_consistent(&looks[1])?;
+        check(&looks)?;
+        Ok(looks)
+    })
+}
+
 fn in_aperture(size: u64, domain: Domain) -> Create {
     Create::new(size, domain.into()).flags(CreateFlags::CPU_ACCESS_REQUIRED)
 }
@@ -62,15 +78,18 @@ fn creations_and_frees_are_counted_once(bench: &Bench) -> Result<()> {
             let taken = after.heaps[1].allocated - before.heaps[1].allocated;
             ensure!(taken == bytes, "visible: {taken} bytes");
         }
-        let [before, after] = around(bench, || {
+        let free = || {
             buffers.clear();
             Ok(())
+        };
+        eventually_around(bench, free, |[before, after]| {
+            ensure!(after.alloc.count == before.alloc.count, "{domain}");
+            ensure!(after.free.count - before.free.count == 5, "{domain}");
+            let freed = after.heaps[heap].freed - before.heaps[heap].freed;
+            ensure!(freed == bytes, "{domain}: {freed} bytes");
+            ensure!(live(after)? == [0; 4], "{after:?}");
+            Ok(())
         })?;
-        ensure!(after.alloc.count == before.alloc.count, "{domain}");
-        ensure!(after.free.count - before.free.count == 5, "{domain}");
-        let freed = after.heaps[heap].freed - before.heaps[heap].freed;
-        ensure!(freed == bytes, "{domain}: {freed} bytes");
-        ensure!(live(&after)? == [0; 4], "{after:?}");
     }
     Ok(())
 }
@@ -89,17 +108,26 @@ fn new_moves([before, after]: &[MemoryStats; 2]) -> Vec<(Domain, Domain, u64, u6
     new
 }
 
+/// Moves a buffer, and waits for the end of that, at which it is timed.
+fn around_move(bench: &Bench, buffer: &Buffer, to: Domain) -> Result<[MemoryStats; 2]> {
+    around(bench, || {
+        buffer.move_to(to)?;
+        ensure!(buffer.wait(Deadline::NEVER)?, "not idle at the end of time");
+        Ok(())
+    })
+}
+
 fn moves_are_counted_by_direction(bench: &Bench) -> Result<()> {
     use Domain::{Cpu, Gtt, Vram};
 
     for (from, to) in [(Vram, Gtt), (Gtt, Vram), (Gtt, Cpu), (Cpu, Gtt)] {
         let buffer = bench.card.create(in_aperture(20 << 10, from))?;
-        let looks = around(bench, || Ok(buffer.move_to(to)?))?;
+        let looks = around_move(bench, &buffer, to)?;
         let new = new_moves(&looks);
         ensure!(new == [(from, to, 1, 20 << 10)], "{from} to {to}: {new:?}");
         ensure!(looks[0].evictions == looks[1].evictions, "{looks:?}");
         // It is there already.
-        let looks = around(bench, || Ok(buffer.move_to(to)?))?;
+        let looks = around_move(bench, &buffer, to)?;
         ensure!(new_moves(&looks).is_empty(), "{to} to {to}: {looks:?}");
     }
     Ok(())
@@ -110,13 +138,13 @@ fn a_move_by_way_of_gtt_is_two(bench: &Bench) -> Result<()> {
     use Domain::{Cpu, Gtt, Vram};
 
     let buffer = bench.card.create(in_aperture(8 << 10, Vram))?;
-    let looks = around(bench, || Ok(buffer.move_to(Cpu)?))?;
+    let looks = around_move(bench, &buffer, Cpu)?;
     let new = new_moves(&looks);
     ensure!(
         new == [(Vram, Gtt, 1, 8 << 10), (Gtt, Cpu, 1, 8 << 10)],
         "{new:?}"
     );
-    let looks = around(bench, || Ok(buffer.move_to(Vram)?))?;
+    let looks = around_move(bench, &buffer, Vram)?;
     let new = new_moves(&looks);
     ensure!(
         new == [(Gtt, Vram, 1, 8 << 10), (Cpu, Gtt, 1, 8 << 10)],
@@ -133,14 +161,17 @@ fn a_buffer_across_the_aperture_end_is_visible_in_part(bench: &Bench) -> Result<
     let wanted = [hidden + info.size, info.visible, 0, 0];
     ensure!(live(&stats)? == wanted, "not {wanted:?}: {stats:?}");
     buffer.close()?;
-    let stats = bench.card.memory_stats()?;
-    ensure!(live(&stats)? == [hidden, 0, 0, 0], "{stats:?}");
-    Ok(())
+    eventually(|| {
+        let stats = bench.card.memory_stats()?;
+        ensure!(live(&stats)? == [hidden, 0, 0, 0], "{stats:?}");
+        Ok(())
+    })
 }
 
 fn evictions_are_counted(bench: &Bench) -> Result<()> {
-    let visible = bench.device.visible_size;
-    let size = visible / 4;
+    let heap = bench.heap(Domain::Vram)?;
+    let size = (heap.visible_total - heap.visible_used) / 4 / 4096 * 4096;
+    let visible = 4 * size;
     if bench.heap(Domain::Gtt)?.usable < size || size > 64 << 20 {
         return skip("this card's aperture is too large for its GTT or the VM's memory");
     }
@@ -148,20 +179,33 @@ fn evictions_are_counted(bench: &Bench) -> Result<()> {
     for _ in 0..4 {
         buffers.push(bench.card.create(in_aperture(size, Domain::Vram))?);
     }
-    let looks = around(bench, || {
+    let create = || {
         buffers.push(bench.card.create(in_aperture(size, Domain::Vram))?);
         Ok(())
+    };
+    eventually_around(bench, create, |looks| {
+        let new = new_moves(looks);
+        ensure!(new == [(Domain::Vram, Domain::Gtt, 1, size)], "{new:?}");
+        let [before, after] = looks;
+        let evicted = [
+            after.evictions - before.evictions,
+            after.evicted_bytes - before.evicted_bytes,
+        ];
+        ensure!(evicted == [1, size], "{evicted:?}");
+        ensure!(live(after)? == [visible, visible, size, 0], "{after:?}");
+        Ok(())
     })?;
-    let new = new_moves(&looks);
-    ensure!(new == [(Domain::Vram, Domain::Gtt, 1, size)], "{new:?}");
-    let [before, after] = looks;
-    let evicted = [
-        after.evictions - before.evictions,
-        after.evicted_bytes - before.evicted_bytes,
-    ];
-    ensure!(evicted == [1, size], "{evicted:?}");
-    ensure!(live(&after)? == [visible, visible, size, 0], "{after:?}");
     Ok(())
+}
+
+/// Waits until these bytes are in use: VRAM that was freed or left is so only once the card is done with
+/// it.
+fn await_live(card: &Card, wanted: [u64; 4]) -> Result<()> {
+    eventually(|| {
+        let live = live(&card.memory_stats()?)?;
+        ensure!(live == wanted, "{live:?} in use, not {wanted:?}");
+        Ok(())
+    })
 }
 
 fn peaks(stats: &MemoryStats) -> Vec<u64> {
@@ -183,6 +227,7 @@ fn peaks_are_reached_exactly(bench: &Bench) -> Result<()> {
     let second = card.create(in_aperture(32 * K, Domain::Vram))?;
     check([96 * K, 96 * K, 0, 0])?;
     first.close()?;
+    await_live(card, [32 * K, 32 * K, 0, 0])?;
     check([96 * K, 96 * K, 0, 0])?;
     let third = card.create(in_aperture(60 * K, Domain::Vram))?;
     check([96 * K, 96 * K, 0, 0])?;
@@ -190,11 +235,13 @@ fn peaks_are_reached_exactly(bench: &Bench) -> Result<()> {
     check([100 * K, 100 * K, 0, 0])?;
     third.move_to(Domain::Gtt)?;
     let fifth = card.create(in_aperture(16 * K, Domain::Cpu))?;
+    await_live(card, [40 * K, 40 * K, 60 * K, 16 * K])?;
     check([100 * K, 100 * K, 60 * K, 16 * K])?;
 
     reset(card)?;
     check([40 * K, 40 * K, 60 * K, 16 * K])?;
     drop((second, third, fourth, fifth));
+    await_live(card, [0; 4])?;
     check([40 * K, 40 * K, 60 * K, 16 * K])
 }
 
@@ -240,6 +287,7 @@ fn no_space_left_is_counted(driver: &Driver) -> Result<()> {
     let whole = Create::new(device.vram_size / 2 + (4 << 20), Domains::VRAM)
         .flags(CreateFlags::VRAM_CONTIGUOUS | CreateFlags::NO_CPU_ACCESS);
     card.create(whole).context("with all pages there")?;
+    await_live(&card, [0; 4])?;
     vram_reserve(&card, device.vram_size / 2 / 4096 * 4096, 4096)?;
     let before = card.memory_stats()?;
     let result = card.create(whole);
@@ -293,8 +341,8 @@ fn a_reset_leaves_what_is_alive(bench: &Bench) -> Result<()> {
     );
 
     drop(buffers);
+    await_live(card, [0; 4])?;
     let stats = card.memory_stats()?;
-    ensure!(live(&stats)? == [0; 4], "{stats:?}");
     ensure!(stats.free.count == 3 && stats.alloc.count == 0, "{stats:?}");
     for (heap, bytes) in stats.heaps.iter().zip(alive) {
         ensure!(heap.freed == bytes && heap.allocated == 0, "{heap:?}");

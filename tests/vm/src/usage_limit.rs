@@ -7,7 +7,8 @@ use libtest_mimic::Trial;
 use pddgpu::{Buffer, Create, CreateFlags, Domain};
 
 use crate::{
-    fixture::{skip, trials, Bench},
+    fixture::{eventually, skip, trials, Bench},
+    gem_info::wipe,
     kmsg::Log,
     stats::{Setting, Settings},
 };
@@ -35,6 +36,9 @@ fn percent(bench: &Bench, domain: Domain) -> Result<u64> {
 /// Buffers of one percent of a heap each.
 struct Filling<'a> {
     bench: &'a Bench,
+    domain: Domain,
+    /// Bytes of the heap that are in use without them.
+    others: u64,
     create: Create,
     buffers: Vec<Buffer>,
 }
@@ -44,6 +48,8 @@ impl<'a> Filling<'a> {
         let create = Create::new(percent(bench, domain)?, domain.into());
         Ok(Self {
             bench,
+            domain,
+            others: bench.heap(domain)?.used,
             create: create.flags(CreateFlags::NO_CPU_ACCESS),
             buffers: Vec::new(),
         })
@@ -52,6 +58,13 @@ impl<'a> Filling<'a> {
     /// Has `count` percent in use.
     fn to(&mut self, count: usize) -> Result<()> {
         self.buffers.truncate(count);
+        // What was freed is in use until the card has wiped it.
+        eventually(|| {
+            let used = self.bench.heap(self.domain)?.used - self.others;
+            let wanted = self.buffers.len() as u64 * self.create.size;
+            ensure!(used == wanted, "{used} bytes in use, not {wanted}");
+            Ok(())
+        })?;
         while self.buffers.len() < count {
             self.buffers.push(self.bench.card.create(self.create)?);
         }
@@ -79,6 +92,8 @@ fn flush(bench: &Bench, log: &mut Log) -> Result<Vec<String>> {
 const LIMIT: usize = 10;
 
 fn warns_once_per_crossing(bench: &Bench) -> Result<()> {
+    // So that nothing of what is filled is in the CPU's reach, which has a limit of its own.
+    wipe(bench)?;
     let settings = Settings::of(&bench.card)?;
     settings.set(Setting::UsageLimit, LIMIT as u64)?;
     let mut log = Log::from_now()?;
@@ -172,11 +187,14 @@ fn a_limit_of_a_hundred_never_warns(bench: &Bench) -> Result<()> {
     let settings = Settings::of(&bench.card)?;
     settings.set(Setting::UsageLimit, 100)?;
     let mut log = Log::from_now()?;
-    let create = Create::new(bench.device.visible_size, Domain::Vram.into());
+    let empty = bench.heap(Domain::Vram)?;
+    let all = empty.visible_total - empty.visible_used;
+    let create = Create::new(all, Domain::Vram.into());
     let buffer = bench
         .card
         .create(create.flags(CreateFlags::CPU_ACCESS_REQUIRED))?;
     buffer.close()?;
+    bench.await_heap(&empty)?;
     settings.set(Setting::UsageLimit, LIMIT as u64)?;
     let lines = flush(bench, &mut log)?;
     ensure!(lines.is_empty(), "{lines:?}");
