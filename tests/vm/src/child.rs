@@ -7,7 +7,10 @@
 use std::{
     env, fs,
     io::{self, BufRead, BufReader, Write},
-    os::{fd::AsRawFd, unix::process::CommandExt},
+    os::{
+        fd::AsRawFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::Path,
     process::{Child as Process, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio},
 };
@@ -42,15 +45,21 @@ pub enum Part {
     Leak,
     /// Creates a buffer and looks at leaks as somebody who is not root.
     UnprivilegedLeak,
+    /// Moves a mapped buffer when it is told to, and uses it at once.
+    TouchMoving,
+    /// Uses a mapped buffer for the first time when it is told to.
+    TouchLate,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 8] = [
     Part::Hold,
     Part::OutliveCard,
     Part::UseUntilGone,
     Part::Unprivileged,
     Part::Leak,
     Part::UnprivilegedLeak,
+    Part::TouchMoving,
+    Part::TouchLate,
 ];
 
 /// Plays a part, if the arguments ask for one.
@@ -68,6 +77,8 @@ pub fn run() -> Option<ExitCode> {
         Part::Unprivileged => unprivileged(&node),
         Part::Leak => leak(&node),
         Part::UnprivilegedLeak => unprivileged_leak(&node),
+        Part::TouchMoving => touch_moving(&node),
+        Part::TouchLate => touch_late(&node),
     };
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -135,6 +146,12 @@ impl Child {
             output.status
         );
         Ok(())
+    }
+
+    /// Waits for the child's end, and tells which signal it died of.
+    pub fn wait_for_signal(mut self) -> Result<Option<i32>> {
+        drop(self.to);
+        Ok(self.process.wait()?.signal())
     }
 
     /// Kills the child where it stands.
@@ -324,5 +341,31 @@ fn unprivileged_leak(node: &str) -> Result<()> {
         stats.confirmed_leaks == stats.objects_live && stats.objects_live > 1,
         "not the totals of all: {stats:?}"
     );
+    Ok(())
+}
+
+/// A buffer of several MiB that the CPU can reach, and its content.
+fn large_buffer(card: &Card) -> Result<(Buffer, Mapping)> {
+    let create = Create::new(4 << 20, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let buffer = card.create(create)?;
+    let map = buffer.map()?;
+    Ok((buffer, map))
+}
+
+fn touch_moving(node: &str) -> Result<()> {
+    let (buffer, mut map) = large_buffer(&Card::open(node)?)?;
+    map.write(0, &vec![BYTE; map.len()]);
+    say("ready")?;
+    wait_for_parent()?;
+    buffer.move_to(Domain::Gtt)?;
+    say("moving")?;
+    ensure_holds(&map, &vec![BYTE; map.len()], "a buffer that moves")
+}
+
+fn touch_late(node: &str) -> Result<()> {
+    let (_buffer, map) = large_buffer(&Card::open(node)?)?;
+    say("ready")?;
+    wait_for_parent()?;
+    map.to_vec();
     Ok(())
 }

@@ -60,7 +60,7 @@ fn contiguous_buffers_are_where_the_driver_says(bench: &Bench) -> Result<()> {
 }
 
 /// Creates a buffer in several ranges of the aperture, and what keeps it from being one.
-fn split_buffer(bench: &Bench) -> Result<(Buffer, Vec<Buffer>)> {
+pub fn split_buffer(bench: &Bench) -> Result<(Buffer, Vec<Buffer>)> {
     if bench.device.visible_size < 16 * PIECE {
         return skip("this card's aperture is too small to be cut up");
     }
@@ -81,7 +81,7 @@ fn split_buffer(bench: &Bench) -> Result<(Buffer, Vec<Buffer>)> {
     bail!("every buffer came out in one piece")
 }
 
-fn split_buffers_hold_their_bytes(bench: &Bench) -> Result<()> {
+pub fn split_buffers_hold_their_bytes(bench: &Bench) -> Result<()> {
     let (buffer, _kept) = split_buffer(bench)?;
     ensure!(
         buffer.info()?.placement == Domain::Vram,

@@ -24,6 +24,9 @@ mod content;
 mod ctl;
 mod debug_level;
 mod debugfs;
+mod engine;
+mod engine_faults;
+mod engine_load;
 mod eviction;
 mod fail_nth;
 mod fault;
@@ -36,6 +39,7 @@ mod leaks;
 mod new_id;
 mod nodes;
 mod odd_cards;
+mod pipelining;
 mod pressure;
 mod query;
 mod stats_attribution;
@@ -74,6 +78,10 @@ fn main() -> ExitCode {
         clean_memory::tests(),
         fault::tests(),
         access::tests(),
+        engine::tests(),
+        pipelining::tests(),
+        engine_faults::tests(),
+        engine_load::tests(),
         eviction::tests(),
         pressure::tests(),
         swap::tests(),
