@@ -157,7 +157,7 @@ impl Faults {
         operate: impl Fn(&mut P) -> Result<R>,
         check: impl Fn(&P, Option<R>) -> Result<()>,
     ) -> Result<()> {
-        let before = State::of(card)?;
+        let before = State::settled(card)?;
         self.sweep(what, refused_as, prepare, operate, |prepared, done| {
             check(&prepared, done)?;
             drop(prepared);

@@ -148,6 +148,26 @@ impl State {
         })
     }
 
+    /// As [`of`](Self::of), once every byte in use is a buffer's that somebody has a handle of: nothing
+    /// is on its way out.
+    pub fn settled(card: &Card) -> Result<Self> {
+        eventually(|| {
+            let state = Self::of(card)?;
+            let listed: u64 = gem_list::read(card)?
+                .iter()
+                .flat_map(|client| &client.buffers)
+                .map(|buffer| buffer.size)
+                .sum();
+            let used: u64 = state
+                .heaps
+                .iter()
+                .map(|heap| heap.used - heap.reserved)
+                .sum();
+            ensure!(listed == used, "{listed} bytes listed: {state:?}");
+            Ok(state)
+        })
+    }
+
     /// Waits until the card is as it was. The kernel frees some things in workers and tells nobody,
     /// so this has to ask again and again.
     pub fn await_return(&self, now: impl Fn() -> Result<Self>) -> Result<()> {
