@@ -8,6 +8,7 @@ use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains};
 
 use crate::{
     compare::{ensure_holds, ensure_same},
+    engine::finish,
     fixture::{skip, trials, virtual_card, Bench},
 };
 
@@ -137,6 +138,7 @@ fn moved_buffers_are_where_the_driver_says(bench: &Bench) -> Result<()> {
     let content = pages::pattern(400, map.len());
     map.write(0, &content);
     buffer.move_to(Domain::Vram)?;
+    finish(&buffer)?;
     let offset = buffer.info()?.gpu_addr.context("no address")? - bench.device.vram_start;
     let mut card = virtual_card()?;
     ensure_same(
