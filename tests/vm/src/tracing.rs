@@ -71,6 +71,9 @@ const EVENTS: [(&str, &[&str]); 5] = [
     ),
 ];
 
+/// Time between two ticks of the kernel, at most.
+const TICK: Duration = Duration::from_millis(10);
+
 pub fn tests() -> Vec<Trial> {
     let mut trials = trials!(card_trial:
         formats_name_fields_and_units,
@@ -283,8 +286,9 @@ fn tells_of_a_buffers_life(bench: &Bench) -> Result<()> {
     let freed = trace.await_one("pddgpu_bo_free", id)?;
     freed.ensure(&[("dev", &dev), ("size", "12288")])?;
     let lifetime = Duration::from_nanos(freed.number("lifetime")?);
+    // Counted in ticks of the kernel, so that it may seem to begin up to one too early.
     ensure!(
-        lifetime < began.elapsed() && !lifetime.is_zero(),
+        lifetime < began.elapsed() + TICK && !lifetime.is_zero(),
         "{freed:?}"
     );
     let free = Duration::from_nanos(freed.number("duration")?);
