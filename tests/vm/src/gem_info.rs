@@ -84,27 +84,37 @@ fn sees_nothing_of_a_buffer_at_the_top(bench: &Bench) -> Result<()> {
 /// one place as good as another. Gives what VRAM is then like.
 pub fn wipe(bench: &Bench) -> Result<Heap> {
     let before = bench.heap(Domain::Vram)?;
+    let hidden = before.total - before.visible_total - (before.used - before.visible_used);
+    drop(fill_hidden(bench, hidden)?);
+    bench.await_heap(&before)?;
     let visible = (before.visible_total - before.visible_used).min(before.usable);
-    for (size, flags) in [
-        (before.usable, CreateFlags::NO_CPU_ACCESS),
-        (visible, CreateFlags::CPU_ACCESS_REQUIRED),
-    ] {
-        let all = Create::new(size, Domains::VRAM).flags(flags);
-        bench.card.create(all)?.close()?;
-        bench.await_heap(&before)?;
-    }
-    // What that left is as much as the driver keeps for the kernel. Moves take what is not known to be zero.
-    let small = Create::new(4096, Domains::GTT);
-    let moved = (0..(before.total - before.usable) / small.size)
-        .map(|_| {
-            let buffer = bench.card.create(small)?;
-            buffer.move_to(Domain::Vram)?;
-            Ok(buffer)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    drop(moved);
+    let create = Create::new(visible, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    bench.card.create(create)?.close()?;
     bench.await_heap(&before)?;
     Ok(before)
+}
+
+/// Takes the last page outside the aperture, however it is cut up, of which `room` bytes are free.
+fn fill_hidden(bench: &Bench, mut room: u64) -> Result<Vec<Buffer>> {
+    let mut taken = Vec::new();
+    let mut size = 1 << 20;
+    while room > 0 {
+        if size <= room {
+            let create = Create::new(size, Domains::VRAM).flags(CreateFlags::NO_CPU_ACCESS);
+            let buffer = bench.card.create(create)?;
+            if buffer.info()?.visible == 0 {
+                taken.push(buffer);
+                room -= size;
+                continue;
+            }
+        }
+        size /= 2;
+        ensure!(
+            size >= 4096,
+            "{room} bytes outside the aperture are not to be had"
+        );
+    }
+    Ok(taken)
 }
 
 /// Creates a buffer of 192 KiB of which 64 KiB are outside the aperture, and what it takes to force
