@@ -97,9 +97,12 @@ fn warns_once_per_crossing(bench: &Bench) -> Result<()> {
     let settings = Settings::of(&bench.card)?;
     settings.set(Setting::UsageLimit, LIMIT as u64)?;
     let mut log = Log::from_now()?;
+    let all_visible = bench.device.visible_size == bench.device.vram_size;
     let mut vram = Filling::new(bench, Domain::Vram)?;
     let mut expect = |count: usize, what: &str| {
-        let lines = flush(bench, &mut log)?;
+        let mut lines = flush(bench, &mut log)?;
+        // A card that is visible as a whole has two names for it.
+        lines.retain(|line| !all_visible || !line.contains(" visible VRAM is nearly full"));
         let right = lines
             .iter()
             .all(|line| line.contains(" VRAM is nearly full"));
@@ -188,7 +191,7 @@ fn a_limit_of_a_hundred_never_warns(bench: &Bench) -> Result<()> {
     settings.set(Setting::UsageLimit, 100)?;
     let mut log = Log::from_now()?;
     let empty = bench.heap(Domain::Vram)?;
-    let all = empty.visible_total - empty.visible_used;
+    let all = (empty.visible_total - empty.visible_used).min(empty.usable);
     let create = Create::new(all, Domain::Vram.into());
     let buffer = bench
         .card
