@@ -83,8 +83,8 @@ impl GttMgr {
         })
     }
 
-    /// Calls `f` for the pages of each buffer that has an address, lowest first, so that a reset card
-    /// can be told about them again. `f` must not sleep.
+    /// Calls `f` for the pages of each buffer that has an address, lowest first. `f` must not sleep. What
+    /// they are bound to, the GART knows, and restores by itself after a reset.
     pub(crate) fn recover(&self, f: impl FnMut(Range<u64>)) {
         self.mm.for_each_range(f);
     }
