@@ -64,7 +64,8 @@ impl<H: Handler> Msi<H> {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if the device has no MSI or the machine no vector left; `ENOMEM`.
+    /// `ENOSPC` if the device has no MSI or the machine no vector left; `ENOMEM`, for which the kernel may
+    /// also say `ENODEV` or `ENOSPC`.
     pub(crate) fn new(
         pdev: &pci::Device<Bound>,
         name: &'static CStr,

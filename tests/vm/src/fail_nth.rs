@@ -47,8 +47,9 @@ const REFUSED: &[Errno] = &[Errno::NOMEM];
 /// The kernel's own accesses get this where a process would get SIGBUS.
 const REFUSED_FAULT: &[Errno] = &[Errno::FAULT];
 
-/// The kernel's tree of I/O memory has no other word for being short of memory.
-const REFUSED_PROBE: &[Errno] = &[Errno::NOMEM, Errno::BUSY];
+/// The kernel's tree of I/O memory has no other word for being short of memory than `EBUSY`, and PCI's
+/// interrupts have `ENODEV` and `ENOSPC`.
+const REFUSED_PROBE: &[Errno] = &[Errno::NOMEM, Errno::BUSY, Errno::NODEV, Errno::NOSPC];
 
 /// No operation makes more allocations.
 const MOST: u32 = 5000;
