@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 #include <linux/list.h>
+#include <linux/sched/mm.h>
 #include <linux/timex.h>
 #include <linux/workqueue.h>
 
@@ -19,6 +20,16 @@ cycles_t shim_get_cycles(void)
 bool shim_perfmon_capable(void)
 {
 	return perfmon_capable();
+}
+
+unsigned int shim_memalloc_noreclaim_save(void)
+{
+	return memalloc_noreclaim_save();
+}
+
+void shim_memalloc_noreclaim_restore(unsigned int flags)
+{
+	memalloc_noreclaim_restore(flags);
 }
 
 void shim_wmb(void)

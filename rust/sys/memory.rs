@@ -2,7 +2,13 @@
 
 //! The machine's memory.
 //!
-//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+//! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
+//! [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
+
+use kernel::{
+    ffi::c_uint,
+    types::NotThreadSafe, //
+};
 
 use crate::bindings::raw as bindings;
 
@@ -14,4 +20,25 @@ pub(crate) fn total() -> u64 {
     unsafe { bindings::si_meminfo(&mut info) };
 
     info.totalram as u64 * u64::from(info.mem_unit)
+}
+
+/// A section in which memory is allocated without anybody else's being reclaimed for it, if need be from
+/// what is kept for emergencies: for very little (`memalloc_noreclaim_save()`).
+pub(crate) struct NoReclaim(c_uint, NotThreadSafe);
+
+impl NoReclaim {
+    /// Enters it.
+    pub(crate) fn begin() -> Self {
+        // SAFETY: Only sets a flag of the current task, which keeps it until the guard goes.
+        let flags = unsafe { bindings::memalloc_noreclaim_save() };
+
+        Self(flags, NotThreadSafe)
+    }
+}
+
+impl Drop for NoReclaim {
+    fn drop(&mut self) {
+        // SAFETY: Entered in `begin`, on this thread; sections are left in the opposite order.
+        unsafe { bindings::memalloc_noreclaim_restore(self.0) };
+    }
 }

@@ -19,9 +19,12 @@ use kernel::{
 
 use crate::{
     bindings::raw as bindings,
-    sys::rwsem::{
-        ReadGuard,
-        RwSemaphore, //
+    sys::{
+        memory::NoReclaim,
+        rwsem::{
+            ReadGuard,
+            RwSemaphore, //
+        }, //
     },
     ttm::BaseDevice, //
 };
@@ -51,6 +54,12 @@ impl Drop for Mapping {
             bindings::pci_release_region(self.pdev, self.bar);
         }
     }
+}
+
+/// An aperture that is held open.
+pub(super) struct Open<'a> {
+    _guard: ReadGuard<'a>,
+    _no_reclaim: NoReclaim,
 }
 
 /// The window through which the CPU reaches memory on the device: a whole PCI BAR.
@@ -117,8 +126,16 @@ impl Aperture {
     }
 
     /// Keeps it open until the result is dropped. Innermost but for locks of the memory management.
-    pub(super) fn hold_open(&self) -> ReadGuard<'_> {
-        self.open.read()
+    ///
+    /// Fences may have to wait for whoever shuts it, and memory reclaim for fences: so what is allocated
+    /// meanwhile, a page table or two, must not wait for that.
+    pub(super) fn hold_open(&self) -> Open<'_> {
+        let no_reclaim = NoReclaim::begin();
+
+        Open {
+            _guard: self.open.read(),
+            _no_reclaim: no_reclaim,
+        }
     }
 
     /// Calls `f` with the aperture shut: nobody has a buffer of `dev` mapped, nor can any be mapped or
