@@ -34,6 +34,8 @@ pub(crate) struct Gart {
     aperture: Arc<Aperture>,
     /// VRAM offset of the first entry.
     base: u64,
+    /// VRAM offset of the end of the last.
+    end: u64,
     /// Its lock is innermost.
     #[pin]
     table: Mutex<Table>,
@@ -70,12 +72,13 @@ impl Gart {
     ) -> Result<impl PinInit<Self>> {
         let count = usize::try_from((table.end - table.start) / size_of::<u64>() as u64)?;
         let entries = KVVec::from_elem(0, count, GFP_KERNEL)?;
-        let base = table.start;
+        let Range { start: base, end } = *table;
 
         Ok(pin_init!(Self {
             regs,
             aperture,
             base,
+            end,
             table <- new_mutex!(Table {
                 entries,
                 stale: false,
@@ -95,21 +98,20 @@ impl Gart {
         first: u64,
         pages: impl Iterator<Item = u64>,
     ) -> Result {
-        let first = usize::try_from(first)?;
         let mut table = self.table.lock();
-        let mut end = first;
-
-        for (entry, page) in table
+        let entries = table
             .entries
-            .get_mut(first..)
-            .ok_or(EINVAL)?
-            .iter_mut()
-            .zip(pages)
-        {
-            *entry = page | GART_VALID | GART_WRITABLE | GART_SNOOPED;
-            end += 1;
-        }
-        self.write(parent, &table.entries, first..end)?;
+            .get_mut(usize::try_from(first)?..)
+            .ok_or(EINVAL)?;
+
+        self.write(
+            parent,
+            first,
+            entries.iter_mut().zip(pages).map(|(entry, page)| {
+                *entry = page | GART_VALID | GART_WRITABLE | GART_SNOOPED;
+                *entry
+            }),
+        )?;
         table.stale = true;
         Ok(())
     }
@@ -120,11 +122,19 @@ impl Gart {
     ///
     /// `EINVAL` for pages beyond the window.
     pub(crate) fn unmap(&self, parent: &Device<Bound>, pages: Range<u64>) -> Result {
+        let first = pages.start;
         let pages = usize::try_from(pages.start)?..usize::try_from(pages.end)?;
         let mut table = self.table.lock();
+        let entries = table.entries.get_mut(pages).ok_or(EINVAL)?;
 
-        table.entries.get_mut(pages.clone()).ok_or(EINVAL)?.fill(0);
-        self.write(parent, &table.entries, pages)?;
+        self.write(
+            parent,
+            first,
+            entries.iter_mut().map(|entry| {
+                *entry = 0;
+                0
+            }),
+        )?;
         table.stale = true;
         table.flush(self.regs.access(parent)?);
         Ok(())
@@ -149,15 +159,21 @@ impl Gart {
         let mut table = self.table.lock();
 
         reset(regs)?;
-        self.write(parent, &table.entries, 0..table.entries.len())?;
+        self.write(parent, 0, table.entries.iter().copied())?;
         table.stale = true;
         regs.try_write_reg(GART_TABLE_BASE::from_raw(self.base))?;
         Ok(())
     }
 
-    fn write(&self, parent: &Device<Bound>, entries: &[u64], which: Range<usize>) -> Result {
-        let offset = self.base + (which.start * size_of::<u64>()) as u64;
+    /// Writes entries from page `first` on, all in one pass: there is one for each page that moves.
+    fn write(
+        &self,
+        parent: &Device<Bound>,
+        first: u64,
+        entries: impl Iterator<Item = u64>,
+    ) -> Result {
+        let start = self.base + first * size_of::<u64>() as u64;
 
-        self.aperture.write(parent, offset, &entries[which])
+        self.aperture.write_each(parent, start..self.end, entries)
     }
 }

@@ -2,7 +2,10 @@
 
 //! The window through which the CPU reaches memory on the device.
 
-use core::ptr::from_ref;
+use core::{
+    ops::Range,
+    ptr::from_ref, //
+};
 
 use kernel::{
     device::{
@@ -175,6 +178,27 @@ impl Aperture {
 
         // SAFETY: Mapped, and inside.
         unsafe { bindings::memcpy_toio(address, words.as_ptr().cast(), bytes) };
+        Ok(())
+    }
+
+    /// As [`write`](Self::write), but from an iterator, as many as there is room for between two offsets.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub(crate) fn write_each(
+        &self,
+        parent: &device::Device<Bound>,
+        offsets: Range<u64>,
+        words: impl Iterator<Item = u64>,
+    ) -> Result {
+        let bytes = offsets.end.checked_sub(offsets.start).ok_or(EINVAL)?;
+        let address: *mut u64 = self.address(parent, offsets.start, bytes)?.cast();
+
+        for (index, word) in (0..usize::try_from(bytes)? / size_of::<u64>()).zip(words) {
+            // SAFETY: Mapped, and inside.
+            unsafe { address.add(index).write_volatile(word) };
+        }
         Ok(())
     }
 
