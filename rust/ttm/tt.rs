@@ -13,6 +13,7 @@ use kernel::{
         to_result, //
     },
     new_mutex,
+    page::PAGE_SHIFT,
     prelude::*,
     sync::Mutex,
     types::Opaque, //
@@ -61,21 +62,25 @@ impl<T: Driver> Tt<T> {
     ) -> *mut bindings::ttm_tt {
         let init = try_pin_init!(Self {
             tt <- Opaque::try_ffi_init(|tt: *mut bindings::ttm_tt| {
-                // SAFETY: `tt` is memory for a tt, which TTM wants zeroed, and `bo` the live buffer it
-                // is for.
-                to_result(unsafe {
-                    tt.write_bytes(0, 1);
-                    bindings::ttm_sg_tt_init(
-                        tt,
-                        bo,
-                        page_flags,
-                        bindings::ttm_caching_ttm_cached,
-                    )
-                })?;
+                // SAFETY: `bo` is the live buffer it is for, whose size is constant.
+                let count = unsafe { (*bo).base.size } >> PAGE_SHIFT;
+                // As `ttm_sg_tt_init()` has it, pages before addresses, for `ttm_tt_fini()` to free; but
+                // not zeroed, as nobody looks at them before `populate_callback` has filled them.
+                let num_pages = u32::try_from(count)?;
+                let (pages, ..) =
+                    KVVec::<[u64; 2]>::with_capacity(count, GFP_KERNEL)?.into_raw_parts();
 
-                // SAFETY: Just initialised. Not before, as external pages get no place for their
-                // addresses.
-                unsafe { (*tt).page_flags |= BACKED_UP_IN_PIECES };
+                // SAFETY: `tt` is memory for a tt, and `pages` has room for two words for each page.
+                unsafe {
+                    tt.write(bindings::ttm_tt {
+                        pages: pages.cast(),
+                        dma_address: pages.cast::<u64>().add(count),
+                        num_pages,
+                        page_flags: page_flags | BACKED_UP_IN_PIECES,
+                        caching: bindings::ttm_caching_ttm_cached,
+                        ..Default::default()
+                    });
+                }
                 Ok::<_, Error>(())
             }),
             // SAFETY: The buffer is on a device of `T`.
