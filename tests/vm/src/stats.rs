@@ -130,6 +130,17 @@ pub fn reset(card: &Card) -> Result<()> {
     fs::write(&path, "1").with_context(|| path.display().to_string())
 }
 
+/// The statistics once nothing changes them any more. Two looks that are the same cannot be torn: whatever
+/// happened during the first would show in the second.
+pub fn quiet(card: &Card) -> Result<MemoryStats> {
+    eventually(|| {
+        let looks = [card.memory_stats()?, card.memory_stats()?];
+        ensure!(looks[0] == looks[1], "still changing: {looks:?}");
+        let [stats, _] = looks;
+        Ok(stats)
+    })
+}
+
 /// Reads a file of the card's folder in debugfs.
 pub fn report(card: &Card, name: &str) -> Result<String> {
     let path = gem_list::debugfs_dir(card)?.join(name);

@@ -10,7 +10,7 @@ use crate::{
     child::{Keep, LEAKER},
     fixture::{eventually, trials, Bench},
     leaks::start_leaker,
-    stats::{await_leaks, report, Setting, Settings},
+    stats::{await_leaks, quiet, report, Setting, Settings},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -45,7 +45,13 @@ fn statistics_are_what_the_query_says(bench: &Bench) -> Result<()> {
     let result = card.create(Create::new(1 << 42, Domains::all()));
     ensure!(result.is_err(), "{result:?}");
 
-    let (text, stats) = (report(card, "pddgpu_memory_stats")?, card.memory_stats()?);
+    // What was moved or freed counts once the card is done with it.
+    let (text, stats) = eventually(|| {
+        let (before, text) = (quiet(card)?, report(card, "pddgpu_memory_stats")?);
+        let after = quiet(card)?;
+        ensure!(before == after, "{before:?} became {after:?}");
+        Ok((text, after))
+    })?;
     let names = ["VRAM ", "visible VRAM ", "GTT ", "CPU "];
     for (name, heap) in names.into_iter().zip(&stats.heaps) {
         let wanted = [heap.live, heap.peak, heap.allocated, heap.freed];

@@ -11,7 +11,7 @@ use crate::{
     driver::Driver,
     fixture::{eventually, skip, trials, Bench},
     gem_info::straddling,
-    stats::{ensure_consistent, failures, live, moves, reset, vram_reserve},
+    stats::{ensure_consistent, failures, live, moves, quiet, reset, vram_reserve},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -32,9 +32,9 @@ pub fn tests() -> Vec<Trial> {
 
 /// Does something and gives the statistics before and after it.
 fn around(bench: &Bench, run: impl FnOnce() -> Result<()>) -> Result<[MemoryStats; 2]> {
-    let before = bench.card.memory_stats()?;
+    let before = quiet(&bench.card)?;
     run()?;
-    let after = bench.card.memory_stats()?;
+    let after = quiet(&bench.card)?;
     ensure_consistent(&after)?;
     Ok([before, after])
 }
@@ -45,7 +45,7 @@ fn eventually_around(
     run: impl FnOnce() -> Result<()>,
     check: impl Fn(&[MemoryStats; 2]) -> Result<()>,
 ) -> Result<[MemoryStats; 2]> {
-    let before = bench.card.memory_stats()?;
+    let before = quiet(&bench.card)?;
     run()?;
     eventually(|| {
         let looks = [before.clone(), bench.card.memory_stats()?];
@@ -290,10 +290,10 @@ fn no_space_left_is_counted(driver: &Driver) -> Result<()> {
     card.create(whole).context("with all pages there")?;
     await_live(&card, [0; 4])?;
     vram_reserve(&card, device.vram_size / 2 / 4096 * 4096, 4096)?;
-    let before = card.memory_stats()?;
+    let before = quiet(&card)?;
     let result = card.create(whole);
     let errno = result.as_ref().err().and_then(|error| error.errno());
-    let after = card.memory_stats()?;
+    let after = quiet(&card)?;
     // Only what is bound anew has all its pages again.
     drop(card);
     driver.unbind()?;
