@@ -48,6 +48,7 @@ use crate::{
         Object,
         OperationCtx,
         Place,
+        Reserved,
         Resource, //
     }, //
 };
@@ -429,24 +430,19 @@ impl<T: Driver> Vtable<T> {
             return;
         };
 
-        // SAFETY: The buffer is valid, and its resv its own by now. Reserving a place for the fence
-        // comes first, as nothing may fail after it is there.
-        unsafe {
-            let resv = (*bo).base.resv;
-
-            if (*bo).resource.is_null() || !bindings::dma_resv_trylock(resv) {
+        // SAFETY: The buffer is valid, and its resv its own by now; `bo` gives it back when dropped.
+        let bo = unsafe {
+            if (*bo).resource.is_null() || !bindings::dma_resv_trylock((*bo).base.resv) {
                 return;
             }
-            if bindings::dma_resv_reserve_fences(resv, 1) == 0 {
-                if let Some(fence) = T::release(&Locked::new(object)) {
-                    bindings::dma_resv_add_fence(
-                        resv,
-                        fence.as_raw(),
-                        bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
-                    );
-                }
+            Reserved::adopt(object)
+        };
+
+        // First, as nothing may fail once there is a fence.
+        if let Ok(slot) = bo.reserve_fence() {
+            if let Some(fence) = T::release(&bo) {
+                slot.add(&fence);
             }
-            bindings::dma_resv_unlock(resv);
         }
     }
 
