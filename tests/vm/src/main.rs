@@ -49,6 +49,7 @@ mod stats_settings;
 mod stats_totals;
 mod stats_unbind;
 mod swap;
+mod top;
 mod tracing;
 mod unbind;
 mod unload;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         debugfs::tests(),
         unprivileged::tests(),
         ctl::tests(),
+        top::tests(),
         stats_totals::tests(),
         stats_attribution::tests(),
         stats_reports::tests(),
