@@ -78,6 +78,30 @@ pub fn slot(card: &Card) -> Result<String> {
     Ok(name.to_string_lossy().into_owned())
 }
 
+/// PCI's number for the maker of the cards.
+pub const VENDOR: &str = "0x1af4";
+
+/// The device ID of a card that the driver does not know, for tests.
+pub const UNKNOWN: &str = "0x10ff";
+
+/// The device ID of a PCI device's folder in sysfs, if it is one of our cards.
+pub fn device_id(device: &Path) -> Option<String> {
+    let read = |file: &str| fs::read_to_string(device.join(file)).ok();
+    let is = |file: &str, text: &str| read(file).is_some_and(|found| found.trim() == text);
+    let ours = is("vendor", VENDOR) && is("class", "0x038000");
+    Some(read("device")?.trim().to_owned()).filter(|_| ours)
+}
+
+/// The card at an address on the PCI bus, if the driver has it.
+pub fn card_at(address: &str) -> Result<Option<Card>> {
+    for card in Card::all()? {
+        if slot(&card)? == address {
+            return Ok(Some(card));
+        }
+    }
+    Ok(None)
+}
+
 /// Loads the module.
 pub fn load() -> Result<()> {
     load_with(c"")

@@ -6,39 +6,34 @@ use std::fs;
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::Card;
 
 use crate::{
-    driver::{slot, Driver},
+    driver::{card_at, device_id, Driver, UNKNOWN, VENDOR},
     fixture::{skip, trials},
     nodes::use_every_ioctl,
 };
-
-const VENDOR: &str = "0x1af4";
-const CLASS: &str = "0x038000";
 
 pub fn tests() -> Vec<Trial> {
     trials!(driver_trial: binds_a_card_of_another_id)
 }
 
-/// A card that has the right vendor and class, but no driver: its address and its device ID.
-fn stranger() -> Result<Option<(String, String)>> {
+/// The address of a card whose ID the driver does not know.
+fn stranger() -> Result<Option<String>> {
     for entry in fs::read_dir("/sys/bus/pci/devices")? {
         let path = entry?.path();
-        let read = |file: &str| fs::read_to_string(path.join(file)).map(|s| s.trim().to_owned());
-        if read("vendor")? == VENDOR && read("class")? == CLASS && !path.join("driver").exists() {
+        if device_id(&path).as_deref() == Some(UNKNOWN) {
             let slot = path.file_name().context("a device has a name")?;
-            return Ok(Some((slot.to_string_lossy().into_owned(), read("device")?)));
+            return Ok(Some(slot.to_string_lossy().into_owned()));
         }
     }
     Ok(None)
 }
 
 fn binds_a_card_of_another_id(driver: &Driver) -> Result<()> {
-    let Some((address, device)) = stranger()? else {
+    let Some(address) = stranger()? else {
         return skip("the VM has no further card of another ID");
     };
-    let id = format!("1af4 {}", device.trim_start_matches("0x"));
+    let id = format!("{VENDOR} {UNKNOWN}").replace("0x", "");
     driver.write("new_id", &id).context("new_id")?;
 
     let result = use_card_at(&address);
@@ -47,15 +42,6 @@ fn binds_a_card_of_another_id(driver: &Driver) -> Result<()> {
     result?;
     ensure!(card_at(&address)?.is_none(), "unbound, but still there");
     Ok(())
-}
-
-fn card_at(address: &str) -> Result<Option<Card>> {
-    for card in Card::all()? {
-        if slot(&card)? == address {
-            return Ok(Some(card));
-        }
-    }
-    Ok(None)
 }
 
 fn use_card_at(address: &str) -> Result<()> {

@@ -2,14 +2,19 @@
 
 //! Cards that the driver has to refuse, saying why and leaving nothing.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::Identity, Card, Device};
 use rustix::io::Errno;
 
 use crate::{
-    driver::Driver,
-    fixture::{driver_trial, virtual_card},
+    driver::{card_at, device_id, Driver, UNKNOWN},
+    fixture::{driver_trial, skip, virtual_card},
     kmsg::Log,
     nodes::use_every_ioctl,
     unload::parts_enabled,
@@ -95,13 +100,74 @@ const ODD: &[(&str, &str, Oddity)] = &[
     }),
 ];
 
+/// Whether a card's registers and aperture, of so many bytes, are odd in some way.
+type OddBars = fn(u64, u64) -> bool;
+
+/// Cards with odd BARs, which a VM may have beside its own: a name, what the message has to speak of, and
+/// what they are like.
+const ODD_BARS: &[(&str, &str, OddBars)] = &[
+    ("no_registers", "bar0", |registers, _| registers == 0),
+    ("small_registers", "bar0", |registers, _| {
+        0 < registers && registers < REGISTERS
+    }),
+    ("no_aperture", "bar2", |registers, aperture| {
+        registers >= REGISTERS && aperture == 0
+    }),
+    ("large_aperture", "aperture", |registers, aperture| {
+        registers >= REGISTERS && aperture > 0
+    }),
+];
+
+/// Bytes of the registers.
+const REGISTERS: u64 = 64 << 10;
+
 pub fn tests() -> Vec<Trial> {
-    ODD.iter()
-        .map(|&(what, word, oddity)| {
-            let name = format!("{}::refuses_{what}", module_path!());
-            driver_trial(&name, move |driver| refused(driver, word, oddity))
+    let name = |what| format!("{}::refuses_{what}", module_path!());
+    let odd = ODD.iter().map(|&(what, word, oddity)| {
+        driver_trial(&name(what), move |driver| refused(driver, word, oddity))
+    });
+    let odd_bars = ODD_BARS.iter().map(|&(what, word, is_odd)| {
+        driver_trial(&name(what), move |driver| {
+            refused_bars(driver, word, is_odd)
         })
-        .collect()
+    });
+    odd.chain(odd_bars).collect()
+}
+
+/// Cards that the driver should know, but has not.
+fn left_out() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/sys/bus/pci/devices")? {
+        let path = entry?.path();
+        let known = device_id(&path).is_some_and(|id| id != UNKNOWN);
+        if known && !path.join("driver").exists() {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Bytes of a BAR.
+fn bar_len(device: &Path, bar: usize) -> Result<u64> {
+    let text = fs::read_to_string(device.join("resource"))?;
+    let line = text.lines().nth(bar).context("no such BAR")?;
+    let mut ends = line.split_whitespace();
+    let mut end = || -> Result<u64> {
+        let word = ends.next().context("a resource has two ends")?;
+        Ok(u64::from_str_radix(word.trim_start_matches("0x"), 16)?)
+    };
+    let (first, last) = (end()?, end()?);
+    Ok(if last == 0 { 0 } else { last - first + 1 })
+}
+
+fn refused_bars(driver: &Driver, word: &str, is_odd: OddBars) -> Result<()> {
+    for device in left_out()? {
+        if is_odd(bar_len(&device, 0)?, bar_len(&device, 2)?) {
+            let slot = device.file_name().context("a device has a name")?;
+            return ensure_refused(driver, &slot.to_string_lossy(), word);
+        }
+    }
+    skip("the VM has no such card")
 }
 
 /// The card's own identity, put back whatever happens.
@@ -138,29 +204,28 @@ fn refused(driver: &Driver, word: &str, oddity: Oddity) -> Result<()> {
 
 fn try_odd(driver: &Driver, identity: &Identity, word: &str) -> Result<()> {
     let _disguise = Disguise::put_on(identity)?;
+    ensure_refused(driver, &driver.slot, word)?;
+    ensure!(parts_enabled()? == 0, "refused, but enabled");
+    Ok(())
+}
+
+/// Gives the driver a card that it has to refuse, with an error in the log that has a word.
+fn ensure_refused(driver: &Driver, slot: &str, word: &str) -> Result<()> {
     let mut log = Log::from_now()?;
-    let result = driver.bind();
-    if result.is_ok() && driver.is_bound() {
-        driver.unbind()?;
+    let result = driver.write("bind", slot);
+    if result.is_ok() && driver.folder.join(slot).exists() {
+        driver.write("unbind", slot)?;
     }
     ensure!(
         matches!(result, Err(Errno::NODEV | Errno::INVAL | Errno::IO)),
         "bind: {result:?}"
     );
     let errors = log.errors()?;
-    let named = |line: &String| line.contains(&driver.slot) && line.to_lowercase().contains(word);
+    let named = |line: &String| line.contains(slot) && line.to_lowercase().contains(word);
     ensure!(
         errors.iter().any(named),
         "no error speaks of '{word}': {errors:?}"
     );
-    ensure!(
-        Card::all()?.iter().all(|card| !is_at(card, driver)),
-        "a node is left"
-    );
-    ensure!(parts_enabled()? == 0, "refused, but enabled");
+    ensure!(card_at(slot)?.is_none(), "a node is left");
     Ok(())
-}
-
-fn is_at(card: &Card, driver: &Driver) -> bool {
-    crate::driver::slot(card).is_ok_and(|slot| slot == driver.slot)
 }
