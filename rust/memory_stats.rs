@@ -13,8 +13,10 @@ pub(crate) mod counters;
 mod guard;
 pub(crate) mod info;
 pub(crate) mod leak;
+mod leak_check;
 mod limit;
 mod report;
+mod settings;
 pub(crate) mod timing;
 
 use kernel::{
@@ -44,7 +46,6 @@ use self::{
     },
     leak::{
         track,
-        Leak,
         Owner,
         Tracked,
         Tracker,
@@ -66,10 +67,7 @@ use crate::{
             Periodic,
             Tick, //
         },
-        stack::{
-            self,
-            Trace, //
-        }, //
+        stack::Trace, //
     },
     trace, //
 };
@@ -90,8 +88,6 @@ const SUSPECTED_AFTER: i64 = 30_000;
 const CONFIRMED_AFTER: i64 = 300_000;
 /// Percent of a heap that may be taken up without a warning, to begin with.
 const LIMIT: u64 = 90;
-/// Leaks that one check logs one by one.
-const LOGGED_AT_ONCE: usize = 10;
 
 /// What bytes are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,171 +309,6 @@ impl MemoryStats {
         self.move_.record(ns);
     }
 
-    /// The suspected and confirmed leaks, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn leak_list(&self) -> Result<KVVec<Leak>> {
-        self.list(&[CONFIRMED, SUSPECTED], |_| true)
-    }
-
-    /// The buffers in `states` that `wanted` chooses, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn list(
-        &self,
-        states: &[usize],
-        wanted: impl Fn(&Leak) -> bool,
-    ) -> Result<KVVec<Leak>> {
-        let now = self.clock.coarse();
-        let mut leaks = KVVec::new();
-
-        for &state in states {
-            let copy =
-                |tracked: &Tracked| Some(Leak::of(tracked, state, now)).filter(|leak| wanted(leak));
-            self.tracker.snapshot(state, copy, &mut leaks)?;
-        }
-        Ok(leaks)
-    }
-
-    /// Has the buffers that are due grow suspect, and those suspected long enough be confirmed, which
-    /// is logged. Tells how many buffers changed state.
-    pub(crate) fn leak_check(&self) -> usize {
-        let now = self.clock.coarse();
-        let older = |after: &Counter| {
-            let limit = now - (after.get() as i64).saturating_mul(NSEC_PER_MSEC);
-
-            move |tracked: &Tracked| tracked.created <= limit
-        };
-        let mut changed = 0;
-        let mut confirmed = 0;
-
-        self.tracker
-            .advance(YOUNG, older(&self.suspected_after), |tracked| {
-                changed += 1;
-                self.passed(tracked, trace::LEAK_SUSPECTED, now);
-            });
-        self.tracker
-            .advance(SUSPECTED, older(&self.confirmed_after), |tracked| {
-                changed += 1;
-                confirmed += 1;
-                self.passed(tracked, trace::LEAK_CONFIRMED, now);
-                if confirmed <= LOGGED_AT_ONCE {
-                    let leak = Leak::of(tracked, CONFIRMED, now);
-
-                    dev_warn!(
-                        self.dev,
-                        "leak confirmed: buffer {} of {} bytes, {} s old, by {}[{}], {}\n",
-                        leak.id,
-                        leak.size,
-                        leak.age / (1000 * NSEC_PER_MSEC),
-                        leak.owner.comm(),
-                        leak.owner.pid,
-                        report::Reason(&leak)
-                    );
-                }
-            });
-        if confirmed > LOGGED_AT_ONCE {
-            dev_warn!(
-                self.dev,
-                "{} more leaks confirmed\n",
-                confirmed - LOGGED_AT_ONCE
-            );
-        }
-        changed
-    }
-
-    fn passed(&self, tracked: &Tracked, state: u32, now: i64) {
-        tracked.set_state(state);
-        self.trace_leak(tracked, state, now);
-    }
-
-    fn trace_leak(&self, tracked: &Tracked, state: u32, now: i64) {
-        trace::leak(
-            &self.dev,
-            tracked.id,
-            tracked.param.size,
-            state,
-            ((now - tracked.created) / NSEC_PER_MSEC).unsigned_abs(),
-            tracked.owner.pid,
-            &tracked.owner.comm,
-        );
-    }
-
-    /// ms between leak checks, 0 if there are none.
-    pub(crate) fn get_leak_check_interval(&self) -> u64 {
-        self.leak_check_interval.get()
-    }
-
-    /// ms after which a buffer is suspected.
-    pub(crate) fn suspected_after(&self) -> u64 {
-        self.suspected_after.get()
-    }
-
-    /// Sets the ms after which a buffer is suspected.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` for more than it takes to be confirmed.
-    pub(crate) fn set_suspected_after(&self, ms: u64) -> Result {
-        set_within(&self.suspected_after, ms, 0..=self.confirmed_after())
-    }
-
-    /// ms after which a leak is confirmed.
-    pub(crate) fn confirmed_after(&self) -> u64 {
-        self.confirmed_after.get()
-    }
-
-    /// Sets the ms after which a leak is confirmed.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` for less than it takes to be suspected, or more than 2^32.
-    pub(crate) fn set_confirmed_after(&self, ms: u64) -> Result {
-        set_within(
-            &self.confirmed_after,
-            ms,
-            self.suspected_after()..=u32::MAX.into(),
-        )
-    }
-
-    /// Percent of a heap that may be taken up without a warning.
-    pub(crate) fn limit_percent(&self) -> u64 {
-        self.limit_percent.get()
-    }
-
-    /// Sets the percent of a heap that may be taken up without a warning.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` for more than 100.
-    pub(crate) fn set_limit_percent(&self, percent: u64) -> Result {
-        set_within(&self.limit_percent, percent, 0..=100)?;
-        self.limits.iter().for_each(|limit| limit.set(percent));
-        Ok(())
-    }
-
-    /// Whether the calls that create buffers are kept.
-    pub(crate) fn keeps_traces(&self) -> bool {
-        self.keep_traces.load(Relaxed)
-    }
-
-    /// Has the calls that create buffers kept from now on, or not.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn keep_traces(&self, keep: bool) -> Result {
-        if keep {
-            stack::init()?;
-        }
-        self.keep_traces.store(keep, Relaxed);
-        Ok(())
-    }
-
     /// Sets all to 0 but for what is alive and the bytes it takes up.
     pub(crate) fn reset(&self) {
         self.heaps.iter().for_each(HeapStats::reset);
@@ -491,22 +322,6 @@ impl MemoryStats {
 }
 
 impl Stats {
-    /// Sets the ms between leak checks, 0 for none. It counts from now.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` for more than 2^31.
-    pub(crate) fn set_leak_check_interval(&self, ms: u64) -> Result {
-        let interval = i32::try_from(ms)?;
-
-        self.leak_check_interval.set(interval.into());
-        if interval > 0 {
-            // CAST: Not negative.
-            self.kick(interval as Msecs);
-        }
-        Ok(())
-    }
-
     /// Ends the leak checks, and says in the log what is still alive.
     pub(crate) fn fini(&self) {
         self.stop();
@@ -525,25 +340,6 @@ impl Stats {
                 bytes
             );
             self.log_alive();
-        }
-    }
-
-    /// Logs the oldest of what is alive.
-    fn log_alive(&self) {
-        let Ok(leaks) = self.list(&[CONFIRMED, SUSPECTED, YOUNG], |_| true) else {
-            return;
-        };
-
-        for leak in leaks.iter().take(LOGGED_AT_ONCE) {
-            dev_warn!(
-                self.dev,
-                "still alive: buffer {} of {} bytes by {}[{}], {}\n",
-                leak.id,
-                leak.size,
-                leak.owner.comm(),
-                leak.owner.pid,
-                report::Reason(leak)
-            );
         }
     }
 }
@@ -587,14 +383,6 @@ fn index(domain: Domain) -> usize {
         Domain::Gtt => 1,
         Domain::Cpu => 2,
     }
-}
-
-fn set_within(setting: &Counter, value: u64, range: core::ops::RangeInclusive<u64>) -> Result {
-    if !range.contains(&value) {
-        return Err(EINVAL);
-    }
-    setting.set(i64::try_from(value)?);
-    Ok(())
 }
 
 #[cfg(CONFIG_KUNIT)]

@@ -150,3 +150,7 @@ pub(super) fn failure(err: Error) -> usize {
         .position(|(kind, _)| *kind == Some(err))
         .unwrap_or(FAILURES.len() - 1)
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/counters.rs"]
+mod kunit;

@@ -72,3 +72,7 @@ impl Timing {
         }
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/timing.rs"]
+mod kunit;
