@@ -6,16 +6,20 @@ use std::{fs::OpenOptions, os::unix::fs::FileExt};
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{virtual_card::pages, Create, CreateFlags, Domain};
+use pddgpu::{virtual_card::pages, Card, Create, CreateFlags, Domain};
+use rustix::io::Errno;
 
 use crate::{
     child::{self, Child, Part},
     compare::{ensure_holds, ensure_same},
+    driver::Driver,
     fixture::{trials, Bench},
 };
 
 pub fn tests() -> Vec<Trial> {
-    trials!(card_trial: reads_another_processs_buffers, writes_through_the_kernel)
+    let mut tests = trials!(card_trial: reads_another_processs_buffers, writes_through_the_kernel);
+    tests.extend(trials!(driver_trial: finds_nothing_when_the_card_is_gone));
+    tests
 }
 
 fn reads_another_processs_buffers(bench: &Bench) -> Result<()> {
@@ -61,6 +65,23 @@ fn writes_through_the_kernel(bench: &Bench) -> Result<()> {
         let mut bytes = [0; 6];
         memory.read_exact_at(&mut bytes, start + 4093)?;
         ensure!(&bytes == b"across", "{domain}: {bytes:?}");
+    }
+    Ok(())
+}
+
+fn finds_nothing_when_the_card_is_gone(driver: &Driver) -> Result<()> {
+    let card = Card::find()?;
+    let memory = OpenOptions::new().read(true).open("/proc/self/mem")?;
+    let maps = Domain::ALL.map(|domain| {
+        let create = Create::new(4096, domain.into()).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+        Ok::<_, anyhow::Error>((domain, card.create(create)?.map()?))
+    });
+    driver.unbind()?;
+    for map in maps {
+        let (domain, map) = map?;
+        let result = memory.read_at(&mut [0; 8], map.as_ptr() as usize as u64);
+        let error = result.as_ref().err().and_then(Errno::from_io_error);
+        ensure!(error == Some(Errno::IO), "{domain}: {result:?}");
     }
     Ok(())
 }

@@ -7,8 +7,11 @@ use std::{fs, os::unix::fs::PermissionsExt, process};
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{gem_list, Card, Create, CreateFlags, Domain, Domains};
+use rustix::io::Errno;
 
 use crate::{
+    driver::Driver,
+    engine::finish,
     fixture::{eventually, trials, Bench},
     stats::Setting,
 };
@@ -24,13 +27,15 @@ const REPORTS: [&str; 6] = [
 const COMMANDS: [&str; 2] = ["pddgpu_vram_reserve", "pddgpu_stats_reset"];
 
 pub fn tests() -> Vec<Trial> {
-    trials!(card_trial:
+    let mut tests = trials!(card_trial:
         is_for_root_only,
         lists_what_gem_info_tells,
         lists_buffers_without_a_handle,
         tells_clients_apart,
         managers_tell_of_their_use,
-    )
+    );
+    tests.extend(trials!(driver_trial: tells_what_became_of_a_reservation));
+    tests
 }
 
 fn is_for_root_only(bench: &Bench) -> Result<()> {
@@ -172,4 +177,49 @@ fn managers_tell_of_their_use(bench: &Bench) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn tells_what_became_of_a_reservation(driver: &Driver) -> Result<()> {
+    let result = reserve_and_ask(&Card::find()?);
+    // Reservations are for as long as the driver has the card.
+    driver.unbind()?;
+    driver.bind().context("bind")?;
+    result
+}
+
+fn reserve_and_ask(card: &Card) -> Result<()> {
+    let path = gem_list::debugfs_dir(card)?.join("pddgpu_vram_reserve");
+    let ensure_answer = |words: &str, wanted: Result<(), Errno>| {
+        let answer = fs::write(&path, words).map_err(|error| Errno::from_io_error(&error));
+        ensure!(
+            answer == wanted.map_err(Some),
+            "'{words}': {answer:?}, not {wanted:?}"
+        );
+        Ok(())
+    };
+    let device = card.device()?;
+
+    let free = device.vram_size / 2;
+    ensure_answer(&format!("{free}"), Err(Errno::NOENT))?;
+    ensure_answer(&format!("{free} 8192"), Ok(()))?;
+    for (offset, wanted) in [(0, Ok(())), (8191, Ok(())), (8192, Err(Errno::NOENT))] {
+        ensure_answer(&format!("{:#x}", free + offset), wanted)?;
+    }
+    ensure_answer(&format!("{} 8192", free + 4096), Err(Errno::EXIST))?;
+
+    let flags = CreateFlags::VRAM_CONTIGUOUS;
+    let buffer = card.create(Create::new(1 << 20, Domains::VRAM).flags(flags))?;
+    finish(&buffer)?;
+    let used = buffer.info()?.gpu_addr.context("no address")? - device.vram_start + 4096;
+    ensure_answer(&format!("{used} 4096"), Ok(()))?;
+    ensure_answer(&format!("{used}"), Err(Errno::BUSY))?;
+    buffer.close()?;
+    eventually(|| ensure_answer(&format!("{used}"), Ok(())))?;
+
+    let last = u64::MAX - 4095;
+    for words in [" ", "here", "0 4096 4096", "1 4096", "0 0", "0 -4096"] {
+        ensure_answer(words, Err(Errno::INVAL))?;
+    }
+    ensure_answer(&format!("{last} 8192"), Err(Errno::INVAL))?;
+    ensure_answer(&format!("{} 4096", device.vram_size), Err(Errno::INVAL))
 }

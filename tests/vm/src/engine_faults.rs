@@ -43,6 +43,7 @@ pub fn tests() -> Vec<Trial> {
         a_bad_packet_is_recovered_from,
         a_fault_is_recovered_from,
         lost_interrupts_are_made_up_for,
+        an_error_without_its_interrupt_is_recovered_from,
         a_wait_finds_what_is_done_at_its_deadline,
     );
     tests.extend(trials!(driver_trial:
@@ -153,6 +154,28 @@ fn lost_interrupts_are_made_up_for(bench: &Bench) -> Result<()> {
         let done = Counters::read(&bench.card)? - before;
         ensure!(done.copies == 1 && done.resets == 0, "{domain}: {done:?}");
         ensure!(done.polled > 0, "who found it? {domain}: {done:?}");
+    }
+    Ok(())
+}
+
+fn an_error_without_its_interrupt_is_recovered_from(bench: &Bench) -> Result<()> {
+    Counters::read(&bench.card)?;
+    let (buffer, map, content) = large(bench, 7250)?;
+    for domain in [Domain::Gtt, Domain::Vram] {
+        let before = Counters::read(&bench.card)?;
+        let mut log = Log::from_now()?;
+        let _trouble = Trouble::new(Mishap::LoseInterrupts { count: 100 })?;
+        virtual_card()?.inject(Mishap::Corrupt { packets: 0 })?;
+        buffer.move_to(domain)?;
+        finish(&buffer)?;
+        ensure_holds(&map, &content, &format!("to {domain}"))?;
+        let done = Counters::read(&bench.card)? - before;
+        ensure!((done.copies, done.resets) == (1, 1), "{domain}: {done:?}");
+        let lines = complaints(&mut log)?;
+        ensure!(
+            lines.len() == 1 && lines[0].contains("error"),
+            "{domain}: {lines:?}"
+        );
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::{
     engine::{ensure_card_sees, finish, is_busy, Counters, Trouble},
     fixture::{eventually, trials, Bench},
     gem_info::wipe,
+    prime,
     stats::report,
 };
 
@@ -31,6 +32,7 @@ pub fn tests() -> Vec<Trial> {
         touching_a_buffer_waits_for_its_move,
         who_waits_for_a_move_can_be_killed,
         nobody_waits_who_need_not,
+        a_shared_buffer_tells_who_is_at_it,
     )
 }
 
@@ -195,4 +197,29 @@ fn nobody_waits_who_need_not(bench: &Bench) -> Result<()> {
     drop(slow);
     finish(&moving)?;
     ensure_holds(&moving.map()?, &content, "the buffer that moved")
+}
+
+/// To root, in the kernel's list of shared buffers.
+fn a_shared_buffer_tells_who_is_at_it(bench: &Bench) -> Result<()> {
+    Counters::read(&bench.card)?;
+    let fences = || -> Result<Vec<String>> {
+        let list = fs::read_to_string("/sys/kernel/debug/dma_buf/bufinfo")?;
+        let lines = list.lines().filter(|line| line.contains("copy pddgpu"));
+        Ok(lines.map(str::to_owned).collect())
+    };
+    let (buffer, _) = slow_buffer(bench, 4 << 20, 6600)?;
+    let _shared = prime::export(&buffer)?;
+    let slow = slowly()?;
+    buffer.move_to(Domain::Gtt)?;
+    let while_moved = fences()?;
+    ensure!(is_busy(&buffer)?, "moved by the time GEM_MOVE returned");
+    ensure!(
+        while_moved.len() == 1 && while_moved[0].contains("unsignalled"),
+        "{while_moved:?}"
+    );
+    drop(slow);
+    finish(&buffer)?;
+    let afterwards = fences()?;
+    ensure!(afterwards.is_empty(), "{afterwards:?}");
+    Ok(())
 }
