@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use anyhow::{anyhow, ensure, Result};
+use anyhow::{anyhow, bail, ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
     gem_list,
@@ -20,6 +20,7 @@ use crate::{
     child::{self, Child, Part},
     fixture::{eventually, trials, Bench},
     gem_mmap::try_mmap,
+    prime,
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -29,6 +30,7 @@ pub fn tests() -> Vec<Trial> {
         closing_the_file_frees_everything,
         a_killed_client_leaves_nothing,
         work_at_the_same_time,
+        cannot_bring_memory_of_others,
     )
 }
 
@@ -176,5 +178,16 @@ fn work(card: &Card, worker: u8) -> Result<()> {
             "worker {worker}, turn {turn}: {from} to {to}"
         );
     }
+    Ok(())
+}
+
+/// Only what is on the same card can be shared.
+fn cannot_bring_memory_of_others(bench: &Bench) -> Result<()> {
+    let result = prime::Imported::new(&bench.card, prime::udmabuf()?);
+    let Err(error) = result else {
+        bail!("imported what is not the card's");
+    };
+    let errno = error.downcast_ref().and_then(Errno::from_io_error);
+    ensure!(errno == Some(Errno::INVAL), "{error:#}");
     Ok(())
 }

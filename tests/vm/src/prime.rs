@@ -4,14 +4,17 @@
 
 use std::{
     ffi::c_void,
-    os::fd::{AsFd, FromRawFd, OwnedFd},
+    fs::File,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     ptr,
 };
 
 use anyhow::{Context, Result};
 use pddgpu::{Buffer, Card};
 use rustix::{
-    fs::OFlags,
+    fs::{fcntl_add_seals, ftruncate, memfd_create, MemfdFlags, OFlags, SealFlags},
+    io,
+    ioctl::{ioctl, opcode, Ioctl, IoctlOutput, Opcode},
     mm::{mmap, munmap, MapFlags, ProtFlags},
 };
 
@@ -25,6 +28,50 @@ pub fn export(buffer: &Buffer) -> Result<OwnedFd> {
 }
 
 const PAGE: usize = 4096;
+
+/// The argument of `UDMABUF_CREATE`.
+#[repr(C)]
+struct CreateUdmabuf {
+    memfd: u32,
+    flags: u32,
+    offset: u64,
+    size: u64,
+}
+
+// SAFETY: `UDMABUF_CREATE` reads the structure and returns a file.
+unsafe impl Ioctl for CreateUdmabuf {
+    type Output = OwnedFd;
+    const IS_MUTATING: bool = false;
+
+    fn opcode(&self) -> Opcode {
+        opcode::write::<Self>(b'u', 0x42)
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        ptr::from_mut(self).cast()
+    }
+
+    unsafe fn output_from_ptr(output: IoctlOutput, _argument: *mut c_void) -> io::Result<OwnedFd> {
+        // SAFETY: The kernel has just opened it for us.
+        Ok(unsafe { OwnedFd::from_raw_fd(output) })
+    }
+}
+
+/// A dma-buf of one page of a memfd: no graphics driver's.
+pub fn udmabuf() -> Result<OwnedFd> {
+    let memory = memfd_create("vmtest", MemfdFlags::ALLOW_SEALING)?;
+    ftruncate(&memory, PAGE as u64)?;
+    fcntl_add_seals(&memory, SealFlags::SHRINK)?;
+    let create = CreateUdmabuf {
+        memfd: memory.as_raw_fd() as u32,
+        flags: 0,
+        offset: 0,
+        size: PAGE as u64,
+    };
+    let device = File::open("/dev/udmabuf").context("/dev/udmabuf")?;
+    // SAFETY: The number and the structure are a pair.
+    unsafe { ioctl(device, create) }.context("UDMABUF_CREATE")
+}
 
 /// A dma-buf in this process's address space.
 pub struct Mapped {
