@@ -10,9 +10,11 @@
 //! sources of all copies are still there, and later jobs have not begun. What fails time and again means
 //! that the card is broken; then the engine is given up, and all that needs it fails with `EIO`.
 //!
-//! Lock order: resv → `state` → the aperture's → the GART's. Where `state` is held, no memory is
-//! allocated, as fences are signalled there.
+//! Lock order: resv → `state` → the aperture's → the GART's, and `flight` innermost but for that of a
+//! fence. Where one of ours is held, no memory is allocated, as fences are signalled there. An interrupt
+//! takes `flight` only, which is all it takes to signal fences; a thread does the rest, if there is any.
 
+mod flight;
 mod job;
 mod ring;
 mod running;
@@ -26,6 +28,7 @@ use kernel::{
     },
     fmt,
     io::Io,
+    list::List,
     new_mutex,
     prelude::*,
     sync::{
@@ -34,13 +37,16 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        new_spinlock_irq,
         Arc,
-        Mutex, //
+        Mutex,
+        SpinLockIrq, //
     },
     time::Msecs, //
 };
 
 use self::{
+    flight::Flight,
     job::{
         Job,
         Progress,
@@ -121,6 +127,8 @@ pub(crate) struct Engine {
     gart: Gart,
     #[pin]
     state: Mutex<State>,
+    #[pin]
+    flight: SpinLockIrq<Flight>,
     /// The card is broken.
     wedged: Atomic<bool>,
     /// When somebody looks next, in ns.
@@ -177,6 +185,7 @@ impl Engine {
         carveout: &Carveout,
     ) -> Result<Arc<CopyEngine>> {
         let state = State::new(carveout)?;
+        let flight = Flight::new(carveout)?;
         let gart = Gart::new(regs.clone(), aperture.clone(), &carveout.gart)?;
 
         Periodic::new(
@@ -191,6 +200,7 @@ impl Engine {
                 fence: carveout.fence.start,
                 gart <- gart,
                 state <- new_mutex!(state),
+                flight <- new_spinlock_irq!(flight),
                 wedged: Atomic::new(false),
                 due: Atomic::new(0),
                 counters: Counters::new(),
@@ -255,10 +265,13 @@ impl Engine {
     /// Sets the engine up; nothing runs.
     fn start(&self, state: &mut State, hw: Hw<'_>) -> Result {
         self.gart.recover(hw.parent, |_| Ok(()))?;
+
+        let mut flight = self.flight.lock();
         self.aperture
-            .write(hw.parent, self.fence, &[state.completed])?;
-        state.interrupts.start(hw.regs, self.gmc.vram.start);
+            .write(hw.parent, self.fence, &[flight.completed])?;
+        flight.interrupts.start(hw.regs, self.gmc.vram.start);
         state.commands.start(hw.regs, self.gmc.vram.start);
+        flight.active = true;
         Ok(())
     }
 
@@ -272,17 +285,22 @@ impl Engine {
             else {
                 break;
             };
-            let window = match job.work.is_windowed() {
-                true => state
-                    .windows
-                    .iter()
-                    .position(|&last| last <= state.completed),
-                false => Some(0),
-            };
+            let window = {
+                let mut flight = self.flight.lock();
+                let window = match job.work.is_windowed() {
+                    true => state
+                        .windows
+                        .iter()
+                        .position(|&last| last <= flight.completed),
+                    false => Some(0),
+                }
+                .filter(|_| state.commands.has_room(hw.regs, MAX_PIECE + 1));
 
-            // The fence of a piece before this one brings us back here.
-            let Some(index) = window.filter(|_| state.commands.has_room(hw.regs, MAX_PIECE + 1))
-            else {
+                // The fence of a piece before this one brings us back here: it has to find this.
+                flight.stalled = window.is_none();
+                window
+            };
+            let Some(index) = window else {
                 match at == Progress::default() {
                     true => state.waiting.push_front(job),
                     false => state.current = Some((job, at)),
@@ -304,18 +322,20 @@ impl Engine {
             let commands = &mut state.commands;
             let mut push = |packet| commands.push(&self.aperture, hw.parent, packet);
             job.work.next_piece(&mut at, window, &mut push)?;
-            state.seqno += 1;
+
+            let mut flight = self.flight.lock();
+            flight.seqno += 1;
             push(Packet::Fence {
-                value: state.seqno,
+                value: flight.seqno,
                 to: self.gmc.vram.start + self.fence,
             })?;
 
             if job.work.is_windowed() {
-                state.windows[index] = state.seqno;
+                state.windows[index] = flight.seqno;
             }
             if job.work.is_done(&at) {
-                job.last.store(state.seqno, Relaxed);
-                state.running.push_back(job);
+                job.last.store(flight.seqno, Relaxed);
+                flight.jobs.push_back(job);
             } else {
                 state.current = Some((job, at));
             }
@@ -325,58 +345,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Signals the fences of what the engine has finished; tells whether there was any.
-    fn retire(&self, state: &mut State, hw: Hw<'_>) -> Result<bool> {
-        let completed = self.aperture.read(hw.parent, self.fence)?;
-
-        if !(state.completed + 1..=state.seqno).contains(&completed) {
-            return Ok(false);
-        }
-        state.completed = completed;
-
-        let now = self.stats.now();
-        let mut cursor = state.running.cursor_front();
-        while let Some(next) = cursor.peek_next() {
-            if next.last.load(Relaxed) > completed {
-                break;
-            }
-            let job = next.remove();
-
-            // The engine does one job at a time: what it did not begin yet was queued.
-            let begun = job.begun.load(Relaxed).max(state.last_end);
-            state.last_end = now;
-            self.count(&job, now - begun);
-            job.end(Ok(()));
-        }
-        Ok(true)
-    }
-
-    fn count(&self, job: &Job, ns: i64) {
-        let (count, bytes) = match &job.work {
-            Work::Copy { .. } => {
-                self.stats.moved_by_engine(ns);
-                (&self.counters.copies, &self.counters.copied)
-            }
-            Work::Clear { .. } => (&self.counters.clears, &self.counters.cleared),
-        };
-
-        count.add(1, Relaxed);
-        bytes.add(job.work.bytes(), Relaxed);
-    }
-
     /// The engine failed: resets it, and has it begin again what it has not finished.
     fn recover(&self, state: &mut State, hw: Hw<'_>, why: fmt::Arguments<'_>) -> Result {
         let stopped = CommandRing::stop(hw.regs);
+        let mut ended = List::new();
 
         self.counters.resets.add(1, Relaxed);
-        self.retire(state, hw)?;
+        let (completed, seqno) = {
+            let mut flight = self.flight.lock();
+
+            self.retire(&mut flight, hw, &mut ended)?;
+            // Not while it is reset.
+            flight.active = stopped;
+            (flight.completed, flight.seqno)
+        };
         dev_err!(
             self.dev,
             "copy engine: {}; {} it after fence {} of {}\n",
             why,
             if stopped { "restarting" } else { "resetting" },
-            state.completed,
-            state.seqno
+            completed,
+            seqno
         );
 
         // Who does not stop needs the whole card reset, which shuts the aperture for a moment.
@@ -389,10 +378,15 @@ impl Engine {
             })?;
         }
 
-        let broken = state
-            .first()
-            .is_some_and(|job| job.failed() >= MAX_FAILURES);
-        state.begin_again();
+        let broken = {
+            let mut flight = self.flight.lock();
+            let broken = state
+                .first(&flight.jobs)
+                .is_some_and(|job| job.failed() >= MAX_FAILURES);
+
+            state.begin_again(&mut flight.jobs);
+            broken
+        };
         if broken {
             dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
             self.wedged.store(true, Relaxed);
@@ -408,46 +402,23 @@ impl Engine {
         self.advance(state, hw)
     }
 
-    /// Sees to what the card has to say. Tells where VRAM lost its content.
-    fn interrupt(&self, state: &mut State, hw: Hw<'_>) -> Result<Option<u64>> {
-        let mut lost = None;
-        let mut failed = false;
-
-        state
-            .interrupts
-            .drain(hw.regs, &self.aperture, hw.parent, |entry| match entry {
-                Interrupt::Fence | Interrupt::Unknown => (),
-                Interrupt::CommandError(_) => failed = true,
-                Interrupt::GartFault(address) => {
-                    self.counters.faults.add(1, Relaxed);
-                    hw.regs
-                        .write_reg(GART_FAULT_STATUS::zeroed().with_valid(true));
-                    dev_err!(self.dev, "fault at GPU address {:#x}\n", address);
-                }
-                Interrupt::Ecc(offset) => {
-                    hw.regs.write_reg(ECC_STATUS::zeroed().with_pending(true));
-                    lost = Some(offset);
-                }
-            })?;
-
-        if failed && hw.regs.read(CP_STATUS).error() {
-            self.recover(state, hw, fmt!("error"))?;
-        } else if self.retire(state, hw)? {
-            self.advance(state, hw)?;
-        }
-        Ok(lost)
+    fn is_idle(&self, state: &State) -> bool {
+        state.waiting.is_empty() && state.current.is_none() && self.flight.lock().jobs.is_empty()
     }
 
     /// Sees to an engine whose interrupts may have been lost.
     fn look(&self, state: &mut State, hw: Hw<'_>) -> Result {
-        if self.retire(state, hw)? {
+        let mut ended = List::new();
+        let got_on = self.retire(&mut self.flight.lock(), hw, &mut ended)?;
+        if got_on {
             self.counters.polled.add(1, Relaxed);
             self.advance(state, hw)?;
         }
 
         let now = jiffies_to_ns(jiffies());
-        let at = (state.completed, hw.regs.read(CP_RING_RPTR).into_raw());
-        if state.is_idle() || state.seen.0 != at {
+        let completed = self.flight.lock().completed;
+        let at = (completed, hw.regs.read(CP_RING_RPTR).into_raw());
+        if self.is_idle(state) || state.seen.0 != at {
             state.seen = (at, now);
         }
 
@@ -533,7 +504,7 @@ impl Tick for Engine {
         if let Err(err) = self.look(&mut state, hw) {
             dev_err!(self.dev, "copy engine: {:?}\n", err);
         }
-        state.watched = !state.is_idle();
+        state.watched = !self.is_idle(&state);
         self.watch();
         state.watched.then_some(POLL)
     }

@@ -142,35 +142,38 @@ impl InterruptRing {
         regs.write_reg(IH_CTRL::zeroed());
     }
 
-    /// Takes all entries; those that the card had no room for are lost.
+    /// Takes entries as long as `f` does, and tells whether these were all; those that the card had no
+    /// room for are lost.
     ///
     /// # Errors
     ///
     /// `EINVAL` if `parent` is another device.
-    pub(super) fn drain(
+    pub(super) fn drain_while(
         &mut self,
         regs: &Registers<'_>,
         aperture: &Aperture,
         parent: &Device<Bound>,
-        mut f: impl FnMut(Interrupt),
-    ) -> Result {
+        mut f: impl FnMut(Interrupt) -> bool,
+    ) -> Result<bool> {
         let wptr = regs.read(IH_RING_WPTR);
         let end = u32::from(wptr.offset()) & (self.size - INTERRUPT_SIZE);
         if end == self.rptr && !wptr.overflow() {
-            return Ok(());
+            return Ok(true);
         }
 
         while self.rptr != end {
             let at = self.base + u64::from(self.rptr);
 
-            f(Interrupt::decode([
+            if !f(Interrupt::decode([
                 aperture.read(parent, at)?,
                 aperture.read(parent, at + 8)?,
-            ]));
+            ])) {
+                break;
+            }
             self.rptr = (self.rptr + INTERRUPT_SIZE) & (self.size - 1);
         }
         regs.write_reg(IH_RING_RPTR::from_raw(self.rptr));
-        Ok(())
+        Ok(self.rptr == end)
     }
 }
 

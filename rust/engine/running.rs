@@ -42,19 +42,21 @@ impl Engine {
     fn stop(&self, parent: &Device<Bound>) -> Result {
         let hw = self.hw(parent)?;
         let mut state = self.state.lock();
-        let context = state.context.take();
 
-        InterruptRing::stop(hw.regs);
-        if !CommandRing::stop(hw.regs) {
-            hw.regs.write_reg(RESET::from_raw(RESET_MAGIC));
+        state.context = None;
+        {
+            let mut flight = self.flight.lock();
+
+            flight.active = false;
+            InterruptRing::stop(hw.regs);
+            if !CommandRing::stop(hw.regs) {
+                hw.regs.write_reg(RESET::from_raw(RESET_MAGIC));
+            }
+            state.begin_again(&mut flight.jobs);
         }
-        state.begin_again();
         while let Some(job) = state.waiting.pop_front() {
             job.end(Err(ENODEV));
         }
-        drop(state);
-        // Waits for those who still look at fences.
-        drop(context);
         Ok(())
     }
 }
@@ -63,7 +65,10 @@ impl Engine {
 pub(crate) struct Running<'a> {
     engine: Arc<CopyEngine>,
     dev: &'a Device<Bound>,
+    // Goes before the context, of which an interrupt must not drop the last reference.
     _msi: Devres<Msi<Handler>>,
+    // Waits for those who still look at fences.
+    _context: Arc<Context<CopyEngine>>,
 }
 
 impl<'a> Running<'a> {
@@ -89,13 +94,14 @@ impl<'a> Running<'a> {
             let hw = engine.hw(dev)?;
             let mut state = engine.state.lock();
 
-            state.context = Some(context);
+            state.context = Some(context.clone());
             engine.start(&mut state, hw)?;
         }
         Ok(Self {
             engine,
             dev,
             _msi: msi,
+            _context: context,
         })
     }
 }
@@ -115,6 +121,16 @@ struct Handler {
 }
 
 impl irq::Handler for Handler {
+    fn handle_now(&self, parent: &Device<Bound>) -> bool {
+        let engine = &self.engine;
+
+        // What fails here fails in the thread, which says so.
+        engine
+            .hw(parent)
+            .and_then(|hw| engine.interrupt_now(hw))
+            .unwrap_or(true)
+    }
+
     fn handle(&self, parent: &Device<Bound>) {
         let engine = &self.engine;
         let result = engine.hw(parent).and_then(|hw| {

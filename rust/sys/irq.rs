@@ -15,6 +15,7 @@ use kernel::{
         IrqRequest,
         IrqReturn,
         ThreadedHandler,
+        ThreadedIrqReturn,
         ThreadedRegistration, //
     },
     pci::{
@@ -29,7 +30,11 @@ use kernel::{
 
 /// What is done on an interrupt.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Does it, in a thread of its own, while `parent` is bound.
+    /// Does what is urgent, in interrupt context, while `parent` is bound. Returns whether there is more,
+    /// for [`handle`](Self::handle).
+    fn handle_now(&self, parent: &device::Device<Bound>) -> bool;
+
+    /// Does the rest, in a thread of its own, while `parent` is bound.
     fn handle(&self, parent: &device::Device<Bound>);
 }
 
@@ -39,6 +44,14 @@ struct Thread<H: Handler> {
 }
 
 impl<H: Handler> ThreadedHandler for Thread<H> {
+    fn handle(&self) -> ThreadedIrqReturn {
+        // SAFETY: As below.
+        match self.handler.handle_now(unsafe { self.parent.as_bound() }) {
+            true => ThreadedIrqReturn::WakeThread,
+            false => ThreadedIrqReturn::Handled,
+        }
+    }
+
     fn handle_threaded(&self) -> IrqReturn {
         // SAFETY: `Msi` is device-managed: the registration ends, and waits for us, while the device
         // is still bound.
