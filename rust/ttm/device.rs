@@ -226,7 +226,14 @@ impl BaseDevice {
                         (*drm.as_raw()).vma_offset_manager,
                         bindings::TTM_ALLOCATION_PROPAGATE_ENOSPC,
                     )
-                })
+                })?;
+
+                // The memory of what has moved or gone is given back when its fence is signalled. Fences
+                // of one timeline are signalled in order: so one worker waits for all of them, and often
+                // finds the next signalled too, where TTM would have 16 that are woken one by one.
+                // SAFETY: Just initialised.
+                unsafe { bindings::workqueue_set_max_active((*bdev).wq, 1) };
+                Ok::<_, Error>(())
             }),
             populated: Atomic::new(0),
         }? Error);
