@@ -141,6 +141,15 @@ pub fn quiet(card: &Card) -> Result<MemoryStats> {
     })
 }
 
+/// Waits until no buffer is alive. That is the last thing that is counted of a free.
+pub fn await_none(card: &Card) -> Result<()> {
+    eventually(|| {
+        let stats = card.memory_stats()?;
+        ensure!(stats.objects_live == 0, "some are alive: {stats:?}");
+        Ok(())
+    })
+}
+
 /// Reads a file of the card's folder in debugfs.
 pub fn report(card: &Card, name: &str) -> Result<String> {
     let path = gem_list::debugfs_dir(card)?.join(name);

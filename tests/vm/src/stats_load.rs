@@ -15,7 +15,7 @@ use crate::{
     fixture::{eventually, trials, Bench},
     kmsg::Log,
     random::Random,
-    stats::{await_leaks, ensure_consistent, live, moves, reset, Setting, Settings},
+    stats::{await_leaks, await_none, ensure_consistent, live, moves, reset, Setting, Settings},
 };
 
 const THREADS: u64 = 4;
@@ -285,16 +285,15 @@ fn ensure_nothing_lost(bench: &Bench, kept: Vec<Buffer>) -> Result<()> {
         Ok(())
     })?;
     drop(kept);
-    eventually(|| {
-        let live = live(&card.memory_stats()?)?;
-        ensure!(live == [0; 4], "all freed, but {live:?}");
-        Ok(())
-    })?;
+    await_none(card)?;
+    let live_now = live(&card.memory_stats()?)?;
+    ensure!(live_now == [0; 4], "all freed, but {live_now:?}");
     let again = keep(bench)?;
     let stats = card.memory_stats()?;
     ensure!(live(&stats)? == [KEPT; 4], "{stats:?}, not {KEPT} bytes");
     ensure!(stats.objects_live == again.len() as u64, "{stats:?}");
-    Ok(())
+    drop(again);
+    await_none(card)
 }
 
 /// Creates a buffer in each domain.

@@ -11,7 +11,7 @@ use crate::{
     driver::Driver,
     fixture::{eventually, skip, trials, Bench},
     gem_info::straddling,
-    stats::{ensure_consistent, failures, live, moves, quiet, reset, vram_reserve},
+    stats::{await_none, ensure_consistent, failures, live, moves, quiet, reset, vram_reserve},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -288,7 +288,7 @@ fn no_space_left_is_counted(driver: &Driver) -> Result<()> {
     let whole = Create::new(device.vram_size / 2 + (4 << 20), Domains::VRAM)
         .flags(CreateFlags::VRAM_CONTIGUOUS | CreateFlags::NO_CPU_ACCESS);
     card.create(whole).context("with all pages there")?;
-    await_live(&card, [0; 4])?;
+    await_none(&card)?;
     vram_reserve(&card, device.vram_size / 2 / 4096 * 4096, 4096)?;
     let before = quiet(&card)?;
     let result = card.create(whole);
@@ -342,7 +342,7 @@ fn a_reset_leaves_what_is_alive(bench: &Bench) -> Result<()> {
     );
 
     drop(buffers);
-    await_live(card, [0; 4])?;
+    await_none(card)?;
     let stats = card.memory_stats()?;
     ensure!(stats.free.count == 3 && stats.alloc.count == 0, "{stats:?}");
     for (heap, bytes) in stats.heaps.iter().zip(alive) {
