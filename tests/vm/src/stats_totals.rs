@@ -85,6 +85,7 @@ fn creations_and_frees_are_counted_once(bench: &Bench) -> Result<()> {
         eventually_around(bench, free, |[before, after]| {
             ensure!(after.alloc.count == before.alloc.count, "{domain}");
             ensure!(after.free.count - before.free.count == 5, "{domain}");
+            ensure!(after.objects_live + 5 == before.objects_live, "{domain}");
             let freed = after.heaps[heap].freed - before.heaps[heap].freed;
             ensure!(freed == bytes, "{domain}: {freed} bytes");
             ensure!(live(after)? == [0; 4], "{after:?}");
