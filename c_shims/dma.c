@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Fences and reservations: what their headers have only inline or as macros. */
+/* DMA mappings, fences and reservations: what their headers have only inline or as macros. */
 
 #include <linux/dma-fence.h>
+#include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 
 struct dma_fence *shim_dma_fence_get(struct dma_fence *fence)
@@ -27,4 +28,9 @@ void shim_dma_fence_end_signalling(bool cookie)
 bool shim_dma_resv_trylock(struct dma_resv *obj)
 {
 	return dma_resv_trylock(obj);
+}
+
+int shim_dma_mapping_error(struct device *dev, dma_addr_t dma_addr)
+{
+	return dma_mapping_error(dev, dma_addr);
 }

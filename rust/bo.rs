@@ -7,10 +7,7 @@ mod param;
 use core::ops::Range;
 
 use kernel::{
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SHIFT,
     prelude::*,
     sync::{
         aref::ARef,
@@ -187,10 +184,8 @@ fn side(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) -> Res
         ))?));
     }
 
-    let pages = bo.bus_addresses(entered).ok_or(EINVAL)?;
-    Ok(Side::Pages(Ranges::new(
-        pages.iter().map(|&page| page..page + PAGE_SIZE as u64),
-    )?))
+    let pages = bo.bus_addresses(entered)?.ok_or(EINVAL)?;
+    Ok(Side::Pages(Ranges::new(pages.iter().cloned())?))
 }
 
 /// Bytes of the largest buffer that a domain could hold if it were empty.
@@ -345,16 +340,16 @@ impl crate::ttm::Driver for BoDriver {
         entered: &Entered<'_>,
         dev: &PddgpuDevice,
         res: &Resource,
-        pages: &[u64],
+        pages: &[Range<u64>],
     ) -> Option<Range<u64>> {
         let engine = dev.engine.as_ref()?;
         let first = res.start()?;
-
-        engine
+        let end = engine
             .gart()
-            .map(entered.parent(), first, pages.iter().copied())
+            .map(entered.parent(), first, pages.iter().cloned())
             .ok()?;
-        Some(first..first + pages.len() as u64)
+
+        Some(first..end)
     }
 
     fn unbind(entered: &Entered<'_>, dev: &PddgpuDevice, pages: Range<u64>) {

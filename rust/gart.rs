@@ -14,6 +14,7 @@ use kernel::{
     },
     io::Io,
     new_mutex,
+    page::PAGE_SHIFT,
     prelude::*,
     sync::{
         Arc,
@@ -86,8 +87,8 @@ impl Gart {
         }))
     }
 
-    /// Has the pages from `first` on be those at the bus addresses `pages`. The card knows after the
-    /// next [`flush`](Self::flush).
+    /// Has the pages from `first` on be those with the bus addresses `ranges`, and returns where they end.
+    /// The card knows after the next [`flush`](Self::flush).
     ///
     /// # Errors
     ///
@@ -96,24 +97,33 @@ impl Gart {
         &self,
         parent: &Device<Bound>,
         first: u64,
-        pages: impl Iterator<Item = u64>,
-    ) -> Result {
+        ranges: impl Iterator<Item = Range<u64>>,
+    ) -> Result<u64> {
         let mut table = self.table.lock();
-        let entries = table
-            .entries
-            .get_mut(usize::try_from(first)?..)
-            .ok_or(EINVAL)?;
+        let mut at = first;
 
-        self.write(
-            parent,
-            first,
-            entries.iter_mut().zip(pages).map(|(entry, page)| {
-                *entry = page | GART_VALID | GART_WRITABLE | GART_SNOOPED;
-                *entry
-            }),
-        )?;
         table.stale = true;
-        Ok(())
+        for range in ranges {
+            let end = at + ((range.end - range.start) >> PAGE_SHIFT);
+            let entries = table
+                .entries
+                .get_mut(usize::try_from(at)?..usize::try_from(end)?)
+                .ok_or(EINVAL)?;
+            let first = range.start | GART_VALID | GART_WRITABLE | GART_SNOOPED;
+
+            self.write(
+                parent,
+                at,
+                entries.iter_mut().enumerate().map(|(index, entry)| {
+                    let value = first.wrapping_add((index as u64) << PAGE_SHIFT);
+
+                    *entry = value;
+                    value
+                }),
+            )?;
+            at = end;
+        }
+        Ok(at)
     }
 
     /// Takes pages out of the table, for good by the time it returns.

@@ -20,6 +20,7 @@ mod copy;
 mod device;
 mod locked;
 mod manager;
+mod mapping;
 mod placement;
 mod resource;
 mod shrinker;

@@ -184,7 +184,10 @@ impl Work {
     }
 
     /// The bus addresses of the pages that the next piece needs in a window.
-    pub(super) fn window_pages<'a>(&'a self, at: &Progress) -> impl Iterator<Item = u64> + 'a {
+    pub(super) fn window_pages<'a>(
+        &'a self,
+        at: &Progress,
+    ) -> impl Iterator<Item = Range<u64>> + 'a {
         let side = match self {
             Self::Copy { from, .. } if from.is_windowed() => Some((from.ranges(), at.from)),
             Self::Copy { to, .. } if to.is_windowed() => Some((to.ranges(), at.to)),
@@ -195,10 +198,12 @@ impl Work {
             let rest = cursor.rest(ranges);
             let others = ranges.ranges.iter().skip(cursor.index + 1).cloned();
 
-            Iterator::chain(core::iter::once(rest), others)
-                .flat_map(|range| range.step_by(PAGE_SIZE))
-                // CAST: A few hundred.
-                .take(GTT_MAX_TRANSFER_SIZE as usize)
+            Iterator::chain(core::iter::once(rest), others).scan(WINDOW_BYTES, |room, range| {
+                let bytes = (range.end - range.start).min(*room);
+
+                *room -= bytes;
+                (bytes > 0).then_some(range.start..range.start + bytes)
+            })
         })
     }
 

@@ -120,13 +120,13 @@ pub(crate) trait Driver: Sized + 'static {
     /// Addresses of the device's that are bound to the pages of a buffer.
     type Binding: Send + Unpin;
 
-    /// Lets the device reach a buffer's pages, with these bus addresses, where `res` says; [`None`] if
-    /// `res` has no address for them. Before a move there.
+    /// Lets the device reach a buffer's pages, which have these ranges of bus addresses, where `res` says;
+    /// [`None`] if `res` has no address for them. Before a move there.
     fn bind(
         entered: &Entered<'_>,
         dev: &DrmDevice<Self>,
         res: &Resource,
-        pages: &[u64],
+        pages: &[Range<u64>],
     ) -> Option<Self::Binding>;
 
     /// Takes the addresses away from the pages, which are going to be used for something else. Once the
@@ -292,7 +292,7 @@ impl PinnedDrop for BaseDevice {
     }
 }
 
-/// The bus addresses TTM made for pages; dropping it takes all of them back, together with the pages
+/// The bus addresses of pages; dropping it takes all of them back, together with the pages
 /// (`ttm_device_clear_dma_mappings()`).
 ///
 /// Drop it while the parent is still bound, after the device was unplugged.
@@ -371,7 +371,7 @@ impl<T: Driver> Vtable<T> {
             // SAFETY: Locked for the whole call.
             let bo = unsafe { Locked::new(object) };
 
-            let binding = bo.bind(new);
+            let binding = bo.bind(new)?;
             let moving = T::move_start(&bo, new, evict);
             let moved = T::move_(&bo, new, ctx).and_then(|moved| {
                 if let Move::Copy = moved {

@@ -30,11 +30,15 @@ use crate::{
     drm,
     ttm::{
         device::DrmDevice,
+        tt::Tt,
         BaseDevice,
         BaseManager,
         Driver,
+        Locked,
+        MemType,
         Object,
-        OperationCtx, //
+        OperationCtx,
+        Place, //
     }, //
 };
 
@@ -237,7 +241,11 @@ impl Walk {
     ) {
         // Ghosts and deleted buffers go by themselves as soon as nothing works on them.
         // SAFETY: By this function's requirements, for this block and those below.
-        if unsafe { (*bo).deleted || Object::<T>::from_ttm(bo).is_none() } {
+        let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
+            return;
+        };
+        // SAFETY: As above.
+        if unsafe { (*bo).deleted } {
             return;
         }
         // SAFETY: As above.
@@ -254,7 +262,7 @@ impl Walk {
                 _bitfield_1: bindings::ttm_bo_shrink_flags::new_bitfield_1(
                     0,
                     u32::from(self.writeback),
-                    1,
+                    0,
                 ),
                 ..Default::default()
             };
@@ -266,6 +274,17 @@ impl Walk {
             if (*tt).backup.is_null() && bindings::ttm_tt_setup_backup(tt) != 0 {
                 return;
             }
+
+            // TTM would move it and wait, but not take the pages' bus addresses away after that.
+            let mut locked = Locked::new(object);
+            if locked
+                .validate(&[Place::anywhere(MemType::System)], ctx)
+                .and_then(|()| locked.wait(ctx))
+                .is_err()
+            {
+                return;
+            }
+            Tt::<T>::unmap(tt);
 
             // What cannot go stays, and its successor may still go.
             let gone = bindings::ttm_bo_shrink(ctx.as_raw(), bo, flags);

@@ -2,10 +2,16 @@
 
 //! The pages behind a buffer, and the addresses at which the device reaches them.
 //!
-//! From and to TTM's page pool, by TTM's defaults: with bus addresses, cached, and zeroed for user
-//! space. Under memory pressure they go to a backup in shmem, see [`super::Shrinker`].
+//! From and to TTM's page pool, cached, and zeroed for user space. They are mapped for the device when
+//! it is first to reach them, until they go. Under memory pressure they go to a backup in shmem, see
+//! [`super::Shrinker`].
 //!
 //! C header: [`include/drm/ttm/ttm_tt.h`](srctree/include/drm/ttm/ttm_tt.h)
+
+use core::{
+    cell::UnsafeCell,
+    ops::Range, //
+};
 
 use kernel::{
     error::{
@@ -27,6 +33,7 @@ use crate::{
     },
     ttm::{
         device::DrmDevice,
+        mapping::Mapping,
         BaseDevice,
         Driver,
         Locked,
@@ -51,6 +58,8 @@ pub(super) struct Tt<T: Driver> {
     #[pin]
     tt: Opaque<bindings::ttm_tt>,
     dev: *const DrmDevice<T>,
+    /// Of all pages; protected as TTM protects the pages: by resv, or as nobody else has the tt.
+    mapping: UnsafeCell<Option<Mapping>>,
     #[pin]
     binding: Mutex<Option<T::Binding>>,
 }
@@ -64,17 +73,16 @@ impl<T: Driver> Tt<T> {
             tt <- Opaque::try_ffi_init(|tt: *mut bindings::ttm_tt| {
                 // SAFETY: `bo` is the live buffer it is for, whose size is constant.
                 let count = unsafe { (*bo).base.size } >> PAGE_SHIFT;
-                // As `ttm_sg_tt_init()` has it, pages before addresses, for `ttm_tt_fini()` to free; but
-                // not zeroed, as nobody looks at them before `populate_callback` has filled them.
+                // As `ttm_tt_init()` has it, for `ttm_tt_fini()` to free; but not zeroed, as nobody looks
+                // there before `populate_callback` has filled it. Nor does it have TTM map the pages.
                 let num_pages = u32::try_from(count)?;
                 let (pages, ..) =
-                    KVVec::<[u64; 2]>::with_capacity(count, GFP_KERNEL)?.into_raw_parts();
+                    KVVec::<*mut bindings::page>::with_capacity(count, GFP_KERNEL)?.into_raw_parts();
 
-                // SAFETY: `tt` is memory for a tt, and `pages` has room for two words for each page.
+                // SAFETY: `tt` is memory for a tt.
                 unsafe {
                     tt.write(bindings::ttm_tt {
-                        pages: pages.cast(),
-                        dma_address: pages.cast::<u64>().add(count),
+                        pages,
                         num_pages,
                         page_flags: page_flags | BACKED_UP_IN_PIECES,
                         caching: bindings::ttm_caching_ttm_cached,
@@ -85,6 +93,7 @@ impl<T: Driver> Tt<T> {
             }),
             // SAFETY: The buffer is on a device of `T`.
             dev: unsafe { DrmDevice::<T>::from_base(drm::Base::from_raw((*bo).base.dev)) },
+            mapping: UnsafeCell::new(None),
             binding <- new_mutex!(None),
         }? Error);
 
@@ -124,6 +133,7 @@ impl<T: Driver> Tt<T> {
         // SAFETY: TTM calls this with a device of ours, and with what `populate_callback` populated.
         unsafe {
             Self::set_binding(tt, None);
+            Self::unmap(tt);
             bindings::ttm_pool_free(&mut (*bdev).pool, tt);
             BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
         }
@@ -156,6 +166,46 @@ impl<T: Driver> Tt<T> {
 
         if let (Some(old), Some(entered)) = (old, dev.base().enter()) {
             T::unbind(&entered, dev, old);
+        }
+    }
+}
+
+impl<T: Driver> Tt<T> {
+    /// Takes the pages' bus addresses away.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be a valid tt of a buffer of `T` that is not bound, the caller be the one that may take
+    /// its pages, and no device use them.
+    pub(super) unsafe fn unmap(tt: *mut bindings::ttm_tt) {
+        // SAFETY: By this function's requirements nobody else is at it.
+        drop(unsafe { (*(*tt.cast::<Self>()).mapping.get()).take() });
+    }
+
+    /// The bus addresses of the pages, which get them now if they have none.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be a valid, populated tt of a buffer of `T`, whose resv is held during `'a`.
+    unsafe fn map<'a>(
+        tt: *mut bindings::ttm_tt,
+        entered: &'a Entered<'_>,
+    ) -> Result<&'a [Range<u64>]> {
+        // SAFETY: resv protects the mapping, which nobody takes away while it is held. The pages go after
+        // it, and the device is unbound after `DmaMappings`, which has them go, has been dropped.
+        unsafe {
+            let mapping = (*tt.cast::<Self>()).mapping.get();
+
+            if (*mapping).is_none() {
+                let pages = core::slice::from_raw_parts((*tt).pages, (*tt).num_pages as usize);
+
+                *mapping = Some(Mapping::new(entered.parent(), pages)?);
+            }
+            Ok((*mapping).as_ref().map_or(&[], Mapping::ranges))
         }
     }
 }
@@ -194,28 +244,45 @@ impl<T: Driver> MoveBinding<T> {
 
 impl<T: Driver> Locked<'_, T> {
     /// Binds the buffer's pages as a move to `new` wants it.
-    pub(super) fn bind(&self, new: &Resource) -> MoveBinding<T> {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn bind(&self, new: &Resource) -> Result<MoveBinding<T>> {
         let dev = self.dev();
-        let uses_tt = new.uses_tt();
-        let binding = (uses_tt && new.start().is_some())
-            .then(|| dev.base().enter())
-            .flatten()
-            .and_then(|entered| T::bind(&entered, dev, new, self.bus_addresses(&entered)?));
+        let mut binding = MoveBinding {
+            uses_tt: new.uses_tt(),
+            new: None,
+        };
 
-        MoveBinding {
-            uses_tt,
-            new: binding,
+        if binding.uses_tt && new.start().is_some() {
+            if let Some(entered) = dev.base().enter() {
+                if let Some(pages) = self.bus_addresses(&entered)? {
+                    binding.new = T::bind(&entered, dev, new, pages);
+                }
+            }
         }
+        Ok(binding)
     }
 
-    /// The bus address of each of the buffer's pages; [`None`] for a buffer without pages.
-    pub(crate) fn bus_addresses<'a>(&'a self, _plugged_in: &'a Entered<'_>) -> Option<&'a [u64]> {
+    /// The bus addresses of the buffer's pages, as ranges in their order; [`None`] for a buffer without
+    /// pages.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn bus_addresses<'a>(
+        &'a self,
+        plugged_in: &'a Entered<'_>,
+    ) -> Result<Option<&'a [Range<u64>]>> {
         // SAFETY: resv is held, which protects `ttm` and, while the device is plugged in, its pages.
         unsafe {
             let tt = (*self.as_ttm()).ttm;
 
-            (!tt.is_null() && bindings::ttm_tt_is_populated(tt))
-                .then(|| core::slice::from_raw_parts((*tt).dma_address, (*tt).num_pages as usize))
+            if tt.is_null() || !bindings::ttm_tt_is_populated(tt) {
+                return Ok(None);
+            }
+            Tt::<T>::map(tt, plugged_in).map(Some)
         }
     }
 }

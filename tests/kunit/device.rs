@@ -288,7 +288,7 @@ impl ttm::Driver for Driver {
         _entered: &Entered<'_>,
         _dev: &drm::Device<Drm>,
         _res: &Resource,
-        _pages: &[u64],
+        _pages: &[Range<u64>],
     ) -> Option<()> {
         None
     }
