@@ -120,6 +120,8 @@ pub fn run(options: &Options) -> Result<()> {
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut best = [Duration::MAX; 2];
+    // Looking at the clock and at the idler's time.
+    let mut measuring = Duration::MAX;
 
     // The first round fills the kernel's caches, and is not counted.
     for round in 0..=options.rounds {
@@ -130,6 +132,7 @@ pub fn run(options: &Options) -> Result<()> {
                 *best = took.min(*best);
             }
         }
+        measuring = move_all(&[], Domain::Gtt, idler.as_ref())?.min(measuring);
     }
     let bytes = options.size * buffers.len() as u64;
     println!(
@@ -137,8 +140,8 @@ pub fn run(options: &Options) -> Result<()> {
         options.chip,
         options.size,
         bytes,
-        best[0].as_nanos(),
-        best[1].as_nanos()
+        (best[0] - measuring).as_nanos(),
+        (best[1] - measuring).as_nanos()
     );
     Ok(())
 }
