@@ -331,11 +331,3 @@ impl<T: Driver> Drop for Registration<T> {
         unsafe { bindings::drm_dev_unplug(self.0.base.as_raw()) };
     }
 }
-
-impl<T: Driver> Deref for Registration<T> {
-    type Target = Device<T>;
-
-    fn deref(&self) -> &Device<T> {
-        &self.0
-    }
-}

@@ -368,6 +368,8 @@ fn pages_that_lose_their_content_are_withheld(driver: &Driver) -> Result<()> {
     })?;
     let again = vram_reserve(&card, free, 4096);
     ensure!(again.is_err(), "the page could be reserved once more");
+    virtual_card()?.inject(Mishap::Ecc { offset: free })?;
+    log.wait_for(&format!("{free:#x}, page was retired before"), 1)?;
 
     // One of a buffer's, once that is gone.
     let flags = CreateFlags::VRAM_CONTIGUOUS | CreateFlags::CPU_ACCESS_REQUIRED;

@@ -18,7 +18,7 @@ use crate::{
     kmsg::Log,
     prime::{export, map, Imported},
     query::ask,
-    stats::{await_leaks, client_id, Settings},
+    stats::{await_leaks, client_id, report, Settings},
     unprivileged::{Opened, USER},
 };
 
@@ -74,6 +74,18 @@ fn ensure_by_child(leak: &Leak, child: &Child, size: u64) -> Result<()> {
     Ok(())
 }
 
+/// Checks what root reads of a leak that only a handle keeps.
+fn ensure_listed(card: &Card, leak: &Leak, state: &str) -> Result<()> {
+    let text = report(card, "pddgpu_leaks")?;
+    let id = leak.id.to_string();
+    let line = text
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(&id) && line.ends_with("handles 1"))
+        .with_context(|| format!("{id} is not listed with its handle: {text}"))?;
+    ensure!(line.contains(state), "not {state}: {line}");
+    Ok(())
+}
+
 fn a_kept_handle_is_suspected_then_confirmed(bench: &Bench) -> Result<()> {
     let card = &bench.card;
     let settings = Settings::of(card)?;
@@ -92,6 +104,7 @@ fn a_kept_handle_is_suspected_then_confirmed(bench: &Bench) -> Result<()> {
     ensure!(suspected[0].state == LeakState::Suspected, "{suspected:?}");
     ensure_by_child(&suspected[0], &child, 12 << 10)?;
     ensure!(reasons(&suspected[0]) == [1, 0, 0], "{suspected:?}");
+    ensure_listed(card, &suspected[0], "suspected")?;
     let stats = card.memory_stats()?;
     ensure!(
         (stats.suspected_leaks, stats.confirmed_leaks) == (1, 0),
@@ -106,6 +119,7 @@ fn a_kept_handle_is_suspected_then_confirmed(bench: &Bench) -> Result<()> {
     ensure!(confirmed[0].id == suspected[0].id, "{confirmed:?}");
     ensure!(confirmed[0].client == suspected[0].client, "{confirmed:?}");
     ensure!(confirmed[0].age_ms >= suspected[0].age_ms, "{confirmed:?}");
+    ensure_listed(card, &confirmed[0], "confirmed")?;
     let stats = card.memory_stats()?;
     ensure!(
         (stats.suspected_leaks, stats.confirmed_leaks) == (0, 1),
