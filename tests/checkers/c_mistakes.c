@@ -75,9 +75,11 @@ static int usercopy(void)
 
 static int array_index(void)
 {
-	static const u8 array[] = { 0, 0, 0, 0 };
+	static u8 array[4];
+	u8 value = array[3 + one()];
 
-	return READ_ONCE(array[3 + one()]) ? -EINVAL : 0;
+	OPTIMIZER_HIDE_VAR(value);
+	return value ? -EINVAL : 0;
 }
 
 static int shift(void)
@@ -200,6 +202,7 @@ static int scatterlist(void)
 
 static int notifier(void)
 {
+	/* No function of the kernel's. */
 	struct notifier_block block = {
 		.notifier_call = (notifier_fn_t)usercopy_to,
 	};
