@@ -148,11 +148,14 @@ impl State {
         })
     }
 
-    /// As [`of`](Self::of), once every byte in use is a buffer's that somebody has a handle of: nothing
-    /// is on its way out.
+    /// As [`of`](Self::of), once every byte in use is a buffer's that somebody has a handle of, and stays
+    /// so: nothing is on its way out.
     pub fn settled(card: &Card) -> Result<Self> {
         eventually(|| {
             let state = Self::of(card)?;
+            // What is read one after the other may be of different moments.
+            let again = Self::of(card)?;
+            ensure!(again == state, "{state:?} became {again:?}");
             let listed: u64 = gem_list::read(card)?
                 .iter()
                 .flat_map(|client| &client.buffers)
