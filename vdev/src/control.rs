@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Context, Error, Result};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
@@ -13,8 +13,11 @@ use crate::injections::{Hang, Injections};
 use crate::registers::IdentityOverride;
 use crate::scan;
 
-/// Bytes that one request can read or write.
-const DATA_MAX: u64 = 1 << 20;
+/// Bytes of data that one request can read or write.
+pub const DATA_MAX: u64 = 1 << 20;
+
+/// Bytes of the longest pattern that `find_vram` looks for.
+pub const PATTERN_MAX: u64 = 4096;
 
 /// Places that `find_vram` reports unless the request says otherwise.
 const FIND_LIMIT: usize = 16;
@@ -34,7 +37,7 @@ enum Request {
     },
     WriteVram {
         offset: u64,
-        hex: String,
+        bytes: u64,
     },
     FillVram {
         offset: u64,
@@ -68,7 +71,7 @@ enum Request {
     },
     WriteDma {
         address: u64,
-        hex: String,
+        bytes: u64,
     },
     Counters {},
     SetIdentity {
@@ -98,19 +101,61 @@ enum Request {
     ClearInjections {},
 }
 
-/// Answers one request line with one response, without its line end.
-pub fn answer(device: &SharedDevice, line: &[u8]) -> String {
+/// What of a request line tells that data follows it, however wrong the rest of the line is.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+enum Announcement {
+    WriteVram {
+        bytes: u64,
+    },
+    WriteDma {
+        bytes: u64,
+    },
+    #[serde(other)]
+    Nothing,
+}
+
+/// A response: a line, with its end, and the data that follows it.
+#[derive(Debug)]
+pub struct Response {
+    pub line: String,
+    pub data: Vec<u8>,
+}
+
+impl Response {
+    fn new(fields: Map<String, Value>, data: Vec<u8>) -> Self {
+        let line = format!("{}\n", Value::Object(fields));
+        Self { line, data }
+    }
+
+    /// Says why a request was not carried out.
+    pub fn refusal(error: &Error) -> Self {
+        let fields = json!({ "ok": false, "error": format!("{error:#}") });
+        Self::new(object(fields), Vec::new())
+    }
+}
+
+/// Bytes of data that follow a request line, also one that will be refused. None do if the line does
+/// not tell in good order.
+pub fn announced(line: &[u8]) -> u64 {
+    match serde_json::from_slice(line) {
+        Ok(Announcement::WriteVram { bytes } | Announcement::WriteDma { bytes }) => bytes,
+        Ok(Announcement::Nothing) | Err(_) => 0,
+    }
+}
+
+/// Answers one request: a line, and the data that came after it.
+pub fn answer(device: &SharedDevice, line: &[u8], data: &[u8]) -> Response {
     let result = serde_json::from_slice(line)
         .context("not a request")
-        .and_then(|request| execute(device, request));
-    let response = match result {
-        Ok(mut fields) => {
+        .and_then(|request| execute(device, request, data));
+    match result {
+        Ok((mut fields, data)) => {
             fields.insert("ok".into(), true.into());
-            fields
+            Response::new(fields, data)
         }
-        Err(error) => object(json!({ "ok": false, "error": format!("{error:#}") })),
-    };
-    Value::Object(response).to_string()
+        Err(error) => Response::refusal(&error),
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -120,7 +165,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A buffer for `len` bytes of a response.
+/// A buffer for the `len` bytes of data of a response.
 fn buffer(len: u64) -> Result<Vec<u8>> {
     ensure!(
         len <= DATA_MAX,
@@ -129,27 +174,45 @@ fn buffer(len: u64) -> Result<Vec<u8>> {
     Ok(vec![0; len as usize])
 }
 
-/// The bytes of a request.
-fn bytes(text: &str) -> Result<Vec<u8>> {
-    ensure!(
-        text.len() as u64 <= 2 * DATA_MAX,
-        "hex: at most {DATA_MAX} bytes in one request"
-    );
-    hex::decode(text).context("hex")
+/// The data of a request, unless the client went before it had sent what it announced.
+fn whole(data: &[u8], bytes: u64) -> Result<&[u8]> {
+    let came = data.len();
+    ensure!(came as u64 == bytes, "bytes: {came} of {bytes} came");
+    Ok(data)
 }
 
-fn execute(device: &SharedDevice, request: Request) -> Result<Map<String, Value>> {
+/// The bytes of a pattern.
+fn pattern(text: &str) -> Result<Vec<u8>> {
+    ensure!(
+        text.len() as u64 <= 2 * PATTERN_MAX,
+        "hex: at most {PATTERN_MAX} bytes"
+    );
+    let pattern = hex::decode(text).context("hex")?;
+    ensure!(
+        pattern.iter().any(|byte| *byte != 0),
+        "hex: zeroes only are everywhere"
+    );
+    Ok(pattern)
+}
+
+/// The fields of the response, and its data.
+fn execute(
+    device: &SharedDevice,
+    request: Request,
+    data: &[u8],
+) -> Result<(Map<String, Value>, Vec<u8>)> {
     // VRAM is used without the card's lock, so that a long search does not hold up the guest.
     let vram = device.lock().vram().clone();
+    let mut read = Vec::new();
     let response = match request {
         Request::Info {} => info(device),
         Request::ReadVram { offset, len } => {
-            let mut data = buffer(len)?;
-            vram.read(offset, &mut data)?;
-            json!({ "hex": hex::encode(data) })
+            read = buffer(len)?;
+            vram.read(offset, &mut read)?;
+            json!({ "bytes": len })
         }
-        Request::WriteVram { offset, hex } => {
-            vram.write(offset, &bytes(&hex)?)?;
+        Request::WriteVram { offset, bytes } => {
+            vram.write(offset, whole(data, bytes)?)?;
             json!({})
         }
         Request::FillVram {
@@ -176,11 +239,7 @@ fn execute(device: &SharedDevice, request: Request) -> Result<Map<String, Value>
             len,
             limit,
         } => {
-            let pattern = bytes(&hex)?;
-            ensure!(
-                pattern.iter().any(|byte| *byte != 0),
-                "hex: zeroes only are everywhere"
-            );
+            let pattern = pattern(&hex)?;
             let offset = offset.unwrap_or(0);
             let len = len.unwrap_or_else(|| vram.len().saturating_sub(offset));
             let range = vram.check(offset, len)?;
@@ -206,13 +265,13 @@ fn execute(device: &SharedDevice, request: Request) -> Result<Map<String, Value>
             json!({})
         }
         Request::ReadDma { address, len } => {
-            let mut data = buffer(len)?;
-            device.lock().memory().dma().read(address, &mut data)?;
-            json!({ "hex": hex::encode(data) })
+            read = buffer(len)?;
+            device.lock().memory().dma().read(address, &mut read)?;
+            json!({ "bytes": len })
         }
-        Request::WriteDma { address, hex } => {
-            let data = bytes(&hex)?;
-            device.lock().memory().dma().write(address, &data)?;
+        Request::WriteDma { address, bytes } => {
+            let data = whole(data, bytes)?;
+            device.lock().memory().dma().write(address, data)?;
             json!({})
         }
         Request::Counters {} => {
@@ -254,7 +313,7 @@ fn execute(device: &SharedDevice, request: Request) -> Result<Map<String, Value>
         }
         Request::Irq {} => json!({ "delivered": device.lock().interrupt() }),
     };
-    Ok(object(response))
+    Ok((object(response), read))
 }
 
 fn info(device: &SharedDevice) -> Value {

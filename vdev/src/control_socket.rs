@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The control socket: lines of JSON, any number of clients, a thread for each.
+//! The control socket: lines of JSON that data may follow, any number of clients, a thread for
+//! each.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 
-use crate::control::answer;
+use anyhow::{ensure, Result};
+
+use crate::control::{announced, answer, Response, DATA_MAX, PATTERN_MAX};
 use crate::device::SharedDevice;
 
-/// Bytes of the longest request: a mebibyte of data in hexadecimal, and what stands around it.
-const LINE_MAX: u64 = (2 << 20) + 4096;
+/// Bytes of the longest request line: a pattern in hexadecimal, and what stands around it.
+const LINE_MAX: u64 = 2 * PATTERN_MAX + 4096;
 
 /// Serves clients on threads of their own, for as long as the process lives.
 pub fn serve(listener: UnixListener, device: SharedDevice) {
@@ -27,28 +30,43 @@ pub fn serve(listener: UnixListener, device: SharedDevice) {
     });
 }
 
-/// Answers a client's lines until it goes, or sends a line that is too long to be a request.
+/// Answers a client until it goes, or sends what is too long to be read for nothing.
 fn serve_client(stream: &UnixStream, device: &SharedDevice) {
     let mut reader = BufReader::new(stream);
-    let mut writer = stream;
     let mut line = Vec::new();
+    let mut data = Vec::new();
     loop {
-        line.clear();
-        match (&mut reader).take(LINE_MAX).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => (),
-        }
-        let complete = line.ends_with(b"\n");
-        let response = if complete || (line.len() as u64) < LINE_MAX {
-            answer(device, &line)
-        } else {
-            String::from(r#"{"error":"the line is too long","ok":false}"#)
+        let (response, in_step) = match receive(&mut reader, &mut line, &mut data) {
+            Ok(true) => (answer(device, &line, &data), true),
+            Ok(false) => return,
+            Err(error) => (Response::refusal(&error), false),
         };
-        let sent = writer
-            .write_all(response.as_bytes())
-            .and_then(|()| writer.write_all(b"\n"));
-        if sent.is_err() || !complete {
+        if send(stream, &response).is_err() || !in_step {
             return;
         }
     }
+}
+
+/// Receives a request: a line, and the data that it announces. False where there is none any more.
+/// After an error it is not known where the next request begins.
+fn receive(reader: &mut impl BufRead, line: &mut Vec<u8>, data: &mut Vec<u8>) -> Result<bool> {
+    line.clear();
+    data.clear();
+    let len = reader.take(LINE_MAX).read_until(b'\n', line)?;
+    ensure!(
+        line.ends_with(b"\n") || (len as u64) < LINE_MAX,
+        "the line is too long"
+    );
+    let bytes = announced(line);
+    ensure!(
+        bytes <= DATA_MAX,
+        "bytes: at most {DATA_MAX} in one request"
+    );
+    reader.take(bytes).read_to_end(data)?;
+    Ok(len > 0)
+}
+
+fn send(mut stream: &UnixStream, response: &Response) -> io::Result<()> {
+    stream.write_all(response.line.as_bytes())?;
+    stream.write_all(&response.data)
 }

@@ -20,6 +20,7 @@ use vfio_bindings::bindings::vfio::{
     VFIO_PCI_BAR0_REGION_INDEX, VFIO_PCI_BAR2_REGION_INDEX, VFIO_PCI_CONFIG_REGION_INDEX,
     VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX,
 };
+use vm_memory::{Bytes, VolatileMemory};
 
 use support::*;
 
@@ -79,7 +80,8 @@ fn the_mapped_aperture_is_vram_while_enabled() {
     assert_eq!(guest_read(&map, 0), [0; 8]);
     guest_write(&map, 4 * MIB - 4, b"last");
     assert_eq!(control.vram(4 * MIB - 4, 6), b"last\0\0");
-    control.ask(&json!({ "op": "write_vram", "offset": 4 * MIB - 8, "hex": "63617264" }));
+    let write = json!({ "op": "write_vram", "offset": 4 * MIB - 8, "bytes": 4 });
+    control.write(&write, b"card");
     assert_eq!(&guest_read(&map, 4 * MIB - 8), b"cardlast");
     let found = control.ask(&json!({ "op": "find_vram", "hex": hex::encode(b"cardlast") }));
     assert_eq!(found["offsets"], json!([4 * MIB - 8]));
@@ -165,9 +167,9 @@ fn the_card_reaches_guest_memory() {
         .unwrap();
 
     let read = json!({ "op": "read_dma", "address": 0x10_1ff0, "len": 5 });
-    assert_eq!(control.ask(&read)["hex"], hex::encode(b"guest"));
-    let card_bytes = hex::encode(b"card!");
-    control.ask(&json!({ "op": "write_dma", "address": 0x10_1ff0, "hex": card_bytes }));
+    assert_eq!(control.read(&read), b"guest");
+    let write = json!({ "op": "write_dma", "address": 0x10_1ff0, "bytes": 5 });
+    control.write(&write, b"card!");
     let mut data = [0; 5];
     ram.read_exact_at(&mut data, 0x2ff0).unwrap();
     assert_eq!(&data, b"card!");
@@ -208,14 +210,123 @@ fn several_control_clients_and_rude_ones() {
         reader.read_line(&mut answer).unwrap();
         assert!(answer.contains("\"ok\":false"), "{line:?}: {answer}");
     }
-    // A line without end is refused rather than kept; the connection then goes.
+    // A line without end is refused rather than kept; the connection then goes, maybe before all
+    // of the line is sent.
+    let _ = rude.write_all(&[b'x'; 32 << 10]);
     let mut answer = String::new();
-    let sent = rude.write_all(&vec![b'x'; 3 << 20]);
-    if sent.is_ok() {
-        reader.read_line(&mut answer).unwrap();
-        assert!(answer.contains("too long"), "{answer}");
-    }
+    reader.read_line(&mut answer).unwrap();
+    assert!(answer.contains("too long"), "{answer}");
     assert_eq!(patient.ask(&json!({ "op": "info" }))["chip"], "pdd2000");
+}
+
+/// Bytes of every value in no simple order, line ends and what is no UTF-8 among them.
+fn noise(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 151 + i / 256) as u8).collect()
+}
+
+#[test]
+fn data_of_every_size_arrives_as_it_is() {
+    let card = Card::start("--vram 4M --visible 4M");
+    let mut client = card.plug();
+    let mut control = card.control();
+    write32(&mut client, MC_FB_CTRL, 1);
+    let map = map_aperture(&client);
+    let ram = tempfile::tempfile().unwrap();
+    ram.set_len(2 * MIB).unwrap();
+    client
+        .dma_map(0, 0x10_0000, 2 * MIB, ram.as_raw_fd())
+        .unwrap();
+
+    let mib = MIB as usize;
+    for len in [0, 1, 2, 511, 4096, 8191, 8193, mib - 1, mib] {
+        for data in [noise(len), vec![b'\n'; len]] {
+            // The guest sees what the card writes, with nothing before or after it.
+            let mut seen = vec![0; len + 2];
+            let expected = [&[7], &data[..], &[7]].concat();
+
+            guest_write(&map, 4095, &vec![7; len + 2]);
+            let write = json!({ "op": "write_vram", "offset": 4096, "bytes": len });
+            control.write(&write, &data);
+            map.as_volatile_slice().read_slice(&mut seen, 4095).unwrap();
+            assert!(seen == expected, "{len} bytes of VRAM written");
+            let read = control.vram(4096, len as u64);
+            assert!(read == data, "{len} bytes of VRAM read");
+
+            ram.write_all_at(&vec![7; len + 2], 4095).unwrap();
+            let write = json!({ "op": "write_dma", "address": 0x10_1000, "bytes": len });
+            control.write(&write, &data);
+            ram.read_exact_at(&mut seen, 4095).unwrap();
+            assert!(seen == expected, "{len} bytes of memory written");
+            let read = json!({ "op": "read_dma", "address": 0x10_1000, "len": len });
+            assert!(control.read(&read) == data, "{len} bytes of memory read");
+        }
+    }
+}
+
+#[test]
+fn refused_requests_leave_the_connection_in_step() {
+    let card = Card::start("--vram 4M --visible 4M");
+    let mut control = card.control();
+    // Taken for requests, this data would raise interrupts.
+    let data = b"{\"op\":\"irq\"}\n".repeat(20_000);
+    let bytes = data.len();
+    for request in [
+        json!({ "op": "write_vram", "offset": 4 * MIB - 1, "bytes": bytes }),
+        json!({ "op": "write_vram", "offset": -1, "bytes": bytes }),
+        json!({ "op": "write_vram", "bytes": bytes }),
+        json!({ "op": "write_vram", "offset": 0, "bytes": bytes, "hex": "00" }),
+        json!({ "op": "write_dma", "address": 0, "bytes": bytes }),
+    ] {
+        control.refused(&request, &data);
+        assert_eq!(control.ask(&json!({ "op": "info" }))["chip"], "pdd2000");
+    }
+    let read = json!({ "op": "read_vram", "offset": 4 * MIB - 1, "len": 2 });
+    assert!(control.refused(&read, &[]).contains("not within"));
+    let read = json!({ "op": "read_vram", "offset": 0, "len": MIB + 1 });
+    assert!(control.refused(&read, &[]).contains("at most 1048576"));
+    assert_eq!(control.counter("irqs_lost"), 0);
+    assert_eq!(control.vram(0, 16), [0; 16]);
+}
+
+#[test]
+fn too_much_data_ends_the_connection() {
+    let card = Card::start("--vram 4M --visible 4M");
+    for bytes in [MIB + 1, u64::MAX] {
+        for request in [
+            json!({ "op": "write_vram", "offset": 0, "bytes": bytes }),
+            json!({ "op": "write_dma", "address": 0, "bytes": bytes }),
+        ] {
+            let mut control = card.control();
+            assert!(control.refused(&request, &[]).contains("at most 1048576"));
+            assert!(control.ended());
+        }
+    }
+}
+
+#[test]
+fn data_that_breaks_off_is_not_written() {
+    let card = Card::start("--vram 4M --visible 4M");
+    let mut control = card.control();
+    let write = json!({ "op": "write_vram", "offset": 0, "bytes": 5 });
+    control.send(&write, b"car");
+    control.stop_sending();
+    let (response, _) = control.response();
+    assert_eq!(response["error"], "bytes: 3 of 5 came");
+    assert!(control.ended());
+    assert_eq!(card.control().vram(0, 5), [0; 5]);
+}
+
+#[test]
+fn patterns_have_a_longest() {
+    let card = Card::start("--vram 4M --visible 4M");
+    let mut control = card.control();
+    let pattern = noise(4097);
+    let write = json!({ "op": "write_vram", "offset": 77, "bytes": pattern.len() });
+    control.write(&write, &pattern);
+    let find = |len: usize| json!({ "op": "find_vram", "hex": hex::encode(&pattern[..len]) });
+    assert_eq!(control.ask(&find(4096))["offsets"], json!([77]));
+    assert!(control.refused(&find(4097), &[]).contains("at most 4096"));
+    assert_eq!(control.ask(&find(4096))["offsets"], json!([77]));
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub mod pages;
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::Path,
 };
 
@@ -120,12 +120,11 @@ impl VirtualCard {
 
     /// Reads VRAM from `offset` on.
     pub fn read_vram(&mut self, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let piece = (len - bytes.len()).min(PIECE);
-            let at = offset + bytes.len() as u64;
-            let answer = self.request("read_vram", json!({"offset": at, "len": piece}))?;
-            bytes.extend(hex::decode(text(&answer, "hex")?).map_err(unexpected)?);
+        let mut bytes = vec![0; len];
+        for (index, piece) in bytes.chunks_mut(PIECE).enumerate() {
+            let at = offset + (index * PIECE) as u64;
+            let args = json!({"offset": at, "len": piece.len()});
+            self.read("read_vram", args, piece)?;
         }
         Ok(bytes)
     }
@@ -134,10 +133,9 @@ impl VirtualCard {
     pub fn write_vram(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         for (index, piece) in bytes.chunks(PIECE).enumerate() {
             let at = offset + (index * PIECE) as u64;
-            self.request(
-                "write_vram",
-                json!({"offset": at, "hex": hex::encode(piece)}),
-            )?;
+            let args = json!({"offset": at, "bytes": piece.len()});
+            self.send("write_vram", args, piece)?;
+            self.receive("write_vram")?;
         }
         Ok(())
     }
@@ -181,10 +179,12 @@ impl VirtualCard {
         self.request("write_reg", args).map(drop)
     }
 
-    /// Reads the guest's memory at a bus address.
+    /// Reads the guest's memory at a bus address; at most 1 MiB of it.
     pub fn read_dma(&mut self, address: u64, len: usize) -> Result<Vec<u8>> {
-        let answer = self.request("read_dma", json!({"address": address, "len": len}))?;
-        hex::decode(text(&answer, "hex")?).map_err(unexpected)
+        let mut bytes = vec![0; len];
+        let args = json!({"address": address, "len": len});
+        self.read("read_dma", args, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// What the card has counted under this name since its start.
@@ -222,16 +222,32 @@ impl VirtualCard {
             .map(drop)
     }
 
-    fn request(&mut self, op: &str, mut args: Value) -> Result<Map<String, Value>> {
-        args["op"] = op.into();
-        let mut line = args.to_string();
-        line.push('\n');
-        self.channel
-            .get_mut()
-            .write_all(line.as_bytes())
-            .map_err(Error::file(CHANNEL))?;
+    fn request(&mut self, op: &str, args: Value) -> Result<Map<String, Value>> {
+        self.send(op, args, &[])?;
+        self.receive(op)
+    }
 
-        line.clear();
+    /// Makes a request that is answered with as much data as there is room for.
+    fn read(&mut self, op: &str, args: Value, data: &mut [u8]) -> Result<()> {
+        let answer = self.request(op, args)?;
+        if answer.get("bytes") != Some(&data.len().into()) {
+            return Err(unexpected("another number of bytes"));
+        }
+        self.channel.read_exact(data).map_err(Error::file(CHANNEL))
+    }
+
+    fn send(&mut self, op: &str, mut args: Value, data: &[u8]) -> Result<()> {
+        args["op"] = op.into();
+        let channel = self.channel.get_mut();
+        channel
+            .write_all(format!("{args}\n").as_bytes())
+            .and_then(|()| channel.write_all(data))
+            .map_err(Error::file(CHANNEL))
+    }
+
+    /// Receives the line that answers `op`.
+    fn receive(&mut self, op: &str) -> Result<Map<String, Value>> {
+        let mut line = String::new();
         self.channel
             .read_line(&mut line)
             .map_err(Error::file(CHANNEL))?;
@@ -245,13 +261,6 @@ impl VirtualCard {
             Err(Error::VirtualCard(format!("{op}: {why}")))
         }
     }
-}
-
-fn text<'a>(answer: &'a Map<String, Value>, key: &str) -> Result<&'a str> {
-    answer
-        .get(key)
-        .and_then(Value::as_str)
-        .ok_or_else(|| unexpected(format!("no {key}")))
 }
 
 fn unexpected(why: impl std::fmt::Display) -> Error {

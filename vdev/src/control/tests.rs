@@ -7,31 +7,71 @@ fn shared() -> SharedDevice {
     SharedDevice::new(device(""))
 }
 
+/// Makes a request; returns the response and its data.
+fn exchange(device: &SharedDevice, request: &str, data: &[u8]) -> (Value, Vec<u8>) {
+    assert_eq!(announced(request.as_bytes()), data.len() as u64);
+    let response = answer(device, request.as_bytes(), data);
+    let line = response.line.strip_suffix('\n').unwrap();
+    (serde_json::from_str(line).unwrap(), response.data)
+}
+
 fn ask(device: &SharedDevice, request: &str) -> Value {
-    serde_json::from_str(&answer(device, request.as_bytes())).unwrap()
+    let (response, data) = exchange(device, request, &[]);
+    assert!(data.is_empty(), "{request}");
+    response
+}
+
+#[test]
+fn requests_with_data() {
+    let device = shared();
+    let read = |line, expected: &[u8]| {
+        let (response, data) = exchange(&device, line, &[]);
+        assert_eq!(response, json!({ "ok": true, "bytes": expected.len() }));
+        assert_eq!(data, expected);
+    };
+    read(r#"{"op":"read_vram","offset":0,"len":2}"#, &[0, 0]);
+    let write = r#"{"op":"write_vram","offset":1,"bytes":2}"#;
+    let (response, data) = exchange(&device, write, b"\n\xff");
+    assert_eq!(response, json!({ "ok": true }));
+    assert!(data.is_empty());
+    read(r#"{"op":"read_vram","offset":0,"len":4}"#, b"\0\n\xff\0");
+    read(r#"{"op":"read_vram","offset":0,"len":0}"#, &[]);
+    for (request, complaint) in [
+        (
+            r#"{"op":"write_vram","offset":4194303,"bytes":2}"#,
+            "not within",
+        ),
+        (r#"{"op":"write_vram","offset":-1,"bytes":2}"#, "-1"),
+        (r#"{"op":"write_vram","bytes":2}"#, "offset"),
+        (
+            r#"{"op":"write_vram","offset":1,"bytes":2,"hex":"00"}"#,
+            "hex",
+        ),
+        (
+            r#"{"op":"write_dma","address":0,"bytes":2}"#,
+            "nothing is mapped",
+        ),
+    ] {
+        let (response, data) = exchange(&device, request, b"no");
+        assert_eq!(response["ok"], false, "{request}");
+        let error = response["error"].as_str().unwrap();
+        assert!(error.contains(complaint), "{request}: {error}");
+        assert!(data.is_empty(), "{request}");
+    }
+    let cut = answer(&device, write.as_bytes(), b"x");
+    assert!(cut.line.contains("1 of 2 came"), "{}", cut.line);
+    read(r#"{"op":"read_vram","offset":0,"len":4}"#, b"\0\n\xff\0");
 }
 
 #[test]
 fn requests_and_their_answers() {
     let device = shared();
     let table = [
-        (
-            r#"{"op":"read_vram","offset":0,"len":2}"#,
-            r#"{"hex":"0000"}"#,
-        ),
-        (r#"{"op":"write_vram","offset":1,"hex":"0a0B"}"#, "{}"),
-        (
-            r#"{"op":"read_vram","offset":0,"len":4}"#,
-            r#"{"hex":"000a0b00"}"#,
-        ),
+        (r#"{"op":"fill_vram","offset":1,"len":2,"byte":10}"#, "{}"),
         (r#"{"op":"fill_vram","offset":2,"len":1,"byte":255}"#, "{}"),
         (
             r#"{"op":"fill_vram","offset":4,"len":6,"u32":67305985}"#,
             "{}",
-        ),
-        (
-            r#"{"op":"read_vram","offset":0,"len":11}"#,
-            r#"{"hex":"000aff0001020304010200"}"#,
         ),
         (r#"{"op":"find_vram","hex":"0102"}"#, r#"{"offsets":[4,8]}"#),
         (
@@ -95,6 +135,8 @@ fn requests_and_their_answers() {
         expected.insert("ok".into(), true.into());
         assert_eq!(ask(&device, request), Value::Object(expected), "{request}");
     }
+    let (_, filled) = exchange(&device, r#"{"op":"read_vram","offset":0,"len":11}"#, &[]);
+    assert_eq!(filled, [0, 10, 255, 0, 1, 2, 3, 4, 1, 2, 0]);
     let injections = Injections {
         hang: Some(Hang {
             packets: 2,
@@ -133,10 +175,10 @@ fn requests_that_fail() {
             r#"{"op":"read_vram","offset":18446744073709551615,"len":1}"#,
             "not within",
         ),
-        (r#"{"op":"write_vram","offset":0,"hex":"0"}"#, "hex"),
-        (r#"{"op":"write_vram","offset":0,"hex":"xy"}"#, "hex"),
+        (r#"{"op":"write_vram","offset":0}"#, "bytes"),
+        (r#"{"op":"write_vram","offset":0,"bytes":-1}"#, "-1"),
         (
-            r#"{"op":"write_vram","offset":4194303,"hex":"0000"}"#,
+            r#"{"op":"write_vram","offset":4194305,"bytes":0}"#,
             "not within",
         ),
         (r#"{"op":"fill_vram","offset":0,"len":1}"#, "either"),
@@ -152,6 +194,8 @@ fn requests_that_fail() {
             r#"{"op":"hash_vram","offset":0,"len":4194305}"#,
             "not within",
         ),
+        (r#"{"op":"find_vram","hex":"0"}"#, "hex"),
+        (r#"{"op":"find_vram","hex":"xy"}"#, "hex"),
         (r#"{"op":"find_vram","hex":""}"#, "zeroes"),
         (r#"{"op":"find_vram","hex":"0000"}"#, "zeroes"),
         (
@@ -167,10 +211,7 @@ fn requests_that_fail() {
             r#"{"op":"read_dma","address":0,"len":1}"#,
             "nothing is mapped",
         ),
-        (
-            r#"{"op":"write_dma","address":0,"hex":"00"}"#,
-            "nothing is mapped",
-        ),
+        (r#"{"op":"write_dma","address":0,"bytes":-1}"#, "-1"),
         (r#"{"op":"inject_ecc","offset":4194304}"#, "not within"),
         (r#"{"op":"slow_down","factor":0}"#, "factor"),
         (r#"{"op":"lose_interrupt"}"#, "count"),
@@ -231,7 +272,8 @@ fn garbage_never_hurts() {
             let at = (noise.next() % line.len() as u64) as usize;
             line[at] = noise.next() as u8;
         }
-        let response: Value = serde_json::from_str(&answer(&device, &line)).unwrap();
+        let response = answer(&device, &line, &[]);
+        let response: Value = serde_json::from_str(&response.line).unwrap();
         assert!(response["ok"].is_boolean());
     }
 }

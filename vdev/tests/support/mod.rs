@@ -7,13 +7,14 @@
 
 pub mod guest;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{json, Value};
 use tempfile::TempDir;
 use vfio_bindings::bindings::vfio::{
     VFIO_PCI_BAR0_REGION_INDEX, VFIO_PCI_BAR2_REGION_INDEX, VFIO_REGION_INFO_FLAG_MMAP,
@@ -91,25 +92,74 @@ impl Drop for Card {
 pub struct Control(BufReader<UnixStream>);
 
 impl Control {
-    pub fn ask(&mut self, request: &Value) -> Value {
+    /// Sends a request and its data; returns the response and its data.
+    pub fn exchange(&mut self, request: &Value, data: &[u8]) -> (Value, Vec<u8>) {
+        self.send(request, data);
+        self.response()
+    }
+
+    pub fn send(&mut self, request: &Value, data: &[u8]) {
         writeln!(self.0.get_mut(), "{request}").unwrap();
+        self.0.get_mut().write_all(data).unwrap();
+    }
+
+    pub fn response(&mut self) -> (Value, Vec<u8>) {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         let response: Value = serde_json::from_str(&line).unwrap();
+        let mut data = vec![0; response["bytes"].as_u64().unwrap_or(0) as usize];
+        self.0.read_exact(&mut data).unwrap();
+        (response, data)
+    }
+
+    /// A request without data, and so its response.
+    pub fn ask(&mut self, request: &Value) -> Value {
+        let (response, data) = self.exchange(request, &[]);
         assert_eq!(response["ok"], true, "{request}: {response}");
+        assert!(data.is_empty(), "{request}: {response}");
         response
+    }
+
+    /// A request that is refused; why.
+    pub fn refused(&mut self, request: &Value, data: &[u8]) -> String {
+        let (response, data) = self.exchange(request, data);
+        assert_eq!(response["ok"], false, "{request}: {response}");
+        assert!(data.is_empty(), "{request}: {response}");
+        response["error"].as_str().unwrap().to_owned()
+    }
+
+    /// A request that writes data.
+    pub fn write(&mut self, request: &Value, data: &[u8]) {
+        let (response, _) = self.exchange(request, data);
+        assert_eq!(response, json!({ "ok": true }), "{request}");
+    }
+
+    /// A request that reads data.
+    pub fn read(&mut self, request: &Value) -> Vec<u8> {
+        let (response, data) = self.exchange(request, &[]);
+        let fields = json!({ "ok": true, "bytes": request["len"] });
+        assert_eq!(response, fields, "{request}");
+        data
+    }
+
+    /// Whether the card has ended the connection, with nothing more to say.
+    pub fn ended(mut self) -> bool {
+        self.0.read(&mut [0]).unwrap() == 0
+    }
+
+    /// Tells the card that no more is to come.
+    pub fn stop_sending(&self) {
+        self.0.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
     /// One of the counters.
     pub fn counter(&mut self, name: &str) -> u64 {
-        let answer = self.ask(&serde_json::json!({ "op": "counters" }));
+        let answer = self.ask(&json!({ "op": "counters" }));
         answer["counters"][name].as_u64().unwrap()
     }
 
     pub fn vram(&mut self, offset: u64, len: u64) -> Vec<u8> {
-        let answer =
-            self.ask(&serde_json::json!({ "op": "read_vram", "offset": offset, "len": len }));
-        hex::decode(answer["hex"].as_str().unwrap()).unwrap()
+        self.read(&json!({ "op": "read_vram", "offset": offset, "len": len }))
     }
 }
 
