@@ -268,7 +268,7 @@ fn refused_requests_leave_the_connection_in_step() {
     let card = Card::start("--vram 4M --visible 4M");
     let mut control = card.control();
     // Taken for requests, this data would raise interrupts.
-    let data = b"{\"op\":\"irq\"}\n".repeat(20_000);
+    let data = b"{\"op\":\"irq\"}\n".repeat(50);
     let bytes = data.len();
     for request in [
         json!({ "op": "write_vram", "offset": 4 * MIB - 1, "bytes": bytes }),
@@ -297,8 +297,12 @@ fn too_much_data_ends_the_connection() {
             json!({ "op": "write_dma", "address": 0, "bytes": bytes }),
         ] {
             let mut control = card.control();
-            assert!(control.refused(&request, &[]).contains("at most 1048576"));
-            assert!(control.ended());
+            control.send(&request, b"{\"op\":\"info\"}\n");
+            control.stop_sending();
+            let (response, _) = control.response();
+            let error = response["error"].as_str().unwrap();
+            assert!(error.contains("at most 1048576"), "{request}: {error}");
+            assert!(control.ended(), "{request}");
         }
     }
 }

@@ -98,9 +98,11 @@ impl Control {
         self.response()
     }
 
+    /// Sends them in one piece, so that a card which ends the connection has read all that is short.
     pub fn send(&mut self, request: &Value, data: &[u8]) {
-        writeln!(self.0.get_mut(), "{request}").unwrap();
-        self.0.get_mut().write_all(data).unwrap();
+        let line = format!("{request}\n");
+        let bytes = [line.as_bytes(), data].concat();
+        self.0.get_mut().write_all(&bytes).unwrap();
     }
 
     pub fn response(&mut self) -> (Value, Vec<u8>) {
