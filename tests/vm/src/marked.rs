@@ -58,5 +58,9 @@ impl Marked {
 /// What is in the page at this offset.
 fn page(mark: u64, at: usize) -> [u8; PAGE] {
     let word = ((mark << 32) | at as u64 | 1).to_le_bytes();
-    std::array::from_fn(|byte| word[byte % word.len()])
+    let mut page = [0; PAGE];
+    for part in page.chunks_exact_mut(word.len()) {
+        part.copy_from_slice(&word);
+    }
+    page
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use std::{
-    ops::Range,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
 };
@@ -50,33 +49,37 @@ impl Mapping {
 
     /// Copies bytes out, from `offset` on.
     pub fn read(&self, offset: usize, out: &mut [u8]) {
-        for part in self.parts(offset, out.len()) {
-            let bytes = &mut out[part.start - offset..part.end - offset];
-            // SAFETY: `parts` stay within the mapping, and those of a word's length are aligned.
-            unsafe {
-                let from = self.start.as_ptr().add(part.start);
-                match bytes.len() {
-                    WORD => {
-                        bytes.copy_from_slice(&from.cast::<u64>().read_volatile().to_ne_bytes());
-                    }
-                    _ => bytes[0] = from.read_volatile(),
-                }
+        let (start, head) = self.range(offset, out.len());
+        let (head, rest) = out.split_at_mut(head);
+        let (words, tail) = rest.split_at_mut(rest.len() / WORD * WORD);
+        let tail_start = start.wrapping_add(head.len() + words.len());
+        // SAFETY: The range is within the mapping, and words begin where one is aligned.
+        unsafe {
+            read_bytes(start, head);
+            let from = start.add(head.len()).cast::<u64>();
+            for (index, word) in words.chunks_exact_mut(WORD).enumerate() {
+                word.copy_from_slice(&from.add(index).read_volatile().to_ne_bytes());
             }
+            read_bytes(tail_start, tail);
         }
     }
 
     /// Copies bytes in, from `offset` on.
     pub fn write(&mut self, offset: usize, bytes: &[u8]) {
-        for part in self.parts(offset, bytes.len()) {
-            let bytes = &bytes[part.start - offset..part.end - offset];
-            // SAFETY: `parts` stay within the mapping, and those of a word's length are aligned.
-            unsafe {
-                let to = self.start.as_ptr().add(part.start);
-                match bytes.try_into() {
-                    Ok(word) => to.cast::<u64>().write_volatile(u64::from_ne_bytes(word)),
-                    Err(_) => to.write_volatile(bytes[0]),
-                }
+        let (start, head) = self.range(offset, bytes.len());
+        let (head, rest) = bytes.split_at(head);
+        let words = rest.chunks_exact(WORD);
+        let tail = words.remainder();
+        let tail_start = start.wrapping_add(bytes.len() - tail.len());
+        // SAFETY: As in `read`.
+        unsafe {
+            write_bytes(start, head);
+            let to = start.add(head.len()).cast::<u64>();
+            for (index, word) in words.enumerate() {
+                let word = word.try_into().expect("a chunk is a word");
+                to.add(index).write_volatile(u64::from_ne_bytes(word));
             }
+            write_bytes(tail_start, tail);
         }
     }
 
@@ -87,26 +90,42 @@ impl Mapping {
         bytes
     }
 
-    /// The ranges to access one by one: bytes up to the first whole word, words, bytes.
-    fn parts(&self, offset: usize, len: usize) -> impl Iterator<Item = Range<usize>> {
+    /// Where `len` bytes at `offset` begin, and how many of them come before the first whole word.
+    fn range(&self, offset: usize, len: usize) -> (*mut u8, usize) {
         let end = offset.checked_add(len).filter(|&end| end <= self.len);
-        let end = end.unwrap_or_else(|| {
+        if end.is_none() {
             panic!(
                 "{len} bytes at {offset} are not in a mapping of {} bytes",
                 self.len
-            )
-        });
-        let mut at = offset;
-        std::iter::from_fn(move || {
-            let start = at;
-            let step = if start % WORD == 0 && end - start >= WORD {
-                WORD
-            } else {
-                1
-            };
-            at += step;
-            (start < end).then_some(start..start + step)
-        })
+            );
+        }
+        // The mapping begins with a page.
+        let head = (offset.next_multiple_of(WORD) - offset).min(len);
+        (self.start.as_ptr().wrapping_add(offset), head)
+    }
+}
+
+/// Copies bytes out, one by one.
+///
+/// # Safety
+///
+/// They must be in a mapping.
+unsafe fn read_bytes(from: *const u8, out: &mut [u8]) {
+    for (index, byte) in out.iter_mut().enumerate() {
+        // SAFETY: By this function's requirements.
+        *byte = unsafe { from.add(index).read_volatile() };
+    }
+}
+
+/// Copies bytes in, one by one.
+///
+/// # Safety
+///
+/// They must be in a mapping.
+unsafe fn write_bytes(to: *mut u8, bytes: &[u8]) {
+    for (index, byte) in bytes.iter().enumerate() {
+        // SAFETY: By this function's requirements.
+        unsafe { to.add(index).write_volatile(*byte) };
     }
 }
 

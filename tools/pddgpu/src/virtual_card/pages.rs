@@ -14,16 +14,22 @@ pub const PAGE: usize = 4096;
 /// Bytes of the mark at the start of each page.
 const MARK: usize = 8;
 
+/// Bytes at the start of each page that tell which one it is.
+const HEAD: usize = 2 * MARK;
+
 /// Makes content in which every page starts with the same mark and its own number. Different seeds
 /// make different marks, as VRAM still holds what earlier buffers left there.
 pub fn pattern(seed: u64, bytes: usize) -> Vec<u8> {
     let mark = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut content: Vec<u8> = (0..bytes)
-        .map(|i| (i * 31 + (i / PAGE)) as u8 ^ mark as u8)
-        .collect();
+    let mut content = Vec::with_capacity(bytes.next_multiple_of(MARK));
+    for index in 0..bytes.div_ceil(MARK) {
+        let word = (index as u64).wrapping_mul(0x1f1f_3d3d_5b5b_7979) ^ mark;
+        content.extend_from_slice(&word.to_le_bytes());
+    }
+    content.truncate(bytes);
     for (number, page) in content.chunks_exact_mut(PAGE).enumerate() {
         page[..MARK].copy_from_slice(&mark.to_le_bytes());
-        page[MARK..][..8].copy_from_slice(&(number as u64).to_le_bytes());
+        page[MARK..HEAD].copy_from_slice(&(number as u64).to_le_bytes());
     }
     content
 }
@@ -44,8 +50,11 @@ pub fn find(card: &mut VirtualCard, len: u64, content: &[u8]) -> Result<Vec<u64>
     for run in runs(&marks) {
         let bytes = card.read_vram(run[0], run.len() * PAGE)?;
         for (&offset, page) in run.iter().zip(bytes.chunks_exact(PAGE)) {
-            let number = pages.iter().position(|wanted| *wanted == page);
-            let number = number.ok_or_else(|| wrong(format!("a damaged page at {offset:#x}")))?;
+            let number = page[MARK..HEAD].try_into().map(u64::from_le_bytes);
+            let number = number.expect("a number is as long as a mark") as usize;
+            if pages.get(number) != Some(&page) {
+                return Err(wrong(format!("a damaged page at {offset:#x}")));
+            }
             offsets[number] = Some(offset);
         }
     }
