@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""profile.py WORK-DIR PDDGPU.KO LOG…: a table of the lines that ran in the VMs whose kernel logs these are.
+"""profile.py WORK-DIR PDDGPU.KO LOG…: a table of the lines and branches that ran in the VMs whose kernel logs
+these are.
 
 The counters that coverage.c wrote to the logs become a profile for llvm-cov, in the text form that
 llvm-profdata reads.
@@ -92,21 +93,26 @@ def name_hash(name):
 
 
 def table(files):
-    """Lines of each file: those that ran, all, and the percentage."""
-    sums = {True: [0, 0], False: [0, 0]}
-    print("| file | lines | of them run | |")
-    print("|---|---:|---:|---:|")
-    for name, lines in sorted(files.items()):
-        is_driver = not WRAPPERS.match(name)
-        sums[is_driver][0] += lines["covered"]
-        sums[is_driver][1] += lines["count"]
-        row(f"`{name}`", lines["covered"], lines["count"])
+    """Of each file, the lines and branches that ran, out of all."""
+    sums = {True: [0] * 4, False: [0] * 4}
+    print("| file | lines | of them run | | branches | of them taken | |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name, summary in sorted(files.items()):
+        numbers = [summary[kind][which] for kind in ("lines", "branches")
+                   for which in ("count", "covered")]
+        room = sums[not WRAPPERS.match(name)]
+        room[:] = map(sum, zip(room, numbers))
+        row(f"`{name}`", *numbers)
     row("**driver rooms**", *sums[True])
     row("**wrapper rooms**", *sums[False])
 
 
-def row(name, covered, count):
-    print(f"| {name} | {count} | {covered} | {100 * covered / max(count, 1):.1f} % |")
+def row(name, *numbers):
+    cells = [name]
+    for count, covered in zip(numbers[::2], numbers[1::2]):
+        share = f"{100 * covered / count:.1f} %" if count else ""
+        cells += [count, covered, share]
+    print("|", " | ".join(map(str, cells)), "|")
 
 
 def main():
@@ -122,7 +128,7 @@ def main():
     for file in json.loads(report)["data"][0]["files"]:
         name = pathlib.Path(os.path.normpath(file["filename"]))
         if name.is_relative_to(ROOMS) and not name.match("*_generated.rs"):
-            files[str(name.relative_to(ROOMS))] = file["summary"]["lines"]
+            files[str(name.relative_to(ROOMS))] = file["summary"]
     table(files)
 
 
