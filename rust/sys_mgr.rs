@@ -73,3 +73,7 @@ impl ResourceManager for SysMgr {
         drm_print!(p, "  bytes: {}\n", self.stats.heap(Heap::Cpu).live.get());
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/sys_mgr.rs"]
+mod kunit;

@@ -277,3 +277,7 @@ impl Drop for Signalling {
         unsafe { bindings::dma_fence_end_signalling(self.0) };
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/fence.rs"]
+mod kunit;

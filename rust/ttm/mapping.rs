@@ -134,3 +134,7 @@ fn together(pages: &[*mut bindings::page]) -> usize {
     }
     count
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/mapping.rs"]
+mod kunit;

@@ -101,9 +101,23 @@ pub(crate) struct Memory {
     #[pin]
     pub(crate) gtt: Manager<GttMgr>,
     #[pin]
-    system: Manager<SysMgr>,
+    pub(crate) system: Manager<SysMgr>,
     pub(crate) stats: Arc<Stats>,
     bdev: Arc<BaseDevice>,
+}
+
+/// A device that reaches all memory.
+pub(crate) fn reachable() -> Result<faux::Registration> {
+    let faux = faux::Registration::new(c"pddgpu-kunit", None)?;
+    let dev: &device::Device<Bound> = faux.as_ref().as_ref();
+    let raw: *mut bindings::device = from_ref(dev).cast_mut().cast();
+
+    // SAFETY: The device is ours and nobody maps anything for it yet.
+    unsafe {
+        (*raw).coherent_dma_mask = u64::MAX;
+        (*raw).dma_mask = addr_of_mut!((*raw).coherent_dma_mask);
+    }
+    Ok(faux)
 }
 
 /// The card; the last of its buffers must go before it does.
@@ -115,16 +129,8 @@ pub(crate) struct Card {
 impl Card {
     /// A card with so many bytes.
     pub(crate) fn new(vram: u64, visible: u64, gtt: u64) -> Result<Self> {
-        let faux = faux::Registration::new(c"pddgpu-kunit", None)?;
+        let faux = reachable()?;
         let parent: &device::Device<Bound> = faux.as_ref().as_ref();
-        let raw: *mut bindings::device = from_ref(parent).cast_mut().cast();
-
-        // SAFETY: The device is ours and nobody maps anything for it yet. Its pages may be anywhere.
-        unsafe {
-            (*raw).coherent_dma_mask = u64::MAX;
-            (*raw).dma_mask = addr_of_mut!((*raw).coherent_dma_mask);
-        }
-
         let dev = drm::Device::<Drm>::new(parent, |base| {
             pin_init::pin_init_scope(move || {
                 let bdev = BaseDevice::new::<Driver>(parent, &base)?;
