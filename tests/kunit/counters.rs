@@ -3,11 +3,16 @@
 //! Counters: of bytes, of moves, of creations that failed.
 
 use super::*;
+use crate::kunit::{
+    check_eq,
+    walk_suite,
+    Random,
+    WALK, //
+};
 
 #[kunit_tests(pddgpu_counters)]
 mod tests {
     use super::*;
-    use crate::kunit::{check_eq, Random, WALK};
 
     #[test]
     fn a_counter_adds() -> Result {
@@ -136,43 +141,44 @@ mod tests {
         }
         Ok(())
     }
-
-    /// Against plain numbers.
-    #[test]
-    fn random_walk() -> Result {
-        let heap = HeapStats::new();
-        let (mut live, mut peak, mut allocated, mut freed) = (0, 0, 0, 0);
-        let mut random = Random::new(4);
-
-        for step in 0..WALK {
-            match random.below(1000) {
-                0 => {
-                    heap.reset();
-                    (peak, allocated, freed) = (live, 0, 0);
-                }
-                1..500 => {
-                    let n = random.below(1 << 30);
-
-                    live += n;
-                    allocated += n;
-                    peak = peak.max(live);
-                    check_eq!(heap.take(n), live, "step {}", step);
-                }
-                _ => {
-                    let n = random.below(live + 1);
-
-                    live -= n;
-                    freed += n;
-                    check_eq!(heap.give_back(n), live, "step {}", step);
-                }
-            }
-            check_eq!(
-                [&heap.live, &heap.peak, &heap.allocated, &heap.freed].map(Counter::get),
-                [live, peak, allocated, freed],
-                "step {}",
-                step
-            );
-        }
-        Ok(())
-    }
 }
+
+/// Against plain numbers.
+fn random_walk() -> Result {
+    let heap = HeapStats::new();
+    let (mut live, mut peak, mut allocated, mut freed) = (0, 0, 0, 0);
+    let mut random = Random::new(4);
+
+    for step in 0..WALK {
+        match random.below(1000) {
+            0 => {
+                heap.reset();
+                (peak, allocated, freed) = (live, 0, 0);
+            }
+            1..500 => {
+                let n = random.below(1 << 30);
+
+                live += n;
+                allocated += n;
+                peak = peak.max(live);
+                check_eq!(heap.take(n), live, "step {}", step);
+            }
+            _ => {
+                let n = random.below(live + 1);
+
+                live -= n;
+                freed += n;
+                check_eq!(heap.give_back(n), live, "step {}", step);
+            }
+        }
+        check_eq!(
+            [&heap.live, &heap.peak, &heap.allocated, &heap.freed].map(Counter::get),
+            [live, peak, allocated, freed],
+            "step {}",
+            step
+        );
+    }
+    Ok(())
+}
+
+walk_suite!(pddgpu_counters_walk);

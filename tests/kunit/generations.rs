@@ -10,6 +10,13 @@ use kernel::{
 };
 
 use super::*;
+use crate::kunit::{
+    check,
+    check_eq,
+    walk_suite,
+    Random,
+    WALK, //
+};
 
 type Set = Arc<Generations<u64, 3>>;
 type Boxed = Pin<KBox<Member<u64, 3>>>;
@@ -69,7 +76,6 @@ fn cost_of_nothing<const N: usize>() -> Result<usize> {
 #[kunit_tests(pddgpu_generations)]
 mod tests {
     use super::*;
-    use crate::kunit::{check, check_eq, Random, WALK};
 
     #[test]
     fn members_join_the_youngest_and_leave() -> Result {
@@ -197,57 +203,58 @@ mod tests {
         check_eq!(cost_of_nothing::<1_000_000>()?, 1);
         Ok(())
     }
-
-    /// Against lists of the values of each generation.
-    #[test]
-    fn random_walk() -> Result {
-        let set: Set = Generations::new()?;
-        let mut all = KVec::<Boxed>::with_capacity(128, GFP_KERNEL)?;
-        // Where each of `all` is; values rise, so a generation is sorted.
-        let mut model = KVec::<(u64, usize)>::with_capacity(128, GFP_KERNEL)?;
-        let mut random = Random::new(3);
-
-        for step in 0..WALK as u64 {
-            match random.below(8) {
-                0..4 if all.len() < 128 => {
-                    all.push_within_capacity(join(&set, step)?)
-                        .map_err(|_| EINVAL)?;
-                    model.push_within_capacity((step, 0)).map_err(|_| EINVAL)?;
-                }
-                4..7 if !all.is_empty() => {
-                    let at = random.below(all.len() as u64) as usize;
-
-                    drop(all.remove(at).map_err(|_| EINVAL)?);
-                    model.remove(at).map_err(|_| EINVAL)?;
-                }
-                _ => {
-                    let generation = random.below(2) as usize;
-                    let end = step.saturating_sub(random.below(400));
-                    let mut expected = 0;
-
-                    for (value, of) in model.iter_mut() {
-                        if *of == generation && *value < end {
-                            *of += 1;
-                            expected += 1;
-                        }
-                    }
-                    check_eq!(
-                        advance_below(&set, generation, end).1,
-                        expected,
-                        "step {}",
-                        step
-                    );
-                }
-            }
-            let count = |generation| model.iter().filter(|(_, of)| *of == generation).count();
-            check_eq!(lens(&set), [count(0), count(1), count(2)], "step {}", step);
-        }
-        for generation in 0..3 {
-            let mut left = members(&set, generation)?;
-
-            left.retain(|value| !model.contains(&(*value, generation)));
-            check_eq!(left.len(), 0, "generation {}", generation);
-        }
-        Ok(())
-    }
 }
+
+/// Against lists of the values of each generation.
+fn random_walk() -> Result {
+    let set: Set = Generations::new()?;
+    let mut all = KVec::<Boxed>::with_capacity(128, GFP_KERNEL)?;
+    // Where each of `all` is; values rise, so a generation is sorted.
+    let mut model = KVec::<(u64, usize)>::with_capacity(128, GFP_KERNEL)?;
+    let mut random = Random::new(3);
+
+    for step in 0..WALK as u64 {
+        match random.below(8) {
+            0..4 if all.len() < 128 => {
+                all.push_within_capacity(join(&set, step)?)
+                    .map_err(|_| EINVAL)?;
+                model.push_within_capacity((step, 0)).map_err(|_| EINVAL)?;
+            }
+            4..7 if !all.is_empty() => {
+                let at = random.below(all.len() as u64) as usize;
+
+                drop(all.remove(at).map_err(|_| EINVAL)?);
+                model.remove(at).map_err(|_| EINVAL)?;
+            }
+            _ => {
+                let generation = random.below(2) as usize;
+                let end = step.saturating_sub(random.below(400));
+                let mut expected = 0;
+
+                for (value, of) in model.iter_mut() {
+                    if *of == generation && *value < end {
+                        *of += 1;
+                        expected += 1;
+                    }
+                }
+                check_eq!(
+                    advance_below(&set, generation, end).1,
+                    expected,
+                    "step {}",
+                    step
+                );
+            }
+        }
+        let count = |generation| model.iter().filter(|(_, of)| *of == generation).count();
+        check_eq!(lens(&set), [count(0), count(1), count(2)], "step {}", step);
+    }
+    for generation in 0..3 {
+        let mut left = members(&set, generation)?;
+
+        left.retain(|value| !model.contains(&(*value, generation)));
+        check_eq!(left.len(), 0, "generation {}", generation);
+    }
+    Ok(())
+}
+
+walk_suite!(pddgpu_generations_walk);

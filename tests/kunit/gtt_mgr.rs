@@ -10,9 +10,16 @@ use kernel::{
 
 use super::*;
 use crate::{
-    kunit::device::{
-        Buffer,
-        Card, //
+    kunit::{
+        check,
+        check_eq,
+        device::{
+            Buffer,
+            Card, //
+        },
+        walk_suite,
+        Random,
+        WALK, //
     },
     ttm::{
         MemType,
@@ -70,7 +77,6 @@ fn addresses(card: &Card) -> u64 {
 #[kunit_tests(pddgpu_gtt_mgr)]
 mod tests {
     use super::*;
-    use crate::kunit::{check, check_eq, Random, WALK};
 
     #[test]
     fn new_refuses_a_window_for_transfers_only() -> Result {
@@ -373,79 +379,80 @@ mod tests {
         check!(right && starts.next().is_none());
         Ok(())
     }
+}
 
-    /// Against a map of pages: nothing is handed out twice, and every count is right at every step.
-    #[test]
-    fn random_walk() -> Result {
-        const PAGES: u64 = 80;
-        let card = card(PAGES)?;
-        let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
-        let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
-        let mut random = Random::new(9);
-        let (mut used, mut passing) = (0, 0);
+/// Against a map of pages: nothing is handed out twice, and every count is right at every step.
+fn random_walk() -> Result {
+    const PAGES: u64 = 80;
+    let card = card(PAGES)?;
+    let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
+    let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
+    let mut random = Random::new(9);
+    let (mut used, mut passing) = (0, 0);
 
-        for step in 0..WALK {
-            if buffers.len() == 64 || (!buffers.is_empty() && random.below(5) < 2) {
-                let at = random.below(buffers.len() as u64) as usize;
-                let bo = buffers.remove(at).map_err(|_| EINVAL)?;
+    for step in 0..WALK {
+        if buffers.len() == 64 || (!buffers.is_empty() && random.below(5) < 2) {
+            let at = random.below(buffers.len() as u64) as usize;
+            let bo = buffers.remove(at).map_err(|_| EINVAL)?;
 
-                match pages(&card, &bo)? {
-                    None => passing -= bo.size() / PAGE,
-                    Some(range) => {
-                        used -= range.end - range.start;
-                        taken[range.start as usize..range.end as usize].fill(false);
-                    }
-                }
-            } else {
-                let size = 1 + random.below(4);
-                let alignment = 1u32 << random.below(4);
-                let place = match random.below(8) {
-                    0 => GTT.temporary(),
-                    1 => exactly(0..1 + random.below(PAGES)),
-                    2 => exactly(random.below(PAGES)..PAGES),
-                    _ => GTT,
-                };
-
-                match card.create(size, alignment, &[place]) {
-                    Err(err) => check_eq!(err, ENOSPC, "step {}", step),
-                    Ok(bo) => {
-                        match pages(&card, &bo)? {
-                            None => {
-                                check!(place.is_temporary(), "step {}", step);
-                                passing += size;
-                            }
-                            Some(range) => {
-                                let wanted = place.range(RESERVED_PAGES + PAGES);
-                                let slots = &mut taken[range.start as usize..range.end as usize];
-
-                                check!(!place.is_temporary(), "step {}", step);
-                                check!(slots.iter().all(|taken| !taken), "step {}", step);
-                                check_eq!(slots.len() as u64, size, "step {}", step);
-                                check!(
-                                    wanted.start <= RESERVED_PAGES + range.start
-                                        && RESERVED_PAGES + range.end <= wanted.end,
-                                    "step {}",
-                                    step
-                                );
-                                check_eq!(
-                                    (RESERVED_PAGES + range.start) % u64::from(alignment),
-                                    0,
-                                    "step {}",
-                                    step
-                                );
-                                slots.fill(true);
-                                used += size;
-                            }
-                        }
-                        buffers.push_within_capacity(bo).map_err(|_| EINVAL)?;
-                    }
+            match pages(&card, &bo)? {
+                None => passing -= bo.size() / PAGE,
+                Some(range) => {
+                    used -= range.end - range.start;
+                    taken[range.start as usize..range.end as usize].fill(false);
                 }
             }
-            check_eq!(in_use(&card)?, used + passing, "step {}", step);
-            check_eq!(addresses(&card), used, "step {}", step);
+        } else {
+            let size = 1 + random.below(4);
+            let alignment = 1u32 << random.below(4);
+            let place = match random.below(8) {
+                0 => GTT.temporary(),
+                1 => exactly(0..1 + random.below(PAGES)),
+                2 => exactly(random.below(PAGES)..PAGES),
+                _ => GTT,
+            };
+
+            match card.create(size, alignment, &[place]) {
+                Err(err) => check_eq!(err, ENOSPC, "step {}", step),
+                Ok(bo) => {
+                    match pages(&card, &bo)? {
+                        None => {
+                            check!(place.is_temporary(), "step {}", step);
+                            passing += size;
+                        }
+                        Some(range) => {
+                            let wanted = place.range(RESERVED_PAGES + PAGES);
+                            let slots = &mut taken[range.start as usize..range.end as usize];
+
+                            check!(!place.is_temporary(), "step {}", step);
+                            check!(slots.iter().all(|taken| !taken), "step {}", step);
+                            check_eq!(slots.len() as u64, size, "step {}", step);
+                            check!(
+                                wanted.start <= RESERVED_PAGES + range.start
+                                    && RESERVED_PAGES + range.end <= wanted.end,
+                                "step {}",
+                                step
+                            );
+                            check_eq!(
+                                (RESERVED_PAGES + range.start) % u64::from(alignment),
+                                0,
+                                "step {}",
+                                step
+                            );
+                            slots.fill(true);
+                            used += size;
+                        }
+                    }
+                    buffers.push_within_capacity(bo).map_err(|_| EINVAL)?;
+                }
+            }
         }
-        drop(buffers);
-        check_eq!(in_use(&card)?, 0);
-        Ok(())
+        check_eq!(in_use(&card)?, used + passing, "step {}", step);
+        check_eq!(addresses(&card), used, "step {}", step);
     }
+    drop(buffers);
+    check_eq!(in_use(&card)?, 0);
+    Ok(())
 }
+
+walk_suite!(pddgpu_gtt_mgr_walk);

@@ -5,6 +5,13 @@
 use kernel::prelude::*;
 
 use super::*;
+use crate::kunit::{
+    check,
+    check_eq,
+    walk_suite,
+    Random,
+    WALK, //
+};
 
 type Boxed = Pin<KBox<Node>>;
 
@@ -36,7 +43,6 @@ fn ranges(mm: &Mm) -> Result<KVec<Range<u64>>> {
 #[kunit_tests(pddgpu_mm)]
 mod tests {
     use super::*;
-    use crate::kunit::{check, check_eq, Random, WALK};
 
     #[test]
     fn an_empty_range_is_refused() -> Result {
@@ -228,81 +234,82 @@ mod tests {
         check_eq!(node.range(), Some(0..10));
         Ok(())
     }
+}
 
-    /// Against a list of what is taken: nothing overlaps, everything is where it was asked for and in
-    /// the smallest hole that would do, and what would fit is never refused.
-    #[test]
-    fn random_walk() -> Result {
-        const END: u64 = 600;
-        let mm = Mm::new(0..END)?;
-        let mut nodes = KVec::<Boxed>::with_capacity(256, GFP_KERNEL)?;
-        let mut random = Random::new(1);
+/// Against a list of what is taken: nothing overlaps, everything is where it was asked for and in
+/// the smallest hole that would do, and what would fit is never refused.
+fn random_walk() -> Result {
+    const END: u64 = 600;
+    let mm = Mm::new(0..END)?;
+    let mut nodes = KVec::<Boxed>::with_capacity(256, GFP_KERNEL)?;
+    let mut random = Random::new(1);
 
-        for step in 0..WALK {
-            if nodes.len() == 40 || (!nodes.is_empty() && random.below(5) < 2) {
-                let at = random.below(nodes.len() as u64) as usize;
-                drop(nodes.remove(at).map_err(|_| EINVAL)?);
-                continue;
+    for step in 0..WALK {
+        if nodes.len() == 40 || (!nodes.is_empty() && random.below(5) < 2) {
+            let at = random.below(nodes.len() as u64) as usize;
+            drop(nodes.remove(at).map_err(|_| EINVAL)?);
+            continue;
+        }
+
+        let size = 1 + random.below(48);
+        let alignment = random.choose(&[1, 1, 1, 2, 4, 8, 16]);
+        let range = match random.below(3) {
+            0 => {
+                let start = random.below(END);
+                start..start + 1 + random.below(END - start)
             }
+            _ => 0..END,
+        };
 
-            let size = 1 + random.below(48);
-            let alignment = random.choose(&[1, 1, 1, 2, 4, 8, 16]);
-            let range = match random.below(3) {
-                0 => {
-                    let start = random.below(END);
-                    start..start + 1 + random.below(END - start)
-                }
-                _ => 0..END,
-            };
+        // Before: the smallest hole that will do.
+        let mut best = None;
+        let mut hole_start = 0;
+        let taken = ranges(&mm)?;
+        check_eq!(taken.len(), nodes.len(), "step {}", step);
+        for next in Iterator::chain(taken.iter().cloned(), core::iter::once(END..END)) {
+            let hole = hole_start..next.start;
+            let start = hole.start.max(range.start).next_multiple_of(alignment);
 
-            // Before: the smallest hole that will do.
-            let mut best = None;
-            let mut hole_start = 0;
-            let taken = ranges(&mm)?;
-            check_eq!(taken.len(), nodes.len(), "step {}", step);
-            for next in Iterator::chain(taken.iter().cloned(), core::iter::once(END..END)) {
-                let hole = hole_start..next.start;
-                let start = hole.start.max(range.start).next_multiple_of(alignment);
-
-                if start + size <= hole.end.min(range.end) {
-                    let len = hole.end - hole.start;
-                    best = Some(best.map_or(len, |best: u64| best.min(len)));
-                }
-                check!(hole_start <= next.start, "step {}", step);
-                hole_start = next.end;
+            if start + size <= hole.end.min(range.end) {
+                let len = hole.end - hole.start;
+                best = Some(best.map_or(len, |best: u64| best.min(len)));
             }
+            check!(hole_start <= next.start, "step {}", step);
+            hole_start = next.end;
+        }
 
-            match take(&mm, size, alignment, range.clone()) {
-                Err(err) => {
-                    check_eq!(err, ENOSPC, "step {}", step);
-                    check_eq!(best, None, "step {}", step);
-                }
-                Ok(node) => {
-                    let got = node.range().ok_or(EINVAL)?;
-                    let before = taken.iter().rfind(|other| other.end <= got.start);
-                    let after = taken.iter().find(|other| other.start >= got.end);
-                    let hole =
-                        before.map_or(0, |other| other.end)..after.map_or(END, |other| other.start);
+        match take(&mm, size, alignment, range.clone()) {
+            Err(err) => {
+                check_eq!(err, ENOSPC, "step {}", step);
+                check_eq!(best, None, "step {}", step);
+            }
+            Ok(node) => {
+                let got = node.range().ok_or(EINVAL)?;
+                let before = taken.iter().rfind(|other| other.end <= got.start);
+                let after = taken.iter().find(|other| other.start >= got.end);
+                let hole =
+                    before.map_or(0, |other| other.end)..after.map_or(END, |other| other.start);
 
-                    check_eq!(got.end - got.start, size, "step {}", step);
-                    check_eq!(got.start % alignment, 0, "step {}", step);
-                    check!(
-                        range.start <= got.start && got.end <= range.end,
-                        "step {}",
-                        step
-                    );
-                    check!(
-                        taken
-                            .iter()
-                            .all(|other| other.end <= got.start || got.end <= other.start),
-                        "step {}",
-                        step
-                    );
-                    check_eq!(Some(hole.end - hole.start), best, "step {}", step);
-                    nodes.push_within_capacity(node).map_err(|_| EINVAL)?;
-                }
+                check_eq!(got.end - got.start, size, "step {}", step);
+                check_eq!(got.start % alignment, 0, "step {}", step);
+                check!(
+                    range.start <= got.start && got.end <= range.end,
+                    "step {}",
+                    step
+                );
+                check!(
+                    taken
+                        .iter()
+                        .all(|other| other.end <= got.start || got.end <= other.start),
+                    "step {}",
+                    step
+                );
+                check_eq!(Some(hole.end - hole.start), best, "step {}", step);
+                nodes.push_within_capacity(node).map_err(|_| EINVAL)?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }
+
+walk_suite!(pddgpu_mm_walk);

@@ -56,6 +56,37 @@ pub(crate) use check_eq;
 /// A random walk's steps.
 pub(crate) const WALK: usize = 100_000;
 
+/// Makes a suite of a function `random_walk`, of which KUnit knows that it is slow, so that it can be
+/// told apart (`kunit.filter=speed=slow`): `#[kunit_tests]` has no way to say that.
+macro_rules! walk_suite {
+    ($suite:ident) => {
+        const _: () = {
+            use ::kernel::bindings;
+
+            extern "C" fn run(_test: *mut bindings::kunit) {
+                ::kernel::kunit_assert!(
+                    "random_walk",
+                    c"tests/kunit/mod.rs",
+                    0,
+                    ::kernel::kunit::is_test_result_ok(random_walk())
+                );
+            }
+
+            static mut CASES: [bindings::kunit_case; 2] = [
+                bindings::kunit_case {
+                    attr: bindings::kunit_attributes {
+                        speed: bindings::kunit_speed_KUNIT_SPEED_SLOW,
+                    },
+                    ..::kernel::kunit::kunit_case(c"random_walk", run)
+                },
+                ::pin_init::zeroed(),
+            ];
+            ::kernel::kunit_unsafe_test_suite!($suite, CASES);
+        };
+    };
+}
+pub(crate) use walk_suite;
+
 /// Numbers that look random, and are the same in every run.
 pub(crate) struct Random(u64);
 

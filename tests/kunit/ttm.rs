@@ -10,10 +10,17 @@ use kernel::{
 use super::*;
 use crate::{
     gtt_mgr,
-    kunit::device::{
-        Buffer,
-        Card,
-        Payload, //
+    kunit::{
+        check,
+        check_eq,
+        device::{
+            Buffer,
+            Card,
+            Payload, //
+        },
+        walk_suite,
+        Random,
+        WALK, //
     }, //
 };
 
@@ -47,7 +54,6 @@ fn in_use(card: &Card) -> [u64; 3] {
 #[kunit_tests(pddgpu_ttm)]
 mod tests {
     use super::*;
-    use crate::kunit::{check, check_eq, Random, WALK};
 
     #[test]
     fn a_buffer_says_what_it_is() -> Result {
@@ -221,61 +227,62 @@ mod tests {
         }
         Ok(())
     }
-
-    /// Creates, moves and drops with evictions: payloads and pages are those of the buffers there are.
-    #[test]
-    fn random_walk() -> Result {
-        let card = card_of(100)?;
-        let mut all = KVec::with_capacity(64, GFP_KERNEL)?;
-        let mut random = Random::new(10);
-        let mut ctx = OperationCtx::interruptible();
-        let places = [
-            VRAM,
-            VRAM.topdown(),
-            VRAM.below(10),
-            GTT,
-            GTT.temporary(),
-            SYSTEM,
-        ];
-
-        for step in 0..WALK {
-            match random.below(10) {
-                0..4 if all.len() < 64 => {
-                    let bo = card.create(
-                        1 + random.below(6),
-                        1 << random.below(3),
-                        &[random.choose(&places), random.choose(&places)],
-                    )?;
-                    all.push_within_capacity(bo).map_err(|_| EINVAL)?;
-                }
-                4..7 if !all.is_empty() => {
-                    let at = random.below(all.len() as u64) as usize;
-                    drop(all.remove(at).map_err(|_| EINVAL)?);
-                }
-                _ if !all.is_empty() => {
-                    let at = random.below(all.len() as u64) as usize;
-                    let place = random.choose(&places);
-                    let before = mem_type(&all[at])?;
-
-                    match all[at].reserve()?.validate(&[place], &mut ctx) {
-                        Ok(()) => (),
-                        // A buffer is in its own way where it lies partly below the tenth page.
-                        Err(ENOSPC)
-                            if before == Some(MemType::Vram) && place.range(100) == (0..10) => {}
-                        Err(err) => check!(false, "step {}: {:?}", step, err),
-                    }
-                }
-                _ => (),
-            }
-
-            check_eq!(Payload::alive(), all.len() as i32, "step {}", step);
-            check_eq!(
-                in_use(&card).iter().sum::<u64>(),
-                all.iter().map(|bo| bo.size() / PAGE).sum(),
-                "step {}",
-                step
-            );
-        }
-        Ok(())
-    }
 }
+
+/// Creates, moves and drops with evictions: payloads and pages are those of the buffers there are.
+fn random_walk() -> Result {
+    let card = card_of(100)?;
+    let mut all = KVec::with_capacity(64, GFP_KERNEL)?;
+    let mut random = Random::new(10);
+    let mut ctx = OperationCtx::interruptible();
+    let places = [
+        VRAM,
+        VRAM.topdown(),
+        VRAM.below(10),
+        GTT,
+        GTT.temporary(),
+        SYSTEM,
+    ];
+
+    for step in 0..WALK {
+        match random.below(10) {
+            0..4 if all.len() < 64 => {
+                let bo = card.create(
+                    1 + random.below(6),
+                    1 << random.below(3),
+                    &[random.choose(&places), random.choose(&places)],
+                )?;
+                all.push_within_capacity(bo).map_err(|_| EINVAL)?;
+            }
+            4..7 if !all.is_empty() => {
+                let at = random.below(all.len() as u64) as usize;
+                drop(all.remove(at).map_err(|_| EINVAL)?);
+            }
+            _ if !all.is_empty() => {
+                let at = random.below(all.len() as u64) as usize;
+                let place = random.choose(&places);
+                let before = mem_type(&all[at])?;
+
+                match all[at].reserve()?.validate(&[place], &mut ctx) {
+                    Ok(()) => (),
+                    // A buffer is in its own way where it lies partly below the tenth page.
+                    Err(ENOSPC) if before == Some(MemType::Vram) && place.range(100) == (0..10) => {
+                    }
+                    Err(err) => check!(false, "step {}: {:?}", step, err),
+                }
+            }
+            _ => (),
+        }
+
+        check_eq!(Payload::alive(), all.len() as i32, "step {}", step);
+        check_eq!(
+            in_use(&card).iter().sum::<u64>(),
+            all.iter().map(|bo| bo.size() / PAGE).sum(),
+            "step {}",
+            step
+        );
+    }
+    Ok(())
+}
+
+walk_suite!(pddgpu_ttm_walk);

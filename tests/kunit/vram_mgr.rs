@@ -14,9 +14,16 @@ use kernel::{
 use super::*;
 use crate::{
     gtt_mgr,
-    kunit::device::{
-        Buffer,
-        Card, //
+    kunit::{
+        check,
+        check_eq,
+        device::{
+            Buffer,
+            Card, //
+        },
+        walk_suite,
+        Random,
+        WALK, //
     },
     ttm::{
         MemType,
@@ -102,7 +109,6 @@ fn fill(card: &Card) -> Result<KVec<ARef<Buffer>>> {
 #[kunit_tests(pddgpu_vram_mgr)]
 mod tests {
     use super::*;
-    use crate::kunit::{check, check_eq, Random, WALK};
 
     #[test]
     fn new_refuses_what_is_no_memory() -> Result {
@@ -255,95 +261,95 @@ mod tests {
         card.log(|p| card.vram.print(p));
         Ok(())
     }
+}
 
-    /// Against a map of pages: nothing is handed out twice, and every count is right at every step.
-    #[test]
-    fn random_walk() -> Result {
-        const PAGES: u64 = 320;
-        const VISIBLE: u64 = 100;
-        let card = card(PAGES * PAGE, VISIBLE * PAGE)?;
-        let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
-        let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
-        let mut random = Random::new(7);
-        let (mut used, mut visible) = (0, 0);
+/// Against a map of pages: nothing is handed out twice, and every count is right at every step.
+fn random_walk() -> Result {
+    const PAGES: u64 = 320;
+    const VISIBLE: u64 = 100;
+    let card = card(PAGES * PAGE, VISIBLE * PAGE)?;
+    let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
+    let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
+    let mut random = Random::new(7);
+    let (mut used, mut visible) = (0, 0);
 
-        for step in 0..WALK {
-            if buffers.len() == 64 || (!buffers.is_empty() && random.below(5) < 2) {
-                let at = random.below(buffers.len() as u64) as usize;
-                let bo = buffers.remove(at).map_err(|_| EINVAL)?;
+    for step in 0..WALK {
+        if buffers.len() == 64 || (!buffers.is_empty() && random.below(5) < 2) {
+            let at = random.below(buffers.len() as u64) as usize;
+            let bo = buffers.remove(at).map_err(|_| EINVAL)?;
 
-                for range in ranges(&card, &bo)?.iter() {
-                    for page in range.start / PAGE..range.end / PAGE {
-                        taken[page as usize] = false;
-                        used -= 1;
-                        visible -= u64::from(page < VISIBLE);
-                    }
-                }
-            } else {
-                let pages = 1 + random.below(12);
-                let alignment = 1u32 << random.below(4);
-                let mut place = VRAM;
-
-                if random.below(4) == 0 {
-                    place = place.contiguous();
-                }
-                if random.below(2) == 0 {
-                    place = place.topdown();
-                }
-                match random.below(6) {
-                    0 => place = place.below(VISIBLE),
-                    1 => place = place.above(random.below(PAGES)),
-                    2 => {
-                        let first = random.below(PAGES);
-                        place = place.above(first).below(first + random.below(70));
-                    }
-                    _ => (),
-                }
-
-                match card.create(pages, alignment, &[place]) {
-                    Err(err) => check_eq!(err, ENOSPC, "step {}", step),
-                    Ok(bo) => {
-                        let wanted = place.range(PAGES);
-                        let ranges = ranges(&card, &bo)?;
-
-                        for range in ranges.iter() {
-                            check!(
-                                wanted.start * PAGE <= range.start
-                                    && range.end <= wanted.end * PAGE,
-                                "step {}",
-                                step
-                            );
-                            for page in range.start / PAGE..range.end / PAGE {
-                                check!(!taken[page as usize], "step {} page {}", step, page);
-                                taken[page as usize] = true;
-                                used += 1;
-                                visible += u64::from(page < VISIBLE);
-                            }
-                        }
-                        check_eq!(
-                            ranges[0].start / PAGE % u64::from(alignment),
-                            0,
-                            "step {}",
-                            step
-                        );
-                        check!(
-                            !place.is_contiguous() || start(&bo)?.is_some(),
-                            "step {}",
-                            step
-                        );
-                        buffers.push_within_capacity(bo).map_err(|_| EINVAL)?;
-                    }
+            for range in ranges(&card, &bo)?.iter() {
+                for page in range.start / PAGE..range.end / PAGE {
+                    taken[page as usize] = false;
+                    used -= 1;
+                    visible -= u64::from(page < VISIBLE);
                 }
             }
-            check_eq!(
-                in_use(&card)?,
-                (used * PAGE, visible * PAGE),
-                "step {}",
-                step
-            );
+        } else {
+            let pages = 1 + random.below(12);
+            let alignment = 1u32 << random.below(4);
+            let mut place = VRAM;
+
+            if random.below(4) == 0 {
+                place = place.contiguous();
+            }
+            if random.below(2) == 0 {
+                place = place.topdown();
+            }
+            match random.below(6) {
+                0 => place = place.below(VISIBLE),
+                1 => place = place.above(random.below(PAGES)),
+                2 => {
+                    let first = random.below(PAGES);
+                    place = place.above(first).below(first + random.below(70));
+                }
+                _ => (),
+            }
+
+            match card.create(pages, alignment, &[place]) {
+                Err(err) => check_eq!(err, ENOSPC, "step {}", step),
+                Ok(bo) => {
+                    let wanted = place.range(PAGES);
+                    let ranges = ranges(&card, &bo)?;
+
+                    for range in ranges.iter() {
+                        check!(
+                            wanted.start * PAGE <= range.start && range.end <= wanted.end * PAGE,
+                            "step {}",
+                            step
+                        );
+                        for page in range.start / PAGE..range.end / PAGE {
+                            check!(!taken[page as usize], "step {} page {}", step, page);
+                            taken[page as usize] = true;
+                            used += 1;
+                            visible += u64::from(page < VISIBLE);
+                        }
+                    }
+                    check_eq!(
+                        ranges[0].start / PAGE % u64::from(alignment),
+                        0,
+                        "step {}",
+                        step
+                    );
+                    check!(
+                        !place.is_contiguous() || start(&bo)?.is_some(),
+                        "step {}",
+                        step
+                    );
+                    buffers.push_within_capacity(bo).map_err(|_| EINVAL)?;
+                }
+            }
         }
-        drop(buffers);
-        check_eq!(in_use(&card)?, (0, 0));
-        Ok(())
+        check_eq!(
+            in_use(&card)?,
+            (used * PAGE, visible * PAGE),
+            "step {}",
+            step
+        );
     }
+    drop(buffers);
+    check_eq!(in_use(&card)?, (0, 0));
+    Ok(())
 }
+
+walk_suite!(pddgpu_vram_mgr_walk);
