@@ -21,7 +21,7 @@ help:
 	@echo 'make test-debug          runs those'
 	@echo 'make kunit               runs the KUnit suites there (SUITE=glob, or suite.case)'
 	@echo 'make selftest-checkers   shows that the debug kernel finds mistakes'
-	@echo 'make coverage            tells which lines of the driver the tests reach'
+	@echo 'make coverage            tells which lines and branches the tests reach'
 	@echo 'make bench-stats         counts what the statistics cost'
 	@echo 'make bench-move          measures moves by the card and by the CPU'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
