@@ -34,11 +34,15 @@ pub struct Bench {
 macro_rules! trials {
     ($kind:ident: $($test:ident),* $(,)?) => {
         vec![$($crate::fixture::$kind(
-            concat!(module_path!(), "::", stringify!($test)), $test,
+            concat!(module_path!(), "::", stringify!($test)), Box::new($test),
         )),*]
     };
 }
 pub(crate) use trials;
+
+/// A test, given what it works with. Boxed, because hundreds of copies of what is around it take
+/// long to compile.
+pub type Test<T> = Box<dyn FnOnce(&T) -> Result<()> + Send>;
 
 /// Why a test makes no sense on this machine.
 #[derive(Debug)]
@@ -58,7 +62,7 @@ pub fn skip<T>(why: impl Into<String>) -> Result<T> {
 }
 
 /// A trial of the ioctls.
-pub fn card_trial(name: &str, test: impl FnOnce(&Bench) -> Result<()> + Send + 'static) -> Trial {
+pub fn card_trial(name: &str, test: Test<Bench>) -> Trial {
     trial(name, move || {
         let observer = Card::find()?;
         let before = State::of(&observer)?;
@@ -78,10 +82,7 @@ pub fn card_trial(name: &str, test: impl FnOnce(&Bench) -> Result<()> + Send + '
 
 /// A trial of the driver's coming and going: no file is open when it starts. Afterwards the driver is
 /// loaded and bound again, whatever the test came to.
-pub fn driver_trial(
-    name: &str,
-    test: impl FnOnce(&Driver) -> Result<()> + Send + 'static,
-) -> Trial {
+pub fn driver_trial(name: &str, test: Test<Driver>) -> Trial {
     trial(name, move || {
         let before = State::of(&Card::find()?)?;
         let driver = Driver::find()?;

@@ -127,7 +127,7 @@ pub fn tests() -> Vec<Trial> {
     );
     tests.extend(REFUSED.iter().map(|&(what, errno, spoil)| {
         let name = format!("{}::rejects_{what}", module_path!());
-        card_trial(&name, move |bench| refused(bench, errno, spoil))
+        card_trial(&name, Box::new(move |bench| refused(bench, errno, spoil)))
     }));
     tests
 }

@@ -124,12 +124,12 @@ const REGISTERS: u64 = 64 << 10;
 pub fn tests() -> Vec<Trial> {
     let name = |what| format!("{}::refuses_{what}", module_path!());
     let odd = ODD.iter().map(|&(what, word, oddity)| {
-        driver_trial(&name(what), move |driver| refused(driver, word, oddity))
+        let test = Box::new(move |driver: &Driver| refused(driver, word, oddity));
+        driver_trial(&name(what), test)
     });
     let odd_bars = ODD_BARS.iter().map(|&(what, word, is_odd)| {
-        driver_trial(&name(what), move |driver| {
-            refused_bars(driver, word, is_odd)
-        })
+        let test = Box::new(move |driver: &Driver| refused_bars(driver, word, is_odd));
+        driver_trial(&name(what), test)
     });
     odd.chain(odd_bars).collect()
 }
