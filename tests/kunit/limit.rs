@@ -15,7 +15,7 @@ use super::{
 #[kunit_tests(pddgpu_limit)]
 mod tests {
     use super::*;
-    use crate::kunit::check_eq;
+    use crate::kunit::{check, check_eq};
 
     /// 90 % of a heap, and 5 % less before it counts as crossed again.
     #[test]
@@ -80,6 +80,88 @@ mod tests {
                 percent,
                 total
             );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_crossing_waits_until_it_is_reported_and_is_reported_once() -> Result {
+        let bench = Bench::new()?;
+        let stats = &bench.stats;
+        let pending = || stats.limits[Heap::Vram as usize].pending.load(Relaxed);
+
+        // The work would report it.
+        stats.stop();
+        check!(!pending());
+        stats.take(Heap::Vram, 95_000);
+        check!(pending());
+        stats.report_limits();
+        check!(!pending());
+
+        // More of the same crossing.
+        stats.take(Heap::Vram, 5_000);
+        stats.give_back(Heap::Vram, 9_000);
+        stats.take(Heap::Vram, 9_000);
+        check!(!pending());
+
+        // Another one.
+        stats.give_back(Heap::Vram, 20_000);
+        stats.take(Heap::Vram, 20_000);
+        check!(pending());
+        Ok(())
+    }
+
+    #[test]
+    fn a_new_limit_holds_from_the_next_byte_on() -> Result {
+        let bench = Bench::new()?;
+        let stats = &bench.stats;
+        let crossed = || stats.limits[Heap::Gtt as usize].crossed.load(Relaxed);
+
+        stats.take(Heap::Gtt, 120_000);
+        stats.set_limit_percent(50)?;
+        check!(!crossed());
+        stats.take(Heap::Gtt, 1);
+        check!(crossed());
+
+        stats.set_limit_percent(70)?;
+        check!(crossed());
+        stats.give_back(Heap::Gtt, 1);
+        check!(!crossed());
+        Ok(())
+    }
+
+    #[test]
+    fn a_limit_of_0_is_crossed_by_the_first_byte_and_left_with_the_last() -> Result {
+        let bench = Bench::new()?;
+        let stats = &bench.stats;
+        let crossed = || {
+            stats.limits[Heap::VisibleVram as usize]
+                .crossed
+                .load(Relaxed)
+        };
+
+        stats.set_limit_percent(0)?;
+        for _ in 0..2 {
+            stats.take(Heap::VisibleVram, 1);
+            check!(crossed());
+            stats.take(Heap::VisibleVram, 1);
+            stats.give_back(Heap::VisibleVram, 1);
+            check!(crossed());
+            stats.give_back(Heap::VisibleVram, 1);
+            check!(!crossed());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_heap_does_not_cross_a_limit_of_100_percent() -> Result {
+        let bench = Bench::new()?;
+        let stats = &bench.stats;
+
+        stats.set_limit_percent(100)?;
+        for (heap, total) in Heap::ALL.into_iter().zip(TOTALS) {
+            stats.take(heap, total);
+            check!(!stats.limits[heap as usize].crossed.load(Relaxed));
         }
         Ok(())
     }
