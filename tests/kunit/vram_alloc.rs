@@ -3,6 +3,7 @@
 //! The VRAM manager's `alloc`: how much, where, and how it counts.
 
 use super::*;
+use crate::ttm::OperationCtx;
 
 #[kunit_tests(pddgpu_vram_alloc)]
 mod tests {
@@ -296,6 +297,135 @@ mod tests {
         // What does not intersect stays.
         check_eq!(start(&other)?, Some(256));
         check_eq!(in_use(&card)?, (2 * MIB, MIB));
+        Ok(())
+    }
+
+    /// Bytes of a buffer in VRAM that were not zero when it got them.
+    fn dirty(card: &Card, bo: &Buffer) -> Result<u64> {
+        let locked = bo.reserve()?;
+        let vram = locked
+            .resource()
+            .and_then(|res| res.of(&card.vram))
+            .ok_or(EINVAL)?;
+
+        Ok(vram.dirty().map(|range| range.end - range.start).sum())
+    }
+
+    /// Has the pages `pages` free, and zero.
+    fn wipe(card: &Card, pages: Range<u64>) -> Result {
+        let bo = card.create(pages.end - pages.start, 1, &[exactly(pages)])?;
+
+        bo.reserve()?
+            .resource()
+            .and_then(|res| res.of(&card.vram))
+            .ok_or(EINVAL)?
+            .set_wiped();
+        Ok(())
+    }
+
+    #[test]
+    fn memory_is_dirty_unless_it_was_wiped() -> Result {
+        let card = card(4 * MIB, MIB)?;
+
+        // What the last owner of all memory left, and what its next owner gets.
+        for (wiped, expected) in [(None, 992), (Some(false), 992), (Some(true), 0)] {
+            if let Some(wiped) = wiped {
+                let bo = card.create(992, 1, &[exactly(0..992)])?;
+                let locked = bo.reserve()?;
+
+                if wiped {
+                    locked
+                        .resource()
+                        .and_then(|res| res.of(&card.vram))
+                        .ok_or(EINVAL)?
+                        .set_wiped();
+                }
+            }
+            let bo = card.create(992, 1, &[exactly(0..992)])?;
+
+            check_eq!(dirty(&card, &bo)?, expected * PAGE, "{:?}", wiped);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn new_buffers_take_zero_memory_first() -> Result {
+        let card = card(4 * MIB, MIB)?;
+
+        wipe(&card, 104..112)?;
+        let bo = card.create(8, 1, &[VRAM])?;
+        check_eq!(start(&bo)?, Some(104));
+        check_eq!(dirty(&card, &bo)?, 0);
+        let next = card.create(8, 1, &[VRAM])?;
+        check_eq!(dirty(&card, &next)?, 8 * PAGE);
+        Ok(())
+    }
+
+    /// What is copied overwrites it anyway.
+    #[test]
+    fn moved_buffers_leave_zero_memory_to_new_ones() -> Result {
+        let card = card(4 * MIB, MIB)?;
+        let moved = card.create(8, 1, &[Place::anywhere(MemType::Tt)])?;
+
+        wipe(&card, 104..112)?;
+        moved
+            .reserve()?
+            .validate(&[VRAM], &mut OperationCtx::interruptible())?;
+        check_eq!(dirty(&card, &moved)?, 8 * PAGE);
+        let bo = card.create(8, 1, &[VRAM])?;
+        check_eq!(start(&bo)?, Some(104));
+        Ok(())
+    }
+
+    #[test]
+    fn alloc_would_rather_wipe_than_take_of_the_aperture() -> Result {
+        let card = card(4 * MIB, MIB)?;
+
+        wipe(&card, 8..16)?;
+        let high = card.create(8, 1, &[VRAM.topdown()])?;
+        check!(start(&high)? >= Some(256));
+        check_eq!(dirty(&card, &high)?, 8 * PAGE);
+        check_eq!(in_use(&card)?, (8 * PAGE, 0));
+        // What was not taken in the end is as zero as it was.
+        let low = card.create(8, 1, &[VRAM])?;
+        check_eq!(start(&low)?, Some(8));
+        check_eq!(dirty(&card, &low)?, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn alloc_takes_of_the_aperture_what_is_zero_if_there_is_nothing_else() -> Result {
+        let card = card(4 * MIB, MIB)?;
+        let _high = card.create(768, 1, &[exactly(256..1024)])?;
+
+        wipe(&card, 8..16)?;
+        let bo = card.create(8, 1, &[VRAM.topdown()])?;
+        check_eq!(start(&bo)?, Some(8));
+        check_eq!(dirty(&card, &bo)?, 0);
+        check_eq!(in_use(&card)?, (776 * PAGE, 8 * PAGE));
+        Ok(())
+    }
+
+    /// That it never can is no reason to fail where there is another place.
+    #[test]
+    fn alloc_has_no_room_for_what_it_cannot_align() -> Result {
+        let card = card(4 * MIB, MIB)?;
+
+        for alignment in [2048, 1 << 20, 1 << 31] {
+            check_eq!(
+                card.create(1, alignment, &[VRAM]).err(),
+                Some(ENOSPC),
+                "by {}",
+                alignment
+            );
+            let bo = card.create(1, alignment, &[VRAM, Place::anywhere(MemType::System)])?;
+            check_eq!(
+                bo.reserve()?.resource().and_then(Resource::mem_type),
+                Some(MemType::System),
+                "by {}",
+                alignment
+            );
+        }
         Ok(())
     }
 }
