@@ -120,4 +120,60 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn a_place_outside_the_memory_has_no_pages() -> Result {
+        for (first, end, size) in [
+            (100, 0, 100),
+            (101, 0, 100),
+            (101, 200, 100),
+            (u64::MAX, 0, 100),
+            (50, 20, 100),
+            (50, 50, 100),
+            (0, 0, 0),
+            (0, 10, 0),
+        ] {
+            let place = Place::anywhere(MemType::Tt).above(first).below(end);
+
+            check!(
+                place.range(size).is_empty(),
+                "{} to {} of {}",
+                first,
+                end,
+                size
+            );
+        }
+        Ok(())
+    }
+
+    /// In whatever order it is said.
+    #[test]
+    fn limits_and_flags_leave_each_other_alone() -> Result {
+        for place in [
+            Place::anywhere(MemType::Vram)
+                .above(3)
+                .below(7)
+                .topdown()
+                .contiguous(),
+            Place::anywhere(MemType::Vram)
+                .topdown()
+                .above(3)
+                .contiguous()
+                .below(7),
+            // The last limit holds; to say it twice is to say it once.
+            Place::anywhere(MemType::Vram)
+                .contiguous()
+                .topdown()
+                .topdown()
+                .below(100)
+                .above(3)
+                .below(7),
+        ] {
+            check_eq!(place.range(1000), 3..7);
+            check!(place.is_topdown() && place.is_contiguous());
+            check!(!place.is_temporary());
+            check_eq!(place.into_raw().mem_type, bindings::TTM_PL_VRAM);
+        }
+        Ok(())
+    }
 }

@@ -197,4 +197,50 @@ mod tests {
         check!(in_vram(&*card.create(70, 1, &[VRAM])?)? && !in_vram(&pinned)?);
         Ok(())
     }
+
+    #[test]
+    fn finds_nothing_where_there_are_no_pages() -> Result {
+        let card = card()?;
+        let vram = card.create(10, 1, &[VRAM])?;
+        let system = card.create(10, 1, &[SYSTEM])?;
+
+        for man in [card.gtt.base(), card.system.base()] {
+            let mut walk = Walk {
+                to_scan: 100,
+                scanned: 0,
+                freed: 0,
+                writeback: false,
+            };
+
+            walk.manager::<device::Driver>(man);
+            check_eq!((walk.scanned, walk.freed), (0, 0));
+        }
+        check!(!in_gtt(&vram)? && !in_gtt(&system)?);
+        check_eq!(card.ttm_usage(MemType::Vram), 10 * PAGE);
+        Ok(())
+    }
+
+    /// There is no swap for them.
+    #[test]
+    fn pages_that_stay_were_tried_but_did_not_go() -> Result {
+        let card = card()?;
+        let bo = card.create(10, 1, &[GTT])?;
+
+        // Once as what has an address, and again as what has none any more.
+        for man in [card.gtt.base(), card.system.base()] {
+            let mut walk = Walk {
+                to_scan: 10,
+                scanned: 0,
+                freed: 0,
+                writeback: true,
+            };
+
+            walk.manager::<device::Driver>(man);
+            check_eq!((walk.scanned, walk.freed), (10, 0));
+            check_eq!(man.dev().populated(), 10);
+        }
+        drop(bo);
+        check_eq!(card.gtt.base().dev().populated(), 0);
+        Ok(())
+    }
 }
