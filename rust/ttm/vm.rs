@@ -258,3 +258,7 @@ fn fault_code(err: Error) -> bindings::vm_fault_t {
         _ => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/vm.rs"]
+mod kunit;

@@ -210,6 +210,16 @@ impl Card {
         Shrinker::new(self.dev.clone())
     }
 
+    /// The card's DRM side.
+    pub(crate) fn drm(&self) -> &drm::Device<Drm> {
+        &self.dev
+    }
+
+    /// Waits for the memory of buffers that are free.
+    pub(crate) fn wait_for_frees(&self) {
+        self.dev.bdev.wait_for_frees();
+    }
+
     /// Has `print` print to the log.
     pub(crate) fn log(&self, print: impl FnOnce(&drm::Printer)) {
         drm::Printer::with_info(self.faux.as_ref().as_ref(), print);

@@ -4,11 +4,20 @@
 
 use kernel::{
     page::PAGE_SIZE,
-    prelude::*, //
+    prelude::*,
+    sync::Arc,
+    time::Msecs, //
 };
 
 use super::*;
 use crate::{
+    bindings::raw as bindings,
+    dma::fence::{
+        Allocation,
+        Context,
+        Pending,
+        Timeline, //
+    },
     gtt_mgr,
     kunit::{
         check,
@@ -224,6 +233,190 @@ mod tests {
             );
             check_eq!(mem_type(&bo)?, Some(MemType::Vram));
             check_eq!(in_use(&card), [10, 0, 0]);
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with a buffer pinned.
+    fn while_pinned(bo: &Buffer, f: impl FnOnce() -> Result) -> Result {
+        {
+            let locked = bo.reserve()?;
+            // SAFETY: The buffer's resv is held.
+            unsafe { bindings::ttm_bo_pin(locked.as_ttm()) };
+        }
+        let result = f();
+        let locked = bo.reserve()?;
+
+        // SAFETY: As above; it was pinned once.
+        unsafe { bindings::ttm_bo_unpin(locked.as_ttm()) };
+        result
+    }
+
+    #[test]
+    fn a_pinned_buffer_is_busy_elsewhere() -> Result {
+        let card = card()?;
+        let bo = card.create(10, 1, &[VRAM])?;
+        let validate = |place| {
+            bo.reserve()?
+                .validate(&[place], &mut OperationCtx::interruptible())
+        };
+
+        while_pinned(&bo, || {
+            check_eq!(bo.reserve()?.pin_count(), 1);
+            for place in [GTT, SYSTEM, GTT.temporary(), GTT.below(1)] {
+                check_eq!(validate(place), Err(EBUSY));
+                check_eq!(in_use(&card), [10, 0, 0]);
+            }
+            // It is there.
+            check_eq!(validate(VRAM), Ok(()));
+            Ok(())
+        })?;
+        check_eq!(bo.reserve()?.pin_count(), 0);
+        check_eq!(validate(GTT), Ok(()));
+        check_eq!(in_use(&card), [0, 10, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_least_recently_used_is_evicted() -> Result {
+        let card = card_of(100)?;
+        let all = [
+            card.create(30, 1, &[VRAM])?,
+            card.create(30, 1, &[VRAM])?,
+            card.create(30, 1, &[VRAM])?,
+        ];
+        let mut new = KVec::new();
+
+        all[0].reserve()?.used();
+        // To look at it is no use.
+        drop(all[1].reserve()?);
+        for expected in [[true, false, true], [true, false, false]] {
+            new.push(card.create(30, 1, &[VRAM])?, GFP_KERNEL)?;
+
+            for (number, (bo, expected)) in all.iter().zip(expected).enumerate() {
+                check_eq!(
+                    mem_type(bo)? == Some(MemType::Vram),
+                    expected,
+                    "number {} after {}",
+                    number,
+                    new.len()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_buffer_that_moved_was_used() -> Result {
+        let card = card_of(100)?;
+        let moved = card.create(40, 1, &[VRAM])?;
+        let other = card.create(40, 1, &[VRAM])?;
+
+        for place in [GTT, VRAM] {
+            moved
+                .reserve()?
+                .validate(&[place], &mut OperationCtx::interruptible())?;
+        }
+        let _new = card.create(40, 1, &[VRAM])?;
+        check_eq!(mem_type(&moved)?, Some(MemType::Vram));
+        check_eq!(mem_type(&other)?, Some(MemType::Tt));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_evicted_goes_to_gtt_while_that_has_room() -> Result {
+        let card = card_of(100)?;
+        let in_gtt = card.create(70, 1, &[GTT])?;
+        let first = card.create(30, 1, &[VRAM])?;
+        let second = card.create(60, 1, &[VRAM])?;
+        let third = card.create(90, 1, &[VRAM])?;
+
+        check_eq!(mem_type(&first)?, Some(MemType::Tt));
+        check_eq!(mem_type(&second)?, Some(MemType::System));
+        check_eq!(mem_type(&third)?, Some(MemType::Vram));
+        // Nobody had to go for those that had to.
+        check_eq!(mem_type(&in_gtt)?, Some(MemType::Tt));
+        check_eq!(in_use(&card), [90, 100, 60]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_resource_is_of_the_manager_that_gave_it() -> Result {
+        let card = card()?;
+        let bo = card.create(1, 1, &[VRAM])?;
+
+        for (place, expected) in [
+            (VRAM, [true, false, false]),
+            (GTT, [false, true, false]),
+            (GTT.temporary(), [false, true, false]),
+            (SYSTEM, [false, false, true]),
+        ] {
+            let mut bo = bo.reserve()?;
+
+            bo.validate(&[place], &mut OperationCtx::interruptible())?;
+            let res = bo.resource().ok_or(EINVAL)?;
+            check_eq!(
+                [
+                    res.of(&card.vram).is_some(),
+                    res.of(&card.gtt).is_some(),
+                    res.of(&card.system).is_some()
+                ],
+                expected
+            );
+            check_eq!(res.uses_tt(), !expected[0]);
+        }
+        Ok(())
+    }
+
+    /// Whose work is only to be waited for.
+    struct Nobody;
+
+    impl Timeline for Nobody {
+        const DRIVER_NAME: &'static CStr = c"pddgpu-kunit";
+        const NAME: &'static CStr = c"nobody";
+
+        fn set_deadline(&self, _ms: Msecs) {}
+    }
+
+    /// Has a buffer worked on until the result is signalled.
+    fn work_on(bo: &Buffer) -> Result<Pending<Nobody>> {
+        let context = Context::new(Arc::new(Nobody, GFP_KERNEL)?)?;
+        let work = Allocation::new()?.publish(context);
+
+        bo.reserve()?.reserve_fence()?.add(work.fence());
+        Ok(work)
+    }
+
+    #[test]
+    fn a_buffer_is_idle_when_all_work_on_it_has_ended() -> Result {
+        let card = card()?;
+        let bo = card.create(1, 1, &[VRAM])?;
+        let works = [work_on(&bo)?, work_on(&bo)?];
+
+        for (ended, result) in [Ok(()), Err(EIO)].into_iter().enumerate() {
+            check_eq!(bo.wait(0), Err(ETIME), "{} ended", ended);
+            check_eq!(bo.wait(1), Err(ETIME), "{} ended", ended);
+            works[ended].signal(result);
+        }
+        check_eq!(bo.wait(0), Ok(()));
+        Ok(())
+    }
+
+    #[test]
+    fn a_freed_buffer_keeps_its_memory_while_it_is_worked_on() -> Result {
+        let card = card()?;
+
+        for (place, expected) in [(VRAM, [10, 0, 0]), (GTT, [0, 10, 0]), (SYSTEM, [0, 0, 10])] {
+            let bo = card.create(10, 1, &[place])?;
+            let work = work_on(&bo)?;
+
+            drop(bo);
+            check_eq!(in_use(&card), expected);
+            check_eq!(Payload::alive(), 1);
+            work.signal(Ok(()));
+            card.wait_for_frees();
+            check_eq!(in_use(&card), [0, 0, 0]);
+            check_eq!(Payload::alive(), 0);
         }
         Ok(())
     }
