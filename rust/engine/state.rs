@@ -83,3 +83,7 @@ impl State {
         self.windows = Default::default();
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/state.rs"]
+mod kunit;

@@ -15,7 +15,7 @@ const MIB: u64 = SZ_1M as u64;
 #[kunit_tests(pddgpu_gmc)]
 mod tests {
     use super::*;
-    use crate::kunit::check_eq;
+    use crate::kunit::{check, check_eq};
 
     #[test]
     fn sizes() -> Result {
@@ -157,6 +157,45 @@ mod tests {
                     (gtt / PAGE * 8).next_multiple_of(PAGE)
                 );
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_carveout_is_at_most_half_of_what_the_cpu_can_reach() -> Result {
+        const GTT: u64 = 32 * MIB;
+        let size = Carveout::new(GTT).size();
+
+        for (visible, good) in [
+            (0, false),
+            (size, false),
+            (2 * size - PAGE, false),
+            (2 * size - 1, false),
+            (2 * size, true),
+            (2 * size + PAGE, true),
+        ] {
+            check_eq!(
+                card(0x7, visible, GTT).carveout().is_some(),
+                good,
+                "{:#x} of {:#x}",
+                size,
+                visible
+            );
+        }
+        Ok(())
+    }
+
+    /// The card takes offsets modulo their sizes, and places of whole pages.
+    #[test]
+    fn rings_are_powers_of_two_wherever_the_table_ends() -> Result {
+        for pages in [1, 511, 512, 513, 1 << 10, (1 << 20) - 1, 1 << 20] {
+            let carveout = Carveout::new(pages * PAGE);
+
+            for ring in [&carveout.commands, &carveout.interrupts] {
+                check!((ring.end - ring.start).is_power_of_two(), "{} pages", pages);
+                check_eq!(ring.start % PAGE, 0, "{} pages", pages);
+            }
+            check!(carveout.gart.end >= pages * 8, "{} pages", pages);
         }
         Ok(())
     }

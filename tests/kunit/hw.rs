@@ -185,4 +185,119 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn what_is_not_mentioned_is_turned_off() -> Result {
+        for (name, raw, expected) in [
+            (
+                "VRAM without ECC",
+                MC_VRAM_CTRL::zeroed().with_enable(true).into_raw(),
+                1,
+            ),
+            (
+                "ECC alone",
+                MC_VRAM_CTRL::zeroed().with_ecc(true).into_raw(),
+                2,
+            ),
+            (
+                "command processor",
+                CP_CTRL::zeroed().with_enable(true).into_raw(),
+                1,
+            ),
+            ("its halt", CP_CTRL::zeroed().with_halt(true).into_raw(), 2),
+            (
+                "interrupts",
+                IH_CTRL::zeroed().with_enable(true).into_raw(),
+                1,
+            ),
+            ("messages", IH_CTRL::zeroed().with_msi(true).into_raw(), 2),
+        ] {
+            check_eq!(raw, expected, "{}", name);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_command_processor_is_busy_or_at_an_error() -> Result {
+        for (raw, busy, error) in [
+            (0, false, false),
+            (1, true, false),
+            (2, false, true),
+            (3, true, true),
+            (!3, false, false),
+            // What a card that is gone reads.
+            (u32::MAX, true, true),
+        ] {
+            let status = CP_STATUS::from_raw(raw);
+
+            check_eq!((status.busy(), status.error()), (busy, error), "{:#x}", raw);
+        }
+        Ok(())
+    }
+
+    /// What is written as 1 is forgotten, and nothing else is.
+    #[test]
+    fn faults_and_errors_are_forgotten_by_one_bit() -> Result {
+        check_eq!(GART_FAULT_STATUS::zeroed().with_valid(true).into_raw(), 1);
+        check_eq!(ECC_STATUS::zeroed().with_pending(true).into_raw(), 1);
+
+        for (raw, valid, write, outside) in [
+            (0, false, false, false),
+            (1, true, false, false),
+            (3, true, true, false),
+            (5, true, false, true),
+            (!7, false, false, false),
+        ] {
+            let status = GART_FAULT_STATUS::from_raw(raw);
+
+            check_eq!(
+                (status.valid(), status.write(), status.outside()),
+                (valid, write, outside),
+                "{:#x}",
+                raw
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_overflow_is_no_part_of_the_offset() -> Result {
+        for (raw, offset, overflow) in [
+            (0, 0, false),
+            (0x3ff0, 0x3ff0, false),
+            (0x8000_0000, 0, true),
+            (0x8000_3ff0, 0x3ff0, true),
+            (0x7fff_ffff, 0x7fff_ffff, false),
+            (u32::MAX, 0x7fff_ffff, true),
+        ] {
+            let wptr = IH_RING_WPTR::from_raw(raw);
+
+            check_eq!(u32::from(wptr.offset()), offset, "{:#x}", raw);
+            check_eq!(wptr.overflow(), overflow, "{:#x}", raw);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_gart_entry_has_its_flags_below_the_address() -> Result {
+        let flags = [GART_VALID, GART_WRITABLE, GART_SNOOPED];
+
+        check_eq!(flags, [1, 2, 4]);
+        for address in [0, 0x1000, ((1 << DMA_BITS) - 1) & !0xfff] {
+            let entry = flags.iter().fold(address, |entry, flag| entry | flag);
+
+            check_eq!(entry & !0xfff, address);
+            check_eq!(entry & 0xfff, 7);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_reset_wants_its_word() -> Result {
+        check_eq!(
+            RESET::from_raw(RESET_MAGIC).into_raw().to_be_bytes(),
+            *b"RST!"
+        );
+        Ok(())
+    }
 }

@@ -172,6 +172,141 @@ mod tests {
         Ok(())
     }
 
+    #[test]
+    fn nothing_to_do_is_done() -> Result {
+        for work in [
+            Work::Clear { to: ranges(&[])? },
+            Work::Copy {
+                from: Side::Addressed(ranges(&[])?),
+                to: Side::Addressed(ranges(&[])?),
+            },
+            Work::Copy {
+                from: Side::Pages(ranges(&[])?),
+                to: Side::Addressed(ranges(&[])?),
+            },
+        ] {
+            let mut at = Progress::default();
+
+            check!(work.is_done(&at));
+            check_eq!(piece(&work, &mut at)?.len(), 0);
+            check_eq!(work.window_pages(&at).count(), 0);
+        }
+        Ok(())
+    }
+
+    /// Where the ring was found to be broken, the same packet comes again.
+    #[test]
+    fn a_packet_that_could_not_be_told_is_told_again() -> Result {
+        for work in [
+            Work::Clear {
+                to: ranges(&[(0, PAGE), (2 * PAGE, PAGE), (4 * PAGE, PAGE)])?,
+            },
+            Work::Copy {
+                from: Side::Addressed(ranges(&[(0, PAGE), (2 * PAGE, 2 * PAGE)])?),
+                to: Side::Addressed(ranges(&[(MIB, 2 * PAGE), (2 * MIB, PAGE)])?),
+            },
+        ] {
+            let all = piece(&work, &mut Progress::default())?;
+            let mut at = Progress::default();
+            let mut told = KVec::new();
+
+            check_eq!(all.len(), 3);
+            for room in 0..3 {
+                let result = work.next_piece(&mut at, WINDOW, |packet| {
+                    if told.len() == room {
+                        return Err(EIO);
+                    }
+                    Ok(told.push(packet, GFP_KERNEL)?)
+                });
+
+                check_eq!(result, Err(EIO), "{} packets", room);
+                check!(!work.is_done(&at));
+            }
+            work.next_piece(&mut at, WINDOW, |packet| Ok(told.push(packet, GFP_KERNEL)?))?;
+            check!(work.is_done(&at));
+            check_eq!(told[..], all[..]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn memory_with_addresses_needs_no_window() -> Result {
+        for work in [
+            Work::Clear {
+                to: ranges(&[(0, MIB)])?,
+            },
+            Work::Copy {
+                from: Side::Addressed(ranges(&[(0, MIB)])?),
+                to: Side::Addressed(ranges(&[(MIB, MIB)])?),
+            },
+        ] {
+            check!(!work.is_windowed());
+            check_eq!(work.window_pages(&Progress::default()).count(), 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_window_serves_either_side() -> Result {
+        for to_pages in [false, true] {
+            let (pages, other) = (ranges(&[(5 * MIB, 2 * PAGE)])?, ranges(&[(0, 2 * PAGE)])?);
+            let work = match to_pages {
+                false => Work::Copy {
+                    from: Side::Pages(pages),
+                    to: Side::Addressed(other),
+                },
+                true => Work::Copy {
+                    from: Side::Addressed(other),
+                    to: Side::Pages(pages),
+                },
+            };
+            let mut at = Progress::default();
+            let (from, to) = match to_pages {
+                false => (WINDOW, 0),
+                true => (0, WINDOW),
+            };
+
+            check!(work.window_pages(&at).eq([5 * MIB..5 * MIB + 2 * PAGE]));
+            check_eq!(
+                piece(&work, &mut at)?[..],
+                [Packet::Copy {
+                    from,
+                    to,
+                    bytes: 2 * PAGE,
+                }]
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn failures_of_a_job_are_counted() -> Result {
+        let job = Job::new(Work::Clear {
+            to: ranges(&[(0, PAGE)])?,
+        })?;
+
+        for times in 1..=5 {
+            check_eq!(job.failed(), times);
+        }
+        Ok(())
+    }
+
+    /// Whatever the number that the engine says it has reached.
+    #[test]
+    fn a_job_that_is_not_told_is_not_finished() -> Result {
+        let job = Job::new(Work::Clear {
+            to: ranges(&[(0, PAGE)])?,
+        })?;
+
+        for reached in [0, 1, u64::from(u32::MAX), u64::MAX - 1] {
+            check!(job.last.load(Relaxed) > reached, "{}", reached);
+        }
+        check_eq!(job.begun.load(Relaxed), 0);
+        // There is nobody to be told.
+        job.end(Err(EIO));
+        Ok(())
+    }
+
     /// Disjoint ranges of `pages` in all, somewhere from `base` on.
     fn scattered(random: &mut Random, base: u64, mut pages: u64) -> Result<Ranges> {
         let mut next = base;

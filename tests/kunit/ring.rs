@@ -34,6 +34,41 @@ mod tests {
     }
 
     #[test]
+    fn one_packet_of_any_ring_stays_free() -> Result {
+        for (size, room) in [
+            (32, 0),
+            (64, 1),
+            (0x1_0000, 2047),
+            (0x8000_0000, (1 << 26) - 1),
+        ] {
+            // Wherever in VRAM it is.
+            for base in [0, 0x1000, 1 << 33] {
+                let ring = CommandRing::new(&(base..base + size))?;
+
+                check_eq!(ring.room(), room, "{:#x} bytes at {:#x}", size, base);
+                check_eq!(ring.base, base);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rings_of_4_gib_are_refused() -> Result {
+        for (place, good) in [
+            (0..(1u64 << 32) - 1, true),
+            (0..1 << 32, false),
+            (1 << 32..1 << 33, false),
+            (0..1 << 40, false),
+        ] {
+            let expected = if good { None } else { Some(EINVAL) };
+
+            check_eq!(CommandRing::new(&place).err(), expected, "{:#x?}", place);
+            check_eq!(InterruptRing::new(&place).err(), expected, "{:#x?}", place);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn pages_are_those_of_the_gpu() -> Result {
         for (address, expected) in [
             (0, 0),
