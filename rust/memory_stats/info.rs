@@ -121,3 +121,7 @@ pub(crate) fn leak(leak: &Leak) -> uapi::drm_pddgpu_leak {
         comm: leak.owner.comm,
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/info.rs"]
+mod kunit;

@@ -255,3 +255,7 @@ impl fmt::Display for Reason<'_> {
         Ok(())
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/report.rs"]
+mod kunit;

@@ -8,7 +8,10 @@ use super::{
             Bench,
             NSEC_PER_SEC, //
         },
-        leak::YOUNG, //
+        leak::{
+            Owner,
+            YOUNG, //
+        }, //
     },
     *, //
 };
@@ -184,6 +187,105 @@ mod tests {
             .eq(0..1000));
         drop(buffers);
         check_eq!(bench.stats.objects_live(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn without_a_grace_period_every_buffer_is_a_leak_at_once() -> Result {
+        let bench = Bench::new()?;
+        let _buffers = [bench.track(1)?, bench.track(2)?];
+
+        bench.stats.set_suspected_after(0)?;
+        check_eq!(bench.stats.leak_check(), 2);
+        check_eq!(bench.states(), [0, 2, 0]);
+        bench.stats.set_confirmed_after(0)?;
+        let _late = bench.track(3)?;
+        check_eq!(bench.stats.leak_check(), 4);
+        check_eq!(bench.states(), [0, 0, 3]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_longest_grace_period_is_49_days() -> Result {
+        const DAY: i64 = 24 * 60 * 60;
+        let bench = Bench::new()?;
+        let _buffer = bench.track(1)?;
+
+        bench.stats.set_confirmed_after(u64::from(u32::MAX))?;
+        bench.stats.set_suspected_after(u64::from(u32::MAX))?;
+        bench.after(49 * DAY);
+        check_eq!(bench.stats.leak_check(), 0);
+        bench.after(DAY);
+        check_eq!(bench.stats.leak_check(), 2);
+        // Nor do a hundred years overflow.
+        bench.after(100 * 365 * DAY);
+        check_eq!(bench.stats.leak_check(), 0);
+        let leaks = bench.stats.leak_list()?;
+        check_eq!(
+            leaks.first().map(|leak| leak.age / NSEC_PER_SEC / DAY),
+            Some(50 + 100 * 365)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_process_has_the_name_before_the_zero() -> Result {
+        for (comm, expected) in [
+            (*b"init\0\0\0\0\0\0\0\0\0\0\0\0", "init"),
+            (*b"fifteen-letters\0", "fifteen-letters"),
+            (*b"a\0b\0\0\0\0\0\0\0\0\0\0\0\0\0", "a"),
+            (*b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", ""),
+            // Neither ends nor is text.
+            (*b"sixteen-letters!", "-"),
+            (*b"\xff\xfe\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "-"),
+        ] {
+            let owner = Owner {
+                client: 1,
+                pid: 1,
+                comm,
+            };
+
+            check_eq!(owner.comm(), expected);
+        }
+        Ok(())
+    }
+
+    /// Who lets go may be counted before who took hold.
+    #[test]
+    fn fewer_than_no_holders_are_none() -> Result {
+        let bench = Bench::new()?;
+        let buffer = bench.track(1)?;
+        let leak = || -> Result<Leak> {
+            let all = bench.stats.list(&[YOUNG], |_| true)?;
+
+            all.first().copied().ok_or(ENOENT)
+        };
+
+        for holder in [Holder::Handle, Holder::Mapping, Holder::Export] {
+            buffer.held(holder, -1);
+            let now = leak()?;
+            check_eq!((now.handles, now.mappings, now.exports), (0, 0, 0));
+            check!(now.is_orphaned());
+            buffer.held(holder, 1);
+            check!(leak()?.is_orphaned());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_buffer_knows_its_state() -> Result {
+        let bench = Bench::new()?;
+        let buffer = bench.track(1)?;
+
+        for (seconds, state) in [
+            (0, 0),
+            (31, trace::LEAK_SUSPECTED),
+            (300, trace::LEAK_CONFIRMED),
+        ] {
+            bench.after(seconds);
+            bench.stats.leak_check();
+            check_eq!(buffer.state(), state, "{} s on", seconds);
+        }
         Ok(())
     }
 }

@@ -36,9 +36,14 @@ impl Bench {
     }
 
     fn track_sized(&self, id: u64, size: u64) -> Result<Pin<KBox<Tracking>>> {
+        self.track_by(42, id, size)
+    }
+
+    /// A tracked buffer of `size` bytes that process `pid` created now.
+    pub(super) fn track_by(&self, pid: i32, id: u64, size: u64) -> Result<Pin<KBox<Tracking>>> {
         let owner = Owner {
             client: 7,
-            pid: 42,
+            pid,
             comm: *b"kunit\0\0\0\0\0\0\0\0\0\0\0",
         };
 
@@ -284,6 +289,80 @@ mod tests {
             check_eq!(stats.set_leak_check_interval(ms).is_ok(), good, "{}", ms);
             check_eq!(stats.get_leak_check_interval(), 0, "{}", ms);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn no_two_buffers_have_the_same_number() -> Result {
+        let bench = Bench::new()?;
+        let param = BoParam::new(4096, 0, Domain::Gtt as u32, 0)?;
+        let track = || KBox::pin_init(bench.stats.track(param, 7), GFP_KERNEL);
+        let first = track()?;
+        let second = track()?;
+
+        check_eq!((first.id, second.id), (1, 2));
+        // Nor one that is gone, nor after a reset.
+        drop(second);
+        bench.stats.reset();
+        check_eq!(track()?.id, 3);
+        check_eq!(track()?.id, 4);
+        Ok(())
+    }
+
+    #[test]
+    fn calls_are_kept_of_buffers_that_are_created_while_they_are_wanted() -> Result {
+        let bench = Bench::new()?;
+        let stats = &bench.stats;
+        let param = BoParam::new(4096, 0, Domain::Gtt as u32, 0)?;
+        let track = || KBox::pin_init(stats.track(param, 7), GFP_KERNEL);
+
+        check!(!stats.keeps_traces());
+        let before = track()?;
+        stats.keep_traces(true)?;
+        check!(stats.keeps_traces());
+        let during = track()?;
+        stats.keep_traces(false)?;
+        let after = track()?;
+
+        check_eq!(
+            [&before, &during, &after].map(|buffer| buffer.trace.is_some()),
+            [false, true, false]
+        );
+        Ok(())
+    }
+
+    /// Who creates a buffer is who calls.
+    #[test]
+    fn a_buffer_is_its_creators() -> Result {
+        let bench = Bench::new()?;
+        let param = BoParam::new(4096, 0, Domain::Gtt as u32, 0)?;
+        let buffer = KBox::pin_init(bench.stats.track(param, 12), GFP_KERNEL)?;
+        let caller = crate::sys::process::Process::current();
+
+        check_eq!(buffer.owner.client, 12);
+        check_eq!(buffer.owner.pid, caller.pid);
+        check_eq!(buffer.owner.comm, caller.comm);
+        check!(buffer.owner.pid > 0 && buffer.owner.comm[15] == 0);
+        Ok(())
+    }
+
+    /// Both begin when they are told to, whatever others do meanwhile.
+    #[test]
+    fn frees_at_the_same_time_take_their_own_time() -> Result {
+        let bench = Bench::new()?;
+        let stats = &bench.stats;
+        let buffers = [bench.track(1)?, bench.track(2)?];
+        let starts = [FreeStart::new(), FreeStart::new()];
+
+        stats.free_start(&starts[0]);
+        bench.after(100);
+        stats.free_start(&starts[1]);
+        bench.after(1000);
+        stats.free_end(&buffers[0], &starts[0]);
+        stats.free_end(&buffers[1], &starts[1]);
+
+        check_eq!(stats.free.max.get() / NSEC_PER_SEC as u64 / 100, 11);
+        check_eq!(stats.free.total.get() / NSEC_PER_SEC as u64 / 100, 21);
         Ok(())
     }
 }

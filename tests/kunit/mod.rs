@@ -6,6 +6,40 @@
 
 pub(crate) mod device;
 
+use core::ptr::addr_of_mut;
+
+use kernel::prelude::*;
+
+use crate::{
+    bindings::raw as bindings,
+    drm::Printer, //
+};
+
+/// What `print` prints, as debugfs would have it.
+pub(crate) fn printed(print: impl FnOnce(&Printer) -> Result) -> Result<KVec<u8>> {
+    let mut text = KVec::from_elem(0, 16 << 10, GFP_KERNEL)?;
+    let mut file = bindings::seq_file {
+        buf: text.as_mut_ptr().cast(),
+        size: text.len(),
+        ..Default::default()
+    };
+    let file = addr_of_mut!(file);
+
+    // SAFETY: Printing looks at the buffer and its size only; both are ours, and last longer.
+    unsafe {
+        let mut printer = bindings::drm_seq_file_printer(file);
+
+        print(Printer::from_raw(&mut printer))?;
+    }
+    // SAFETY: As above.
+    let count = unsafe { (*file).count };
+    if count >= text.len() {
+        return Err(ENOSPC);
+    }
+    text.truncate(count);
+    Ok(text)
+}
+
 /// Fails the case that calls it, and says in the log where and why, unless a condition holds. After the
 /// condition may follow a format with its arguments: the row of a table, say.
 macro_rules! check {
