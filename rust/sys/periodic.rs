@@ -137,3 +137,7 @@ impl<T: Tick> PinnedDrop for Periodic<T> {
         self.stop();
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/periodic.rs"]
+mod kunit;

@@ -62,3 +62,7 @@ impl fmt::Display for Trace {
         f.write_str(core::str::from_utf8(&text[..len]).unwrap_or(""))
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/stack.rs"]
+mod kunit;

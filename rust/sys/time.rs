@@ -75,3 +75,7 @@ pub(crate) fn jiffies_to_ns(jiffies: u64) -> u64 {
     jiffies.saturating_mul(u64::from(bindings::HZ_TO_NSEC_NUM))
         / u64::from(bindings::HZ_TO_NSEC_DEN)
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/time.rs"]
+mod kunit;
