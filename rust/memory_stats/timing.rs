@@ -49,13 +49,13 @@ impl Timing {
         self.total.get().checked_div(self.count()).unwrap_or(0)
     }
 
-    /// The ns that `percent` of the operations stayed below: the end of a bucket, or the longest time
-    /// if that is less.
+    /// The ns that `percent` of the operations did not exceed: the end of a bucket, or the longest time
+    /// if that is less. The last bucket has no end.
     pub(crate) fn percentile(&self, percent: u64) -> u64 {
         let wanted = (self.count() * percent).div_ceil(100);
         let mut seen = 0;
 
-        for (bucket, count) in self.histogram.iter().enumerate() {
+        for (bucket, count) in self.histogram.iter().enumerate().take(BUCKETS - 1) {
             seen += count.get();
             if seen >= wanted && seen > 0 {
                 return (2u64 << bucket).min(self.max.get());

@@ -141,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_bucket_has_no_end() -> Result {
+        const LAST: i64 = 1 << (BUCKETS - 1);
+        let timing = recorded(&[10, 8 * LAST, 9 * LAST]);
+
+        for (percent, expected) in [(1, 16), (50, 9 * LAST as u64), (100, 9 * LAST as u64)] {
+            check_eq!(timing.percentile(percent), expected, "{}", percent);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn reset_forgets_all() -> Result {
         let timing = recorded(&[1, 10, 1 << 20, 1 << 62]);
 
