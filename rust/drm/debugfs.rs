@@ -83,11 +83,16 @@ pub(crate) trait Setting: 'static {
 ///
 /// `EINVAL`.
 pub(crate) fn parse_number(word: &str) -> Result<u64> {
-    match word.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => word.parse(),
+    let (digits, radix) = match word.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None => (word, 10),
+    };
+
+    // To `from_str_radix()` a sign is part of the number.
+    if digits.starts_with('+') {
+        return Err(EINVAL);
     }
-    .map_err(|_| EINVAL)
+    u64::from_str_radix(digits, radix).map_err(|_| EINVAL)
 }
 
 /// A device's directory.
