@@ -171,7 +171,7 @@ impl VramMgr {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a size that is no multiple of the page size; `ENOSPC` if `own` does not fit; `ENOMEM`.
+    /// `EINVAL` for a size that is less than a page, or if `own` does not fit; `ENOMEM`.
     pub(crate) fn new(
         size: u64,
         visible_size: u64,

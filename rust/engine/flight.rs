@@ -46,7 +46,7 @@ impl Flight {
     ///
     /// # Errors
     ///
-    /// `EOVERFLOW` for a ring that is too large.
+    /// `EINVAL` for a ring that is too large.
     pub(super) fn new(carveout: &Carveout) -> Result<Self> {
         Ok(Self {
             active: false,

@@ -38,7 +38,7 @@ impl CommandRing {
     ///
     /// # Errors
     ///
-    /// `EOVERFLOW` for more than 4 GiB.
+    /// `EINVAL` for 4 GiB or more.
     pub(super) fn new(place: &Range<u64>) -> Result<Self> {
         Ok(Self {
             base: place.start,
@@ -119,7 +119,7 @@ impl InterruptRing {
     ///
     /// # Errors
     ///
-    /// `EOVERFLOW` for more than 4 GiB.
+    /// `EINVAL` for 4 GiB or more.
     pub(super) fn new(place: &Range<u64>) -> Result<Self> {
         Ok(Self {
             base: place.start,

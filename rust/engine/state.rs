@@ -50,7 +50,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// `EOVERFLOW` for rings that are too large.
+    /// `EINVAL` for rings that are too large.
     pub(super) fn new(carveout: &Carveout) -> Result<Self> {
         Ok(Self {
             context: None,

@@ -46,7 +46,7 @@ impl MemoryStats {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for less than it takes to be suspected, or more than 2^32.
+    /// `EINVAL` for less than it takes to be suspected, or 2^32 and more.
     pub(crate) fn set_confirmed_after(&self, ms: u64) -> Result {
         set_within(
             &self.confirmed_after,
@@ -95,7 +95,7 @@ impl Stats {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for more than 2^31.
+    /// `EINVAL` for 2^31 and more.
     pub(crate) fn set_leak_check_interval(&self, ms: u64) -> Result {
         let interval = i32::try_from(ms)?;
 
