@@ -29,7 +29,7 @@ mod tests {
             );
         }
         // Who waits for ever has a deadline later than any other.
-        for jiffies in [i64::MAX as u64, u64::MAX] {
+        for jiffies in [1 << 62, 1 << 63, i64::MAX as u64, u64::MAX] {
             check!(jiffies_to_ns(jiffies) >= i64::MAX as u64, "{}", jiffies);
         }
         Ok(())
