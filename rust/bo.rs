@@ -2,8 +2,6 @@
 
 //! Buffer objects: what user space asks for, and where that lets them be.
 
-mod param;
-
 use core::ops::Range;
 
 use kernel::{
@@ -19,44 +17,51 @@ use kernel::{
 };
 
 use crate::{
-    dma::fence::Fence,
-    driver::{
+    abstractions::{
+        dma::fence::Fence,
+        drm::{
+            self,
+            Entered, //
+        },
+        gpu_buddy,
+        ttm::{
+            self,
+            Aperture,
+            BaseManager,
+            Locked,
+            MemType,
+            Move,
+            Moved,
+            Object,
+            OperationCtx,
+            Place,
+            RefKind,
+            Resource, //
+        }, //
+    },
+    copy_engine::{
+        CopyEnd,
+        Ranges, //
+    },
+    device::{
+        ModuleRoot,
         Pddgpu,
         PddgpuDevice,
         PddgpuDrm, //
-    },
-    drm::Entered,
-    engine::{
-        Ranges,
-        Side, //
     },
     memory_stats::{
         leak::Tracking,
         FreeStart,
         MoveGuard, //
     },
-    ttm::{
-        Aperture,
-        BaseManager,
-        Holder,
-        Locked,
-        MemType,
-        Move,
-        Moved,
-        Object,
-        OperationCtx,
-        Place,
-        Resource, //
+    mgr::vram_mgr::VramResource,
+    uapi::{
+        BoParam,
+        CreateFlag,
+        CreateFlags,
+        Domain,
+        MAX_CPU_SIZE, //
     }, //
-};
-
-pub(crate) use self::param::{
-    BoParam,
-    CreateFlag,
-    CreateFlags,
-    Domain,
-    MAX_ALIGNMENT,
-    MAX_CPU_SIZE, //
 };
 
 /// The driver's side of a buffer.
@@ -75,8 +80,21 @@ pub(crate) struct BoData {
 /// A buffer.
 pub(crate) type Bo = Object<BoDriver>;
 
-/// What TTM asks about buffers.
+/// The driver's TTM side.
 pub(crate) struct BoDriver;
+
+impl ttm::Types for BoDriver {
+    type Drm = PddgpuDrm;
+    type Object = BoData;
+}
+
+// Here rather than with the device, which does not know about buffers.
+impl drm::Types for PddgpuDrm {
+    type Module = <Self as ModuleRoot>::Module;
+    type Data = Pddgpu;
+    type File = ();
+    type Object = Bo;
+}
 
 /// Creates a buffer.
 ///
@@ -88,7 +106,10 @@ pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) ->
     let guard = dev.stats.alloc_start();
     let result = bo_create(dev, bp, client);
 
-    guard.alloc_end(&result);
+    guard.alloc_end(match &result {
+        Ok(bo) => Ok(&bo.tracking),
+        Err(err) => Err(*err),
+    });
     result
 }
 
@@ -105,10 +126,10 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> 
     }
 
     let size = usize::try_from(bp.size)?;
-    once_more(dev, || {
+    retry_after_delayed_delete(dev, || {
         Bo::new(
             dev,
-            dev.bdev(),
+            &dev.bdev,
             size,
             bp.alignment,
             &places,
@@ -128,12 +149,12 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> 
     })
 }
 
-/// Calls `f`, which wants memory, and once more if there is none: then with that of the buffers that
-/// were being wiped, which evictions pass over.
-fn once_more<R>(pdev: &Pddgpu, mut f: impl FnMut() -> Result<R>) -> Result<R> {
+/// Calls `f`, which needs memory. If there is none, waits for the delayed deletes of buffers that are being
+/// wiped, which evictions pass over, and calls `f` once more.
+fn retry_after_delayed_delete<R>(pdev: &Pddgpu, mut f: impl FnMut() -> Result<R>) -> Result<R> {
     match f() {
         Err(ENOSPC) => {
-            pdev.bdev().wait_for_frees();
+            pdev.bdev.wait_for_delayed_deletes();
             f()
         }
         result => result,
@@ -146,7 +167,7 @@ fn clear(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
 
     match (
         &pdev.engine,
-        bo.resource().and_then(|res| res.of(&pdev.vram)),
+        bo.resource().and_then(|res| pdev.vram.get(res)),
     ) {
         (Some(engine), Some(vram)) => {
             let dirty = vram_addresses(pdev, vram.dirty())?;
@@ -169,23 +190,23 @@ fn vram_addresses(pdev: &Pddgpu, ranges: impl Iterator<Item = Range<u64>>) -> Re
     Ranges::new(ranges.map(|range| base + range.start..base + range.end))
 }
 
-/// What the copy engine is to know of a place of a buffer.
-fn side(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) -> Result<Side> {
+/// A place of a buffer as an end of a copy.
+fn copy_end(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) -> Result<CopyEnd> {
     let pdev = bo.dev();
 
-    if let Some(vram) = res.of(&pdev.vram) {
-        return Ok(Side::Addressed(vram_addresses(pdev, vram.ranges())?));
+    if let Some(vram) = pdev.vram.get(res) {
+        return Ok(CopyEnd::Mapped(vram_addresses(pdev, vram.ranges())?));
     }
     if let Some(page) = res.start() {
         let start = pdev.gmc.gtt.start + (page << PAGE_SHIFT);
 
-        return Ok(Side::Addressed(Ranges::new(core::iter::once(
+        return Ok(CopyEnd::Mapped(Ranges::new(core::iter::once(
             start..start + bo.object().size(),
         ))?));
     }
 
     let pages = bo.bus_addresses(entered)?.ok_or(EINVAL)?;
-    Ok(Side::Pages(Ranges::new(pages.iter().cloned())?))
+    Ok(CopyEnd::SystemPages(Ranges::new(pages.iter().cloned())?))
 }
 
 /// Bytes of the largest buffer that a domain could hold if it were empty.
@@ -232,7 +253,7 @@ fn visible_vram(pdev: &Pddgpu, flags: CreateFlags) -> Place {
 /// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned one; `EIO` if the card
 /// is broken; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
 pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
-    once_more(bo.dev(), || bo_move(bo, domain))
+    retry_after_delayed_delete(bo.dev(), || bo_move(bo, domain))
 }
 
 fn bo_move(bo: &Bo, domain: Domain) -> Result {
@@ -240,7 +261,7 @@ fn bo_move(bo: &Bo, domain: Domain) -> Result {
     let mut locked = bo.reserve()?;
 
     // A buffer stranded on its way through GTT has no address there yet.
-    let here = BoPlacement::of(&locked);
+    let here = BoPlacement::new(&locked);
     if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
         locked.used();
         return Ok(());
@@ -273,19 +294,19 @@ pub(crate) struct BoPlacement {
 }
 
 /// The domain a buffer is in, and the bytes of it that the CPU can reach.
-pub(crate) fn domain_and_visible(bo: &Locked<'_, BoDriver>) -> (Option<Domain>, u64) {
+fn domain_and_visible(bo: &Locked<'_, BoDriver>) -> (Option<Domain>, u64) {
     let res = bo.resource();
-    let visible = match res.and_then(|res| res.of(&bo.dev().vram)) {
+    let visible = match res.and_then(|res| bo.dev().vram.get(res)) {
         Some(vram) => vram.visible(),
         None => bo.object().size(),
     };
 
-    (res.and_then(Domain::of), visible)
+    (res.and_then(Domain::from_resource), visible)
 }
 
 impl BoPlacement {
     /// Where `bo` is now.
-    pub(crate) fn of(bo: &Locked<'_, BoDriver>) -> Self {
+    pub(crate) fn new(bo: &Locked<'_, BoDriver>) -> Self {
         let pdev = bo.dev();
         let (domain, visible) = domain_and_visible(bo);
         let window = match domain {
@@ -304,19 +325,17 @@ impl BoPlacement {
     }
 }
 
-impl crate::ttm::Driver for BoDriver {
-    type Drm = PddgpuDrm;
-    type Object = BoData;
+impl ttm::Driver for BoDriver {
+    type Ranges<'a> = gpu_buddy::Ranges<'a>;
 
     fn aperture(dev: &PddgpuDevice) -> &Aperture {
         &dev.aperture
     }
 
-    fn ranges<'a>(
-        dev: &'a PddgpuDevice,
-        res: &'a Resource,
-    ) -> impl Iterator<Item = Range<u64>> + 'a {
-        res.of(&dev.vram).into_iter().flat_map(|vram| vram.ranges())
+    fn ranges<'a>(dev: &'a PddgpuDevice, res: &'a Resource) -> gpu_buddy::Ranges<'a> {
+        dev.vram
+            .get(res)
+            .map_or(gpu_buddy::Ranges::empty(), VramResource::ranges)
     }
 
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place] {
@@ -376,8 +395,8 @@ impl crate::ttm::Driver for BoDriver {
 
                     Move::Fenced(engine.copy(
                         entered.parent(),
-                        side(bo, old, &entered)?,
-                        side(bo, new, &entered)?,
+                        copy_end(bo, old, &entered)?,
+                        copy_end(bo, new, &entered)?,
                     )?)
                 }
                 None => Move::Copy,
@@ -395,8 +414,8 @@ impl crate::ttm::Driver for BoDriver {
     type Moving<'a> = Option<MoveGuard<'a>>;
 
     fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Option<MoveGuard<'a>> {
-        let from = bo.resource().and_then(Domain::of)?;
-        let to = Domain::of(new)?;
+        let from = bo.resource().and_then(Domain::from_resource)?;
+        let to = Domain::from_resource(new)?;
 
         Some(
             bo.dev()
@@ -409,14 +428,16 @@ impl crate::ttm::Driver for BoDriver {
         if let Some(guard) = moving {
             guard.move_end(result);
         }
-        bo.object().tracking.placed(bo);
+        let (domain, visible) = domain_and_visible(bo);
+
+        bo.object().tracking.placed(domain, visible);
     }
 
     /// Wipes VRAM, so that its next owner gets it as it is.
     fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
         let pdev = bo.dev();
         let engine = pdev.engine.as_ref()?;
-        let vram = bo.resource()?.of(&pdev.vram)?;
+        let vram = pdev.vram.get(bo.resource()?)?;
         let entered = pdev.enter().ok()?;
         let all = vram_addresses(pdev, vram.ranges()).ok()?;
         let fence = engine.clear(entered.parent(), all).ok()?;
@@ -435,13 +456,17 @@ impl crate::ttm::Driver for BoDriver {
         }
     }
 
-    fn held(object: &BoData, by: Holder, delta: i32) {
-        object.tracking.held(by, delta);
+    fn ref_added(object: &BoData, kind: RefKind) {
+        object.tracking.ref_added(kind);
+    }
+
+    fn ref_dropped(object: &BoData, kind: RefKind) {
+        object.tracking.ref_dropped(kind);
     }
 
     fn make_accessible(bo: &mut Locked<'_, Self>) -> Result {
         let pdev = bo.dev();
-        let visible = BoPlacement::of(bo).visible;
+        let visible = BoPlacement::new(bo).visible;
 
         if bo.resource().is_none() {
             return Err(EINVAL);

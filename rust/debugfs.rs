@@ -8,17 +8,7 @@ use kernel::{
 };
 
 use crate::{
-    bo::{
-        BoPlacement,
-        CreateFlag,
-        CreateFlags,
-        Domain, //
-    },
-    driver::{
-        PddgpuDevice,
-        PddgpuDrm, //
-    },
-    drm::{
+    abstractions::drm::{
         debugfs::{
             parse_number,
             Command,
@@ -29,12 +19,18 @@ use crate::{
         drm_print,
         Printer, //
     },
-    memory_stats::leak::{
-        CONFIRMED,
-        SUSPECTED,
-        YOUNG, //
+    bo::BoPlacement,
+    device::{
+        PddgpuDevice,
+        PddgpuDrm, //
     },
-    vram_mgr::PageStatus, //
+    memory_stats::leak::LeakState,
+    mgr::vram_mgr::PageStatus,
+    uapi::{
+        CreateFlag,
+        CreateFlags,
+        Domain, //
+    }, //
 };
 
 /// Makes all files.
@@ -283,7 +279,7 @@ impl Report for GemInfo {
             );
             file.for_each_handle(|handle, bo| {
                 let locked = bo.reserve()?;
-                let placement = BoPlacement::of(&locked);
+                let placement = BoPlacement::new(&locked);
 
                 drm_print!(
                     p,
@@ -302,9 +298,7 @@ impl Report for GemInfo {
         })?;
 
         // What no client has a handle to.
-        let orphans = dev
-            .stats
-            .list(&[CONFIRMED, SUSPECTED, YOUNG], |leak| leak.handles == 0)?;
+        let orphans = dev.stats.list(&LeakState::ALL, |leak| leak.handles == 0)?;
         if !orphans.is_empty() {
             drm_print!(p, "client - (no handle)\n");
             for bo in orphans.iter() {

@@ -20,97 +20,57 @@ use kernel::{
 };
 
 use crate::{
-    bo::{
-        Bo,
-        BoDriver, //
+    abstractions::{
+        dma,
+        drm,
+        pci::WcBar,
+        ttm::{
+            Aperture,
+            BaseDevice,
+            DmaMappings,
+            Manager,
+            MemType,
+            Shrinker, //
+        }, //
     },
-    debugfs,
-    dma,
-    drm,
-    engine::{
+    bo::BoDriver,
+    copy_engine::{
         self,
-        CopyEngine,
         Engine, //
     },
-    gem,
-    gmc::{
-        self,
-        Carveout,
-        Gmc, //
+    debugfs,
+    device::{
+        ModuleRoot,
+        Pddgpu,
+        PddgpuDevice,
+        PddgpuDrm, //
     },
-    gtt_mgr::GttMgr,
     hw::{
-        APERTURE_BAR,
-        DMA_BITS,
-        REGISTER_BAR, //
+        gmc::{
+            self,
+            Gmc,
+            ReservedVram, //
+        },
+        regs::{
+            APERTURE_BAR,
+            DMA_BITS,
+            REGISTER_BAR, //
+        }, //
     },
+    ioctl,
     memory_stats::{
         self,
         Heap,
-        MemoryStats,
-        Stats, //
+        MemoryStats, //
     },
-    sys_mgr::SysMgr,
-    ttm::{
-        Aperture,
-        BaseDevice,
-        DmaMappings,
-        Manager,
-        MemType,
-        Shrinker, //
-    },
-    vram_mgr::VramMgr, //
+    mgr::{
+        gtt_mgr::GttMgr,
+        sys_mgr::SysMgr,
+        vram_mgr::VramMgr, //
+    }, //
 };
 
-/// The driver's DRM side.
-pub(crate) struct PddgpuDrm;
-
-/// A card's DRM device.
-pub(crate) type PddgpuDevice = drm::Device<PddgpuDrm>;
-
-/// A card's memory, as long as anybody has it open.
-#[pin_data]
-pub(crate) struct Pddgpu {
-    /// What the card said about itself.
-    pub(crate) gmc: Gmc,
-    /// The manager of VRAM.
-    #[pin]
-    pub(crate) vram: Manager<VramMgr>,
-    /// The manager of the GTT window.
-    #[pin]
-    pub(crate) gtt: Manager<GttMgr>,
-    /// The manager of the CPU domain.
-    #[pin]
-    pub(crate) system: Manager<SysMgr>,
-    /// What all of them count.
-    pub(crate) stats: Arc<Stats>,
-    /// The CPU's window onto VRAM.
-    pub(crate) aperture: Arc<Aperture>,
-    /// What moves memory; [`None`] if that is the CPU.
-    pub(crate) engine: Option<Arc<CopyEngine>>,
-    bdev: Arc<BaseDevice>,
-}
-
-impl Pddgpu {
-    /// The TTM device.
-    pub(crate) fn bdev(&self) -> &BaseDevice {
-        &self.bdev
-    }
-
-    /// Whether the card can no longer be relied on with memory.
-    pub(crate) fn is_wedged(&self) -> bool {
-        self.engine
-            .as_ref()
-            .is_some_and(|engine| engine.is_wedged())
-    }
-}
-
 impl drm::Driver for PddgpuDrm {
-    type Module = crate::LocalModule;
-    type Data = Pddgpu;
-    type File = ();
-    type Object = Bo;
-
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
         minor: 0,
@@ -118,7 +78,7 @@ impl drm::Driver for PddgpuDrm {
         name: c"pddgpu",
         desc: c"PDDGPU memory",
     };
-    const IOCTLS: &'static [drm::ioctl::Descriptor] = &gem::IOCTLS;
+    const IOCTLS: &'static [drm::ioctl::Descriptor] = &ioctl::TABLE;
 
     fn open(_dev: &PddgpuDevice) -> Result<Pin<KBox<()>>> {
         Ok(KBox::pin((), GFP_KERNEL)?)
@@ -133,7 +93,7 @@ impl drm::Driver for PddgpuDrm {
 pub(crate) struct PddgpuData<'bound> {
     _shrinker: Shrinker<BoDriver>,
     _registration: drm::Registration<PddgpuDrm>,
-    _engine: Option<engine::Running<'bound>>,
+    _engine: Option<copy_engine::Running<'bound>>,
     _stats: memory_stats::Fini,
     _dma_mappings: DmaMappings,
     _gmc: gmc::Enabled<'bound>,
@@ -176,12 +136,13 @@ impl pci::Driver for PddgpuDriver {
             .iomap_region_sized::<SZ_64K>(REGISTER_BAR, c"pddgpu/registers")
             .inspect_err(|err| dev_err!(dev, "cannot map the registers: {:?}\n", err))?;
         let regs = Arc::new(regs.into_devres()?, GFP_KERNEL)?;
-        let aperture = Aperture::new(pdev, APERTURE_BAR, c"pddgpu/vram")
+        let bar = WcBar::new(pdev, APERTURE_BAR, c"pddgpu/vram")
             .inspect_err(|err| dev_err!(dev, "cannot map the aperture: {:?}\n", err))?;
+        let aperture = Aperture::new(bar, c"pddgpu/aperture")?;
 
-        let gmc = Gmc::read(dev, regs.access(dev)?, aperture.size())?;
+        let gmc = Gmc::read(dev, regs.access(dev)?, aperture.bar().size())?;
         let enabled = gmc::Enabled::new(dev, regs.clone(), &gmc)?;
-        let carveout = gmc.carveout();
+        let reserved_vram = gmc.reserved_vram();
 
         dev_info!(
             dev,
@@ -194,24 +155,24 @@ impl pci::Driver for PddgpuDriver {
             gmc.gtt_size() >> 20
         );
 
-        if carveout.is_none() {
+        if reserved_vram.is_none() {
             dev_info!(dev, "no copy engine: the CPU moves memory\n");
         }
 
         let ddev = PddgpuDevice::new(dev, |base| {
             pin_init::pin_init_scope(move || {
                 let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
-                let stats = MemoryStats::init(dev, heap_totals(&gmc))?;
-                let own = carveout.as_ref().map_or(0, Carveout::size);
-                let engine = match &carveout {
-                    Some(carveout) => Some(Engine::new(
+                let stats = MemoryStats::init(dev, heap_totals(&gmc), PddgpuDrm::debug_level)?;
+                let own = reserved_vram.as_ref().map_or(0, ReservedVram::size);
+                let engine = match &reserved_vram {
+                    Some(reserved_vram) => Some(Engine::new(
                         dev,
                         bdev.clone(),
                         regs,
                         aperture.clone(),
                         stats.clone(),
                         gmc.clone(),
-                        carveout,
+                        reserved_vram,
                     )?),
                     None => None,
                 };
@@ -244,8 +205,8 @@ impl pci::Driver for PddgpuDriver {
             })
         })
         .inspect_err(|err| dev_err!(dev, "cannot set up memory management: {:?}\n", err))?;
-        let stats = memory_stats::Fini::of(ddev.stats.clone());
-        let dma_mappings = DmaMappings::of(ddev.bdev.clone());
+        let stats = memory_stats::Fini::new(ddev.stats.clone());
+        let dma_mappings = DmaMappings::new(ddev.bdev.clone());
         let shrinker = Shrinker::new(ddev.clone())
             .inspect_err(|err| dev_err!(dev, "no shrinker: {:?}\n", err))?;
 
@@ -255,7 +216,7 @@ impl pci::Driver for PddgpuDriver {
                 let lost = KBox::new(move |range| retire_page(&vram, range), GFP_KERNEL)?;
 
                 Some(
-                    engine::Running::new(pdev, engine.clone(), lost)
+                    copy_engine::Running::new(pdev, engine.clone(), lost)
                         .inspect_err(|err| dev_err!(dev, "cannot start the engine: {:?}\n", err))?,
                 )
             }

@@ -11,17 +11,10 @@
 use kernel::device::Device;
 
 use crate::{
-    bindings::{
-        raw,
-        uapi, //
-    },
-    sys::tracepoint::tracepoints, //
+    abstractions::tracepoint::tracepoints,
+    bindings::raw, //
 };
 
-/// [`leak`]: the buffer is alive for so long that it may be a leak.
-pub(crate) const LEAK_SUSPECTED: u32 = uapi::PDDGPU_LEAK_SUSPECTED;
-/// [`leak`]: the buffer is taken for a leak.
-pub(crate) const LEAK_CONFIRMED: u32 = uapi::PDDGPU_LEAK_CONFIRMED;
 /// [`leak`]: a buffer that was suspected or confirmed is gone.
 pub(crate) const LEAK_FREED: u32 = raw::PDDGPU_TRACE_LEAK_FREED;
 
@@ -70,7 +63,8 @@ tracepoints! {
         to: u32,
     ) = pddgpu_bo_evict;
 
-    /// A buffer became one of `LEAK_*` when it was `age` ms old. `pid` and `comm` are those of the
+    /// A buffer got into `state`, a `PDDGPU_LEAK_*` of the user-space header or [`LEAK_FREED`], when it was
+    /// `age` ms old. `pid` and `comm` are those of the
     /// process that created it, the former in the initial PID namespace.
     pub(crate) fn leak(
         dev: &Device,

@@ -8,7 +8,7 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 
-use crate::sys::time::{
+use crate::abstractions::time::{
     jiffies,
     jiffies_to_ns,
     Stopwatch, //

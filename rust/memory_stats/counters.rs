@@ -152,5 +152,5 @@ pub(super) fn failure(err: Error) -> usize {
 }
 
 #[cfg(CONFIG_KUNIT)]
-#[path = "../../tests/kunit/counters.rs"]
+#[path = "../../tests/kunit/memory_stats/counters.rs"]
 mod kunit;

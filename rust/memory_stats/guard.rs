@@ -5,49 +5,98 @@
 
 use kernel::{
     prelude::*,
-    sync::{
-        aref::ARef,
-        atomic::Atomic, //
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
     }, //
 };
 
-use super::{
-    counters::failure,
-    leak::Tracked,
-    MemoryStats, //
-};
 use crate::{
-    bo::{
-        Bo,
-        Domain, //
+    abstractions::ttm::Moved,
+    memory_stats::{
+        counters::failure,
+        leak::Tracked,
+        stats::MemoryStats, //
     },
     trace,
-    ttm::Moved, //
+    uapi::Domain, //
 };
+
+impl MemoryStats {
+    /// A creation begins; what it takes is known when the guard is told the result.
+    pub(crate) fn alloc_start(&self) -> AllocGuard<'_> {
+        AllocGuard {
+            stats: self,
+            start: self.clock.now(),
+            failed: Some(ECANCELED),
+        }
+    }
+
+    /// A free begins; the buffer keeps the time until it ends.
+    pub(crate) fn free_start(&self, start: &FreeStart) {
+        start.0.store(self.clock.now(), Relaxed);
+    }
+
+    /// A free ends, in the destructor of a buffer that was created.
+    pub(crate) fn free_end(&self, tracked: &Tracked, start: &FreeStart) {
+        let now = self.clock.now();
+        let ns = now - start.0.load(Relaxed);
+
+        self.free.record(ns);
+        trace::bo_free(
+            &self.dev,
+            tracked.id,
+            tracked.param.size,
+            (self.clock.coarse() - tracked.created).unsigned_abs(),
+            ns.unsigned_abs(),
+        );
+        if tracked.was_suspected() {
+            self.trace_leak(tracked, trace::LEAK_FREED, self.clock.coarse());
+        }
+    }
+
+    /// A move of a buffer begins, to make room if `evict`.
+    pub(crate) fn move_start<'a>(
+        &'a self,
+        tracked: &'a Tracked,
+        from: Domain,
+        to: Domain,
+        evict: bool,
+    ) -> MoveGuard<'a> {
+        MoveGuard {
+            stats: self,
+            start: self.clock.now(),
+            tracked,
+            from,
+            to,
+            evict,
+        }
+    }
+}
 
 /// A creation under way. Dropped without a result, it counts as failed.
 #[must_use = "it counts as failed when dropped"]
 pub(crate) struct AllocGuard<'a> {
-    pub(super) stats: &'a MemoryStats,
-    pub(super) start: i64,
-    pub(super) failed: Option<Error>,
+    stats: &'a MemoryStats,
+    start: i64,
+    failed: Option<Error>,
 }
 
 impl AllocGuard<'_> {
-    /// The creation ended so.
-    pub(crate) fn alloc_end(mut self, result: &Result<ARef<Bo>>) {
-        self.failed = result.as_ref().err().copied();
-        if let Ok(bo) = result {
+    /// The creation ended with `result`: the buffer, or why there is none.
+    pub(crate) fn alloc_end(mut self, result: Result<&Tracked>) {
+        self.failed = result.err();
+        if let Ok(tracked) = result {
             let ns = self.stats.clock.now() - self.start;
 
             self.stats.alloc.record(ns);
             trace::bo_create(
                 &self.stats.dev,
-                bo.tracking.id,
-                bo.param.size,
-                bo.param.domains.into(),
-                bo.param.flags.into(),
-                bo.tracking.placement(),
+                tracked.id,
+                tracked.param.size,
+                tracked.param.domains.into(),
+                tracked.param.flags.into(),
+                tracked.placement(),
                 ns.unsigned_abs(),
             );
         }
@@ -63,7 +112,7 @@ impl Drop for AllocGuard<'_> {
 }
 
 /// When the free of a buffer began.
-pub(crate) struct FreeStart(pub(super) Atomic<i64>);
+pub(crate) struct FreeStart(Atomic<i64>);
 
 impl FreeStart {
     /// It did not yet.
@@ -75,12 +124,12 @@ impl FreeStart {
 /// A move under way. Dropped without a result, it was none.
 #[must_use = "it counts only when told the result"]
 pub(crate) struct MoveGuard<'a> {
-    pub(super) stats: &'a MemoryStats,
-    pub(super) start: i64,
-    pub(super) tracked: &'a Tracked,
-    pub(super) from: Domain,
-    pub(super) to: Domain,
-    pub(super) evict: bool,
+    stats: &'a MemoryStats,
+    start: i64,
+    tracked: &'a Tracked,
+    from: Domain,
+    to: Domain,
+    evict: bool,
 }
 
 impl MoveGuard<'_> {

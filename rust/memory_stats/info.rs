@@ -2,20 +2,23 @@
 
 //! The statistics as user space queries them: `include/uapi/drm/pddgpu_drm.h` has the units.
 
-use super::{
-    leak::{
-        Leak,
-        CONFIRMED,
-        SUSPECTED, //
-    },
-    timing::Timing,
-    Heap,
-    MemoryStats,
-    NSEC_PER_MSEC, //
-};
 use crate::{
-    bindings::uapi,
-    bo::Domain, //
+    memory_stats::{
+        leak::{
+            Leak,
+            LeakState, //
+        },
+        stats::{
+            Heap,
+            MemoryStats,
+            NSEC_PER_MSEC, //
+        },
+        timing::Timing, //
+    },
+    uapi::{
+        self,
+        Domain, //
+    }, //
 };
 
 impl MemoryStats {
@@ -34,8 +37,8 @@ impl MemoryStats {
             avg_alloc_time_ns: self.alloc.average(),
             avg_free_time_ns: self.free.average(),
             avg_move_time_ns: self.move_.average(),
-            suspected_leaks: self.leaks(SUSPECTED) as u64,
-            confirmed_leaks: self.leaks(CONFIRMED) as u64,
+            suspected_leaks: self.leaks(LeakState::Suspected) as u64,
+            confirmed_leaks: self.leaks(LeakState::Confirmed) as u64,
         }
     }
 
@@ -108,10 +111,7 @@ pub(crate) fn leak(leak: &Leak) -> uapi::drm_pddgpu_leak {
         age_ms: u64::try_from(leak.age / NSEC_PER_MSEC).unwrap_or(0),
         client: leak.owner.client,
         pid: leak.owner.pid.unsigned_abs(),
-        state: match leak.state {
-            CONFIRMED => uapi::PDDGPU_LEAK_CONFIRMED,
-            _ => uapi::PDDGPU_LEAK_SUSPECTED,
-        },
+        state: leak.state as u32,
         domains: leak.param.domains.into(),
         placement: leak.domain.map_or(0, |domain| domain as u32),
         handles: leak.handles,
@@ -123,5 +123,5 @@ pub(crate) fn leak(leak: &Leak) -> uapi::drm_pddgpu_leak {
 }
 
 #[cfg(CONFIG_KUNIT)]
-#[path = "../../tests/kunit/info.rs"]
+#[path = "../../tests/kunit/memory_stats/info.rs"]
 mod kunit;

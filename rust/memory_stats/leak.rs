@@ -15,36 +15,60 @@ use kernel::{
 };
 
 use crate::{
-    bo::{
-        domain_and_visible,
-        BoDriver,
+    abstractions::{
+        aging_list::{
+            self,
+            AgingList, //
+        },
+        stackdepot::Trace,
+        task::Process,
+        ttm::RefKind, //
+    },
+    uapi::{
+        self,
         BoParam,
         Domain, //
-    },
-    sys::{
-        generations::Generations,
-        process::Process,
-        stack::Trace, //
-    },
-    ttm::{
-        Holder,
-        Locked, //
     }, //
 };
 
-/// Not old enough to be suspected.
-pub(crate) const YOUNG: usize = 0;
-/// Alive for so long that it may have been forgotten.
-pub(crate) const SUSPECTED: usize = 1;
-/// Alive for so long that it counts as leaked.
-pub(crate) const CONFIRMED: usize = 2;
+/// What the leak detector makes of a buffer's age. A buffer passes through the states in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum LeakState {
+    /// Not old enough to be suspected.
+    Young = 0,
+    /// Alive for so long that it may have been forgotten.
+    Suspected = uapi::PDDGPU_LEAK_SUSPECTED,
+    /// Alive for so long that it counts as leaked.
+    Confirmed = uapi::PDDGPU_LEAK_CONFIRMED,
+}
 
-/// All tracked buffers.
-pub(crate) type Tracker = Generations<Tracked, 3>;
+impl LeakState {
+    /// All states, the one of the oldest buffers first.
+    pub(crate) const ALL: [Self; 3] = [Self::Confirmed, Self::Suspected, Self::Young];
+
+    /// The state's name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Young => "young",
+            Self::Suspected => "suspected",
+            Self::Confirmed => "confirmed",
+        }
+    }
+
+    /// The generation of the [`Tracker`] whose members are in this state.
+    pub(super) fn generation(self) -> usize {
+        // CAST: The states count from 0.
+        self as usize
+    }
+}
+
+/// All tracked buffers, by [`LeakState`].
+pub(crate) type Tracker = AgingList<Tracked, { LeakState::ALL.len() }>;
 
 /// A tracked buffer: freed, it is not tracked any more.
 #[cfg(not(pddgpu_no_stats))]
-pub(crate) type Tracking = crate::sys::generations::Member<Tracked, 3>;
+pub(crate) type Tracking = aging_list::Node<Tracked, { LeakState::ALL.len() }>;
 
 /// A buffer that is not tracked.
 #[cfg(pddgpu_no_stats)]
@@ -89,6 +113,7 @@ impl Owner {
         }
 
         let process = Process::current();
+
         Self {
             client,
             pid: process.pid,
@@ -128,28 +153,28 @@ impl Tracked {
         })
     }
 
-    /// The domain the buffer is in now, 0 if it is in none.
+    /// The domain the buffer is in now as user space knows it, 0 if it is in none.
     pub(super) fn placement(&self) -> u32 {
         self.placement.load(Relaxed)
     }
 
-    /// The buffer is in a state of the leak detector now.
-    pub(super) fn set_state(&self, state: u32) {
-        self.state.store(state, Relaxed);
+    /// Records that the buffer has grown old enough for `state`.
+    pub(super) fn set_state(&self, state: LeakState) {
+        self.state.store(state as u32, Relaxed);
     }
 
-    /// The state of the leak detector that the buffer is in, 0 for a young one.
-    pub(super) fn state(&self) -> u32 {
-        self.state.load(Relaxed)
+    /// Whether the buffer was suspected to be leaked at some time.
+    pub(super) fn was_suspected(&self) -> bool {
+        self.state.load(Relaxed) != LeakState::Young as u32
     }
 
-    /// The buffer is there now.
-    pub(crate) fn placed(&self, bo: &Locked<'_, BoDriver>) {
+    /// Records that the buffer is in `domain` now, [`None`] if it has no memory, where the CPU can reach
+    /// `visible` bytes of it.
+    pub(crate) fn placed(&self, domain: Option<Domain>, visible: u64) {
         if cfg!(pddgpu_no_stats) {
             return;
         }
 
-        let (domain, visible) = domain_and_visible(bo);
         let domain = domain.map_or(0, |domain| domain as u32);
 
         self.placement.store(domain, Relaxed);
@@ -157,18 +182,26 @@ impl Tracked {
         self.visible.store(visible as i64, Relaxed);
     }
 
-    /// One more, or one less, keeps the buffer alive.
-    pub(crate) fn held(&self, by: Holder, delta: i32) {
-        if cfg!(pddgpu_no_stats) {
-            return;
+    /// Counts a reference that keeps the buffer alive.
+    pub(crate) fn ref_added(&self, kind: RefKind) {
+        if !cfg!(pddgpu_no_stats) {
+            self.refs(kind).add(1, Relaxed);
         }
+    }
 
-        let count = match by {
-            Holder::Handle => &self.handles,
-            Holder::Mapping => &self.mappings,
-            Holder::Export => &self.exports,
-        };
-        count.add(delta, Relaxed);
+    /// Counts a reference that does not keep the buffer alive any more.
+    pub(crate) fn ref_dropped(&self, kind: RefKind) {
+        if !cfg!(pddgpu_no_stats) {
+            self.refs(kind).add(-1, Relaxed);
+        }
+    }
+
+    fn refs(&self, kind: RefKind) -> &Atomic<i32> {
+        match kind {
+            RefKind::Handle => &self.handles,
+            RefKind::Mapping => &self.mappings,
+            RefKind::Export => &self.exports,
+        }
     }
 }
 
@@ -187,8 +220,8 @@ pub(crate) struct Leak {
     pub(crate) owner: Owner,
     /// The calls that created it, if they are kept.
     pub(crate) trace: Trace,
-    /// [`YOUNG`], [`SUSPECTED`] or [`CONFIRMED`].
-    pub(crate) state: usize,
+    /// What the leak detector makes of its age.
+    pub(crate) state: LeakState,
     /// Where it is.
     pub(crate) domain: Option<Domain>,
     /// Bytes of it that the CPU can reach.
@@ -202,7 +235,8 @@ pub(crate) struct Leak {
 }
 
 impl Leak {
-    pub(super) fn of(tracked: &Tracked, state: usize, now: i64) -> Self {
+    /// What is known of a buffer at `now`, in ns of the statistics' clock.
+    pub(super) fn snapshot(tracked: &Tracked, state: LeakState, now: i64) -> Self {
         let read = |count: &Atomic<i32>| u32::try_from(count.load(Relaxed)).unwrap_or(0);
 
         Self {
@@ -230,7 +264,7 @@ impl Leak {
 /// A tracked buffer's place in the lists, for the buffer to keep.
 #[cfg(not(pddgpu_no_stats))]
 pub(super) fn track(tracker: Arc<Tracker>, tracked: impl Init<Tracked>) -> impl PinInit<Tracking> {
-    crate::sys::generations::Member::new(tracker, tracked)
+    Tracking::new(tracker, tracked)
 }
 
 #[cfg(pddgpu_no_stats)]

@@ -4,21 +4,20 @@
 
 use kernel::prelude::*;
 
-use super::{
+use crate::memory_stats::{
     counters::Counter,
     leak::{
         Leak,
-        Tracked,
-        CONFIRMED,
-        SUSPECTED,
-        YOUNG, //
+        LeakState,
+        Tracked, //
     },
     report,
-    MemoryStats,
-    Stats,
-    NSEC_PER_MSEC, //
+    stats::{
+        MemoryStats,
+        Stats,
+        NSEC_PER_MSEC, //
+    }, //
 };
-use crate::trace;
 
 /// Leaks that one check logs one by one.
 const LOGGED_AT_ONCE: usize = 10;
@@ -30,7 +29,7 @@ impl MemoryStats {
     ///
     /// `ENOMEM`.
     pub(crate) fn leak_list(&self) -> Result<KVVec<Leak>> {
-        self.list(&[CONFIRMED, SUSPECTED], |_| true)
+        self.list(&[LeakState::Confirmed, LeakState::Suspected], |_| true)
     }
 
     /// The buffers in `states` that `wanted` chooses, oldest first.
@@ -40,16 +39,18 @@ impl MemoryStats {
     /// `ENOMEM`.
     pub(crate) fn list(
         &self,
-        states: &[usize],
+        states: &[LeakState],
         wanted: impl Fn(&Leak) -> bool,
     ) -> Result<KVVec<Leak>> {
         let now = self.clock.coarse();
         let mut leaks = KVVec::new();
 
         for &state in states {
-            let copy =
-                |tracked: &Tracked| Some(Leak::of(tracked, state, now)).filter(|leak| wanted(leak));
-            self.tracker.snapshot(state, copy, &mut leaks)?;
+            let copy = |tracked: &Tracked| {
+                Some(Leak::snapshot(tracked, state, now)).filter(|leak| wanted(leak))
+            };
+            self.tracker
+                .snapshot(state.generation(), copy, &mut leaks)?;
         }
         Ok(leaks)
     }
@@ -66,18 +67,20 @@ impl MemoryStats {
         let mut changed = 0;
         let mut confirmed = 0;
 
+        let young = LeakState::Young.generation();
         self.tracker
-            .advance(YOUNG, older(&self.suspected_after), |tracked| {
+            .advance(young, older(&self.suspected_after), |tracked| {
                 changed += 1;
-                self.passed(tracked, trace::LEAK_SUSPECTED, now);
+                self.passed(tracked, LeakState::Suspected, now);
             });
+        let suspected = LeakState::Suspected.generation();
         self.tracker
-            .advance(SUSPECTED, older(&self.confirmed_after), |tracked| {
+            .advance(suspected, older(&self.confirmed_after), |tracked| {
                 changed += 1;
                 confirmed += 1;
-                self.passed(tracked, trace::LEAK_CONFIRMED, now);
+                self.passed(tracked, LeakState::Confirmed, now);
                 if confirmed <= LOGGED_AT_ONCE {
-                    let leak = Leak::of(tracked, CONFIRMED, now);
+                    let leak = Leak::snapshot(tracked, LeakState::Confirmed, now);
 
                     dev_warn!(
                         self.dev,
@@ -101,28 +104,16 @@ impl MemoryStats {
         changed
     }
 
-    fn passed(&self, tracked: &Tracked, state: u32, now: i64) {
+    fn passed(&self, tracked: &Tracked, state: LeakState, now: i64) {
         tracked.set_state(state);
-        self.trace_leak(tracked, state, now);
-    }
-
-    pub(super) fn trace_leak(&self, tracked: &Tracked, state: u32, now: i64) {
-        trace::leak(
-            &self.dev,
-            tracked.id,
-            tracked.param.size,
-            state,
-            ((now - tracked.created) / NSEC_PER_MSEC).unsigned_abs(),
-            tracked.owner.pid,
-            &tracked.owner.comm,
-        );
+        self.trace_leak(tracked, state as u32, now);
     }
 }
 
 impl Stats {
     /// Logs the oldest of what is alive.
     pub(super) fn log_alive(&self) {
-        let Ok(leaks) = self.list(&[CONFIRMED, SUSPECTED, YOUNG], |_| true) else {
+        let Ok(leaks) = self.list(&LeakState::ALL, |_| true) else {
             return;
         };
 
@@ -141,5 +132,5 @@ impl Stats {
 }
 
 #[cfg(CONFIG_KUNIT)]
-#[path = "../../tests/kunit/leak_check.rs"]
+#[path = "../../tests/kunit/memory_stats/leak_check.rs"]
 mod kunit;

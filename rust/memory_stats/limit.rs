@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The threshold monitor: a warning when a heap gets nearly full, once per crossing.
+//! How full a heap may get before the kernel log gets a warning.
 
 use kernel::{
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    }, //
+    sync::atomic::Atomic, //
 };
 
-use super::{
-    counters::Counter,
-    leak::{
-        CONFIRMED,
-        SUSPECTED, //
-    },
-    Heap,
-    MemoryStats,
-    Stats, //
-};
+use crate::memory_stats::counters::Counter;
 
 /// Percent of a heap that must become free below the limit before it warns again.
 const HYSTERESIS: u64 = 5;
@@ -27,15 +14,15 @@ const HYSTERESIS: u64 = 5;
 /// The limit of a heap.
 pub(super) struct Limit {
     /// Bytes the heap has, 0 for one without a limit.
-    total: u64,
+    pub(super) total: u64,
     /// Bytes that may be taken up without a warning.
-    high: Counter,
+    pub(super) high: Counter,
     /// Bytes below which the next crossing gets a warning again.
-    low: Counter,
+    pub(super) low: Counter,
     /// Whether it was crossed and not left again.
-    crossed: Atomic<bool>,
+    pub(super) crossed: Atomic<bool>,
     /// Whether a crossing waits to be reported.
-    pending: Atomic<bool>,
+    pub(super) pending: Atomic<bool>,
 }
 
 impl Limit {
@@ -62,55 +49,3 @@ impl Limit {
         self.low.set(bytes(percent.saturating_sub(HYSTERESIS)));
     }
 }
-
-impl MemoryStats {
-    /// Says once per crossing that a heap is nearly full.
-    pub(super) fn report_limits(&self) {
-        for heap in Heap::ALL {
-            let limit = &self.limits[heap as usize];
-
-            if limit.pending.xchg(false, Relaxed) {
-                dev_warn!(
-                    self.dev,
-                    "{} is nearly full: {} of {} bytes in {} buffers, {} suspected and {} confirmed leaks\n",
-                    heap.name(),
-                    self.heap(heap).live.get(),
-                    limit.total,
-                    self.objects_live(),
-                    self.leaks(SUSPECTED),
-                    self.leaks(CONFIRMED)
-                );
-            }
-        }
-    }
-}
-
-impl Stats {
-    /// A manager took `bytes` of a heap.
-    pub(crate) fn take(&self, heap: Heap, bytes: u64) {
-        let live = self.heap(heap).take(bytes);
-        let limit = &self.limits[heap as usize];
-
-        if live > limit.high.get()
-            && !limit.crossed.load(Relaxed)
-            && !limit.crossed.xchg(true, Relaxed)
-        {
-            limit.pending.store(true, Relaxed);
-            self.kick(0);
-        }
-    }
-
-    /// A manager got `bytes` of a heap back.
-    pub(crate) fn give_back(&self, heap: Heap, bytes: u64) {
-        let live = self.heap(heap).give_back(bytes);
-        let limit = &self.limits[heap as usize];
-
-        if limit.crossed.load(Relaxed) && live <= limit.low.get() {
-            limit.crossed.store(false, Relaxed);
-        }
-    }
-}
-
-#[cfg(CONFIG_KUNIT)]
-#[path = "../../tests/kunit/limit.rs"]
-mod kunit;

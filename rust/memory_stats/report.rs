@@ -7,23 +7,24 @@ use kernel::{
     prelude::*, //
 };
 
-use super::{
-    leak::{
-        Leak,
-        CONFIRMED,
-        SUSPECTED, //
-    },
-    timing::Timing,
-    Heap,
-    MemoryStats,
-    NSEC_PER_MSEC, //
-};
 use crate::{
-    bo::Domain,
-    drm::{
+    abstractions::drm::{
         drm_print,
         Printer, //
-    }, //
+    },
+    memory_stats::{
+        leak::{
+            Leak,
+            LeakState, //
+        },
+        stats::{
+            Heap,
+            MemoryStats,
+            NSEC_PER_MSEC, //
+        },
+        timing::Timing, //
+    },
+    uapi::Domain, //
 };
 
 impl MemoryStats {
@@ -103,8 +104,8 @@ impl MemoryStats {
         drm_print!(p, "\nobjects\n");
         for (name, count) in [
             ("live", self.objects_live()),
-            ("suspected", self.leaks(SUSPECTED)),
-            ("confirmed", self.leaks(CONFIRMED)),
+            ("suspected", self.leaks(LeakState::Suspected)),
+            ("confirmed", self.leaks(LeakState::Confirmed)),
         ] {
             drm_print!(p, "{:<14} {:>16}\n", name, count);
         }
@@ -117,7 +118,10 @@ impl MemoryStats {
     /// `ENOMEM`.
     pub(crate) fn leak_report(&self, p: &Printer) -> Result {
         let leaks = self.leak_list()?;
-        let confirmed = leaks.iter().filter(|leak| leak.state == CONFIRMED).count();
+        let confirmed = leaks
+            .iter()
+            .filter(|leak| leak.state == LeakState::Confirmed)
+            .count();
 
         drm_print!(
             p,
@@ -153,7 +157,7 @@ impl MemoryStats {
 
     /// Logs all counters: at level 1 through dynamic debug and `drm.debug`, from level 2 on always.
     pub(crate) fn debug_print(&self) {
-        match crate::module_parameters::debug_level.value() {
+        match (self.debug_level)() {
             0 => (),
             1 => self.print(&Printer::debug()),
             _ => Printer::with_info(&self.dev, |p| self.print(p)),
@@ -212,7 +216,7 @@ fn print_process(p: &Printer, process: &Process, leaks: &[Leak]) {
             leak.id,
             leak.size,
             leak.age / NSEC_PER_MSEC,
-            state_name(leak.state),
+            leak.state.name(),
             leak.domain.map_or("-", Domain::name),
             leak.param.domains.name(),
             leak.owner.client,
@@ -221,14 +225,6 @@ fn print_process(p: &Printer, process: &Process, leaks: &[Leak]) {
         if leak.trace.is_some() {
             drm_print!(p, "{}", leak.trace);
         }
-    }
-}
-
-fn state_name(state: usize) -> &'static str {
-    match state {
-        CONFIRMED => "confirmed",
-        SUSPECTED => "suspected",
-        _ => "young",
     }
 }
 
@@ -257,5 +253,5 @@ impl fmt::Display for Reason<'_> {
 }
 
 #[cfg(CONFIG_KUNIT)]
-#[path = "../../tests/kunit/report.rs"]
+#[path = "../../tests/kunit/memory_stats/report.rs"]
 mod kunit;

@@ -10,12 +10,16 @@ use kernel::{
     time::Msecs, //
 };
 
-use super::{
-    counters::Counter,
-    MemoryStats,
-    Stats, //
+use crate::{
+    abstractions::stackdepot,
+    memory_stats::{
+        counters::Counter,
+        stats::{
+            MemoryStats,
+            Stats, //
+        }, //
+    }, //
 };
-use crate::sys::stack;
 
 impl MemoryStats {
     /// ms between leak checks, 0 if there are none.
@@ -83,7 +87,7 @@ impl MemoryStats {
     /// `ENOMEM`.
     pub(crate) fn keep_traces(&self, keep: bool) -> Result {
         if keep {
-            stack::init()?;
+            stackdepot::init()?;
         }
         self.keep_traces.store(keep, Relaxed);
         Ok(())

@@ -2,8 +2,10 @@
 
 //! How long operations take, in ns.
 
-use super::counters::Counter;
-use crate::bindings::uapi;
+use crate::{
+    memory_stats::counters::Counter,
+    uapi, //
+};
 
 /// Buckets of a histogram.
 pub(crate) const BUCKETS: usize = uapi::PDDGPU_TIME_BUCKETS as usize;
@@ -74,5 +76,5 @@ impl Timing {
 }
 
 #[cfg(CONFIG_KUNIT)]
-#[path = "../../tests/kunit/timing.rs"]
+#[path = "../../tests/kunit/memory_stats/timing.rs"]
 mod kunit;

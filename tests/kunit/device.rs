@@ -11,7 +11,7 @@ use core::{
     ptr::{
         addr_of_mut,
         from_ref, //
-    },
+    }, //
 };
 
 use kernel::{
@@ -33,36 +33,40 @@ use kernel::{
 };
 
 use crate::{
-    bindings::raw as bindings,
-    dma::fence::Fence,
-    drm::{
-        self,
-        Entered, //
+    abstractions::{
+        dma::fence::Fence,
+        drm::{
+            self,
+            Entered, //
+        },
+        ttm::{
+            self,
+            Aperture,
+            BaseDevice,
+            BaseManager,
+            Locked,
+            Manager,
+            MemType,
+            Move,
+            Moved,
+            Object,
+            OperationCtx,
+            Place,
+            RefKind,
+            Resource,
+            Shrinker, //
+        }, //
     },
-    gtt_mgr::GttMgr,
+    bindings::raw as bindings,
     memory_stats::{
         MemoryStats,
         Stats, //
     },
-    sys_mgr::SysMgr,
-    ttm::{
-        self,
-        Aperture,
-        BaseDevice,
-        BaseManager,
-        Holder,
-        Locked,
-        Manager,
-        MemType,
-        Move,
-        Moved,
-        Object,
-        OperationCtx,
-        Place,
-        Resource,
-        Shrinker, //
-    },
-    vram_mgr::VramMgr, //
+    mgr::{
+        gtt_mgr::GttMgr,
+        sys_mgr::SysMgr,
+        vram_mgr::VramMgr, //
+    }, //
 };
 
 /// How many [`Payload`]s are alive.

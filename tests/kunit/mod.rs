@@ -11,8 +11,8 @@ use core::ptr::addr_of_mut;
 use kernel::prelude::*;
 
 use crate::{
-    bindings::raw as bindings,
-    drm::Printer, //
+    abstractions::drm::Printer,
+    bindings::raw as bindings, //
 };
 
 /// What `print` prints, as debugfs would have it.

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Fences: promises that work of a device ends.
+//!
+//! The side that does the work has a [`Context`] and, for each piece of work, a [`Pending`]: the duty
+//! to signal. All others have the [`Fence`], to wait for. A fence is made in two steps, as memory can
+//! be had only where it may be waited for, but the fences of a context must be in the order of the
+//! work: [`Allocation::new`] and [`Allocation::publish`].
+//!
+//! C header: [`include/linux/dma-fence.h`](srctree/include/linux/dma-fence.h)
+
+use core::{
+    mem::MaybeUninit,
+    ptr::{
+        addr_of_mut,
+        NonNull, //
+    }, //
+};
+
+use kernel::{
+    prelude::*,
+    str::as_char_ptr_in_const_context,
+    sync::{
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        rcu,
+        Arc, //
+    },
+    time::Msecs,
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
+};
+
+use crate::bindings::raw as bindings;
+
+/// Any `struct dma_fence`.
+///
+/// # Invariants
+///
+/// Wraps an initialised, reference-counted fence.
+#[repr(transparent)]
+pub(crate) struct Fence(Opaque<bindings::dma_fence>);
+
+// SAFETY: Fences belong to no thread.
+unsafe impl Send for Fence {}
+
+// SAFETY: What `&Fence` gives access to is synchronised by the fence's lock.
+unsafe impl Sync for Fence {}
+
+// SAFETY: `dma_fence_get()` and `dma_fence_put()` keep the fence alive in between.
+unsafe impl AlwaysRefCounted for Fence {
+    fn inc_ref(&self) {
+        // SAFETY: A shared reference means that the count is not zero.
+        unsafe { bindings::dma_fence_get(self.as_raw()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller gives up a reference it holds.
+        unsafe { bindings::dma_fence_put(obj.as_ptr().cast()) };
+    }
+}
+
+impl Fence {
+    /// The C fence.
+    pub(crate) fn as_raw(&self) -> *mut bindings::dma_fence {
+        self.0.get()
+    }
+
+    /// Waits until the fence is signalled, however that ended; signals of processes do not end it.
+    pub(crate) fn wait(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::dma_fence_wait_timeout(self.as_raw(), false, c_long::MAX) };
+    }
+}
+
+/// Who does the work of a context.
+pub(crate) trait Timeline: Send + Sync + 'static {
+    /// Name of the driver.
+    const DRIVER_NAME: &'static CStr;
+    /// Name of the context.
+    const NAME: &'static CStr;
+
+    /// Somebody would like work of the context to have ended in so many ms. From any context; must not
+    /// sleep.
+    fn set_deadline(&self, ms: Msecs);
+}
+
+/// A line of fences that are signalled in the order in which they are published.
+///
+/// It lasts until all of its fences are signalled, and an RCU grace period more.
+///
+/// # Invariants
+///
+/// `id` is this context's alone.
+pub(crate) struct Context<T: Timeline> {
+    id: u64,
+    seqno: Atomic<i64>,
+    timeline: Arc<T>,
+}
+
+impl<T: Timeline> Context<T> {
+    /// A context without fences (`dma_fence_context_alloc()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(timeline: Arc<T>) -> Result<Arc<Self>> {
+        Ok(Arc::new(
+            Self {
+                // INVARIANT: The kernel gives each number once.
+                // SAFETY: May be called anywhere.
+                id: unsafe { bindings::dma_fence_context_alloc(1) },
+                seqno: Atomic::new(0),
+                timeline,
+            },
+            GFP_KERNEL,
+        )?)
+    }
+}
+
+impl<T: Timeline> Drop for Context<T> {
+    fn drop(&mut self) {
+        // Whoever found a fence before it was signalled may be in one of its operations.
+        rcu::synchronize_rcu();
+    }
+}
+
+/// A fence as it is allocated; the C side frees it as a `struct dma_fence`.
+#[repr(C)]
+struct Inner<T: Timeline> {
+    fence: bindings::dma_fence,
+    context: *const Context<T>,
+}
+
+/// Memory for a fence.
+pub(crate) struct Allocation<T: Timeline>(KBox<MaybeUninit<Inner<T>>>);
+
+impl<T: Timeline> Allocation<T> {
+    const OPS: bindings::dma_fence_ops = bindings::dma_fence_ops {
+        get_driver_name: Some(Self::driver_name_callback),
+        get_timeline_name: Some(Self::timeline_name_callback),
+        set_deadline: Some(Self::set_deadline_callback),
+        enable_signaling: None,
+        signaled: None,
+        wait: None,
+        // Without it a fence needs neither this module nor its context once it is signalled.
+        release: None,
+    };
+
+    /// Takes memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(KBox::new_uninit(GFP_KERNEL)?))
+    }
+
+    /// Makes it the next fence of `context` (`dma_fence_init()`). The caller orders calls for one
+    /// context.
+    pub(crate) fn publish(self, context: Arc<Context<T>>) -> Pending<T> {
+        let raw: *mut Inner<T> = KBox::into_raw(self.0).cast();
+        // CAST: Counts from 1.
+        let seqno = context.seqno.fetch_add(1, Relaxed) as u64 + 1;
+
+        // SAFETY: `raw` is memory for a fence, and the operations are static. `Pending` keeps the
+        // context until the fence is signalled, and the context waits for who still uses it then.
+        let fence = unsafe {
+            (*raw).context = &*context;
+            bindings::dma_fence_init(
+                addr_of_mut!((*raw).fence),
+                const { &Self::OPS },
+                core::ptr::null_mut(),
+                context.id,
+                seqno,
+            );
+            ARef::from_raw(NonNull::new_unchecked(raw.cast()))
+        };
+
+        // INVARIANT: Nobody else signals it.
+        Pending {
+            fence,
+            signalled: Atomic::new(false),
+            _context: context,
+        }
+    }
+
+    extern "C" fn driver_name_callback(_fence: *mut bindings::dma_fence) -> *const c_char {
+        as_char_ptr_in_const_context(T::DRIVER_NAME)
+    }
+
+    extern "C" fn timeline_name_callback(_fence: *mut bindings::dma_fence) -> *const c_char {
+        as_char_ptr_in_const_context(T::NAME)
+    }
+
+    extern "C" fn set_deadline_callback(
+        fence: *mut bindings::dma_fence,
+        deadline: bindings::ktime_t,
+    ) {
+        // SAFETY: The kernel calls this with one of our fences, inside an RCU read section that began
+        // before it was signalled: so its context is not gone.
+        let timeline = unsafe { &(*(*fence.cast::<Inner<T>>()).context).timeline };
+        // SAFETY: May be called anywhere.
+        let left = deadline.saturating_sub(unsafe { bindings::ktime_get() });
+
+        // CAST: Within bounds.
+        timeline.set_deadline((left / 1_000_000).clamp(0, i64::from(i32::MAX)) as Msecs);
+    }
+}
+
+/// The duty to signal a fence; dropped before, the fence ends with `ECANCELED`.
+///
+/// # Invariants
+///
+/// Nobody else signals `fence`, and who sets `signalled` does so alone.
+pub(crate) struct Pending<T: Timeline> {
+    fence: ARef<Fence>,
+    signalled: Atomic<bool>,
+    /// What the fence points to as long as it is not signalled.
+    _context: Arc<Context<T>>,
+}
+
+impl<T: Timeline> Pending<T> {
+    /// The fence.
+    pub(crate) fn fence(&self) -> &ARef<Fence> {
+        &self.fence
+    }
+
+    /// The work ended so (`dma_fence_signal()`). Only the first time counts.
+    pub(crate) fn signal(&self, result: Result) {
+        let raw = self.fence.as_raw();
+
+        if self.signalled.xchg(true, Relaxed) {
+            return;
+        }
+        // SAFETY: By the type invariants; the error is ours to set until the fence is signalled.
+        unsafe {
+            if let Err(err) = result {
+                (*raw).error = err.to_errno();
+            }
+            bindings::dma_fence_signal(raw);
+        }
+    }
+}
+
+impl<T: Timeline> Drop for Pending<T> {
+    fn drop(&mut self) {
+        self.signal(Err(ECANCELED));
+    }
+}
+
+/// A section on the way to signalling a fence, for lockdep: what waits for fences elsewhere must not be
+/// waited for here (`dma_fence_begin_signalling()`).
+pub(crate) struct Signalling(bool, NotThreadSafe);
+
+impl Signalling {
+    /// Enters it.
+    pub(crate) fn begin() -> Self {
+        // SAFETY: May be called in any context.
+        let cookie = unsafe { bindings::dma_fence_begin_signalling() };
+
+        Self(cookie, NotThreadSafe)
+    }
+}
+
+impl Drop for Signalling {
+    fn drop(&mut self) {
+        // SAFETY: Entered in `begin`, on this thread.
+        unsafe { bindings::dma_fence_end_signalling(self.0) };
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../../tests/kunit/abstractions/dma/fence.rs"]
+mod kunit;

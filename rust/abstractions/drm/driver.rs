@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a driver tells the DRM core about itself.
+//!
+//! C header: [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h)
+
+use core::{
+    alloc::Layout,
+    marker::PhantomData,
+    mem::offset_of,
+    ptr::{
+        addr_of_mut,
+        from_ref,
+        NonNull, //
+    }, //
+};
+
+use kernel::{
+    alloc::allocator::Kmalloc,
+    device::{
+        self,
+        Bound, //
+    },
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    module::this_module,
+    prelude::*,
+    str::as_char_ptr_in_const_context,
+    sync::aref::ARef, //
+};
+
+use crate::{
+    abstractions::drm::{
+        debugfs,
+        device::{
+            Base,
+            Device, //
+        },
+        ioctl,
+        prime::{
+            Exported,
+            Exports, //
+        },
+        types::Types, //
+    },
+    bindings::raw as bindings, //
+};
+
+/// What user space reads with `DRM_IOCTL_VERSION`.
+pub(crate) struct DriverInfo {
+    /// Raised when something that worked no longer does.
+    pub(crate) major: i32,
+    /// Raised when something is added.
+    pub(crate) minor: i32,
+    /// Raised when something is mended.
+    pub(crate) patchlevel: i32,
+    /// The driver's name.
+    pub(crate) name: &'static CStr,
+    /// One line about it.
+    pub(crate) desc: &'static CStr,
+}
+
+/// A GEM driver with a render node.
+pub(crate) trait Driver: Types<Object: Exported> {
+    /// What user space reads about the driver.
+    const INFO: DriverInfo;
+
+    /// The driver's own ioctls, as [`ioctl::table`] checks them.
+    const IOCTLS: &'static [ioctl::Descriptor];
+
+    /// A client opens the device.
+    fn open(dev: &Device<Self>) -> Result<Pin<KBox<Self::File>>>;
+
+    /// The device's debugfs directory was made.
+    fn debugfs_init(dir: &debugfs::Dir<'_, Self>);
+}
+
+const GEM_FOPS: bindings::file_operations = bindings::file_operations {
+    open: Some(bindings::drm_open),
+    release: Some(bindings::drm_release),
+    unlocked_ioctl: Some(bindings::drm_ioctl),
+    #[cfg(CONFIG_COMPAT)]
+    compat_ioctl: Some(bindings::drm_compat_ioctl),
+    #[cfg(not(CONFIG_COMPAT))]
+    compat_ioctl: None,
+    poll: Some(bindings::drm_poll),
+    read: Some(bindings::drm_read),
+    llseek: Some(bindings::noop_llseek),
+    mmap: Some(bindings::drm_gem_mmap),
+    fop_flags: bindings::FOP_UNSIGNED_OFFSET,
+    ..pin_init::zeroed()
+};
+
+/// The C driver structures of `T`.
+pub(super) struct Vtable<T: Driver>(PhantomData<T>);
+
+impl<T: Driver> Vtable<T> {
+    const FOPS: bindings::file_operations = bindings::file_operations {
+        owner: this_module::<T::Module>().as_ptr(),
+        ..GEM_FOPS
+    };
+
+    /// `struct drm_driver` of a device whose data is complete.
+    pub(super) const DRIVER: bindings::drm_driver = bindings::drm_driver {
+        open: Some(open_callback::<T>),
+        postclose: Some(postclose_callback::<T>),
+        release: Some(Device::<T>::release_callback),
+        debugfs_init: Some(debugfs_init_callback::<T>),
+        gem_prime_import: Some(Exports::<T>::import_callback),
+        ..Self::BARE
+    };
+
+    /// `struct drm_driver` of a device whose data is not there yet.
+    pub(super) const BARE: bindings::drm_driver = bindings::drm_driver {
+        major: T::INFO.major,
+        minor: T::INFO.minor,
+        patchlevel: T::INFO.patchlevel,
+        name: as_char_ptr_in_const_context(T::INFO.name).cast_mut(),
+        desc: as_char_ptr_in_const_context(T::INFO.desc).cast_mut(),
+        driver_features: bindings::drm_driver_feature_DRIVER_GEM
+            | bindings::drm_driver_feature_DRIVER_RENDER,
+        ioctls: ioctl::as_raw(T::IOCTLS),
+        num_ioctls: T::IOCTLS.len() as c_int,
+        fops: &Self::FOPS,
+        ..pin_init::zeroed()
+    };
+}
+
+impl<T: Driver> Device<T> {
+    /// Allocates a device below `parent` (`__drm_dev_alloc()`).
+    ///
+    /// `data` gets the device before it has data, for what needs the device to be made.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and what the initialiser fails with.
+    pub(crate) fn new<I>(
+        parent: &device::Device<Bound>,
+        data: impl FnOnce(ARef<Base>) -> I,
+    ) -> Result<ARef<Self>>
+    where
+        I: PinInit<T::Data, Error>,
+    {
+        let layout = Kmalloc::aligned_layout(Layout::new::<Self>());
+
+        // SAFETY: `device::Device` is transparent over a valid `struct device`; the vtable is
+        // static.
+        let raw: *mut Self = from_err_ptr(unsafe {
+            bindings::__drm_dev_alloc(
+                from_ref(parent).cast_mut().cast(),
+                const { &Vtable::<T>::BARE },
+                layout.size(),
+                offset_of!(Self, base),
+            )
+        })?
+        .cast();
+
+        // SAFETY: The allocation succeeded and holds a `drm_device` at `base`, whose only reference
+        // is now ours.
+        let base: ARef<Base> =
+            unsafe { ARef::from_raw(NonNull::new_unchecked(addr_of_mut!((*raw).base))) };
+
+        // SAFETY: `data` is uninitialised memory inside the allocation, which never moves. On
+        // failure dropping `base` frees the device, whose vtable has no `release` yet.
+        unsafe { pin_init::raw_try_init(addr_of_mut!((*raw).data), data(base.clone())) }?;
+
+        // SAFETY: Nobody else knows the device yet.
+        unsafe { (*base.as_raw()).driver = const { &Vtable::<T>::DRIVER } };
+
+        // INVARIANT: All fields are initialised. The reference moves from `base` to the result.
+        // SAFETY: `raw` is not null, and `base` held a reference.
+        Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(ARef::into_raw(base).as_ptr().cast())) })
+    }
+
+    extern "C" fn release_callback(ptr: *mut bindings::drm_device) {
+        let this: *mut Self = ptr.cast();
+
+        // SAFETY: The DRM core calls this once, after the last reference is gone. `base` it takes
+        // down by itself afterwards.
+        unsafe { core::ptr::drop_in_place(addr_of_mut!((*this).data)) };
+    }
+}
+
+/// A device that user space can open.
+///
+/// Dropping it unplugs the device: the nodes go, mappings are revoked, and it waits until every
+/// [`Entered`] section is left.
+///
+/// # Invariants
+///
+/// The device is registered.
+pub(crate) struct Registration<T: Driver>(ARef<Device<T>>);
+
+impl<T: Driver> Registration<T> {
+    /// Registers `dev` with user space (`drm_dev_register()`).
+    ///
+    /// `parent` shows that the driver is bound; keep the result no longer than it is.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `parent` is not the parent of `dev`; those of `drm_dev_register()`, after which
+    /// nothing of `dev` is left visible.
+    pub(crate) fn new(parent: &device::Device<Bound>, dev: ARef<Device<T>>) -> Result<Self> {
+        // SAFETY: `dev` is a valid device.
+        if unsafe { (*dev.base().as_raw()).dev } != from_ref(parent).cast_mut().cast() {
+            return Err(EINVAL);
+        }
+
+        // SAFETY: `dev` is complete, and registered nowhere else: a second call fails on its minor.
+        to_result(unsafe { bindings::drm_dev_register(dev.base().as_raw(), 0) })?;
+
+        // INVARIANT: `drm_dev_register()` succeeded.
+        Ok(Self(dev))
+    }
+}
+
+impl<T: Driver> Drop for Registration<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::drm_dev_unplug(self.0.base().as_raw()) };
+    }
+}
+
+extern "C" fn open_callback<T: Driver>(
+    dev: *mut bindings::drm_device,
+    file: *mut bindings::drm_file,
+) -> c_int {
+    // SAFETY: The DRM core opens files of a device of `T` only, which lives meanwhile.
+    match T::open(unsafe { Device::<T>::from_raw(dev) }) {
+        Ok(data) => {
+            // SAFETY: `file` is being opened and not shared yet. The data stays pinned: only
+            // `postclose_callback` takes it back.
+            unsafe {
+                (*file).driver_priv = KBox::into_raw(Pin::into_inner_unchecked(data)).cast();
+            }
+            0
+        }
+        Err(err) => err.to_errno(),
+    }
+}
+
+extern "C" fn postclose_callback<T: Driver>(
+    _dev: *mut bindings::drm_device,
+    file: *mut bindings::drm_file,
+) {
+    // SAFETY: `open_callback` put it there, and nobody uses the file any more.
+    drop(unsafe { KBox::<T::File>::from_raw((*file).driver_priv.cast()) });
+}
+
+extern "C" fn debugfs_init_callback<T: Driver>(minor: *mut bindings::drm_minor) {
+    // SAFETY: The DRM core calls this for a minor of a device of `T`, after it made the directory.
+    T::debugfs_init(&unsafe { debugfs::Dir::from_raw((*minor).dev) });
+}

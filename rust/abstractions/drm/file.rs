@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open DRM files, their clients and handles.
+//!
+//! C header: [`include/drm/drm_file.h`](srctree/include/drm/drm_file.h)
+
+use core::{
+    marker::PhantomData,
+    ptr::{
+        addr_of_mut,
+        NonNull, //
+    }, //
+};
+
+use kernel::{
+    error::to_result,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        rcu, //
+    },
+    types::Opaque, //
+};
+
+use crate::{
+    abstractions::drm::{
+        device::Device,
+        gem::Object as _,
+        types::Types, //
+    },
+    bindings::raw as bindings, //
+};
+
+/// An open file of a device of `T`.
+///
+/// # Invariants
+///
+/// Wraps a `struct drm_file` that is open on a device of `T`; its `driver_priv` holds a `T::File`.
+#[repr(transparent)]
+pub(crate) struct File<T: Types>(Opaque<bindings::drm_file>, PhantomData<T>);
+
+/// Who uses a file.
+pub(crate) struct Client {
+    /// Process ID in the initial namespace, 0 if the process is gone.
+    pub(crate) pid: i32,
+    /// The name of the process, padded with zeroes.
+    comm: [u8; 16],
+}
+
+impl Client {
+    /// The name of the process, `-` if it is gone.
+    pub(crate) fn comm(&self) -> &str {
+        CStr::from_bytes_until_nul(&self.comm)
+            .ok()
+            .and_then(|comm| comm.to_str().ok())
+            .unwrap_or("-")
+    }
+}
+
+impl<T: Types> File<T> {
+    /// # Safety
+    ///
+    /// `ptr` must point to a `struct drm_file` open on a device of `T` that stays open for `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::drm_file) -> &'a Self {
+        // INVARIANT: By this function's requirements.
+        // SAFETY: As above; `File` is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    fn as_raw(&self) -> *mut bindings::drm_file {
+        self.0.get()
+    }
+
+    /// The number by which the DRM core tells clients apart.
+    pub(crate) fn client_id(&self) -> u64 {
+        // SAFETY: Constant while the file is open.
+        unsafe { (*self.as_raw()).client_id }
+    }
+
+    /// Who used the file last.
+    pub(crate) fn client(&self) -> Client {
+        let mut client = Client {
+            pid: 0,
+            comm: [0; 16],
+        };
+        client.comm[0] = b'-';
+
+        let _rcu = rcu::read_lock();
+
+        // SAFETY: `pid` is an RCU-protected pointer that is never null while the file is open, and
+        // the read-side section lasts until we return.
+        let task = unsafe {
+            let pid = core::ptr::read_volatile(addr_of_mut!((*self.as_raw()).pid));
+
+            bindings::pid_task(pid, bindings::pid_type_PIDTYPE_TGID)
+        };
+        if let Some(task) = NonNull::new(task) {
+            // SAFETY: The task cannot be freed inside the read-side section. `comm` always holds a
+            // terminator at its end, and a torn read of a name is still a name.
+            unsafe {
+                client.pid = (*task.as_ptr()).tgid;
+                client.comm = core::ptr::read_volatile(addr_of_mut!((*task.as_ptr()).comm).cast());
+            }
+        }
+        client
+    }
+
+    /// Makes a handle for `object` (`drm_gem_handle_create()`). The handle holds a reference of its
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `ENOSPC`.
+    pub(crate) fn create_handle(&self, object: &T::Object) -> Result<u32> {
+        let mut handle = 0;
+
+        // SAFETY: Both are valid by their type invariants.
+        to_result(unsafe {
+            bindings::drm_gem_handle_create(self.as_raw(), object.as_gem(), &mut handle)
+        })?;
+        Ok(handle)
+    }
+
+    /// Finds the object a handle stands for.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if this file has no such handle.
+    pub(crate) fn lookup(&self, handle: u32) -> Result<ARef<T::Object>> {
+        // SAFETY: Valid by the type invariant.
+        let ptr = unsafe { bindings::drm_gem_object_lookup(self.as_raw(), handle) };
+
+        if ptr.is_null() {
+            return Err(ENOENT);
+        }
+
+        // SAFETY: Every object of a device of `T` is a `T::Object`; the lookup took a reference for
+        // us.
+        Ok(unsafe { ARef::from_raw(NonNull::from(T::Object::from_gem(ptr))) })
+    }
+
+    /// Calls `f` for each handle, lowest first. Takes no lock while `f` runs; handles made or closed
+    /// meanwhile may be missed.
+    ///
+    /// # Errors
+    ///
+    /// Stops at the first error `f` returns, and returns it.
+    pub(crate) fn for_each_handle(&self, mut f: impl FnMut(u32, &T::Object) -> Result) -> Result {
+        let raw = self.as_raw();
+        let mut id: c_int = 0;
+
+        loop {
+            // SAFETY: The lock and the IDR are initialised while the file is open, and the IDR is
+            // walked under its lock.
+            let found = unsafe {
+                bindings::spin_lock(addr_of_mut!((*raw).table_lock));
+                let entry = bindings::idr_get_next(addr_of_mut!((*raw).object_idr), &mut id);
+                bindings::spin_unlock(addr_of_mut!((*raw).table_lock));
+                !entry.is_null()
+            };
+            if !found {
+                return Ok(());
+            }
+
+            let handle = u32::try_from(id)?;
+            if let Ok(object) = self.lookup(handle) {
+                f(handle, &object)?;
+            }
+            id = id.checked_add(1).ok_or(EOVERFLOW)?;
+        }
+    }
+}
+
+impl<T: Types> Device<T> {
+    /// Calls `f` for each open file, in the order of opening, newest first.
+    ///
+    /// No file can be opened or closed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Stops at the first error `f` returns, and returns it.
+    pub(crate) fn for_each_file(&self, mut f: impl FnMut(&File<T>) -> Result) -> Result {
+        let raw = self.base().as_raw();
+
+        // SAFETY: By the type invariant the device, and so its mutex, is initialised.
+        unsafe { bindings::mutex_lock(addr_of_mut!((*raw).filelist_mutex)) };
+
+        let result = (|| {
+            // SAFETY: The list does not change while we hold `filelist_mutex`.
+            let head = unsafe { addr_of_mut!((*raw).filelist) };
+            // SAFETY: As above.
+            let mut link = unsafe { (*head).next };
+
+            while link != head {
+                // SAFETY: Every other entry of the list is the `lhead` of an open file of this
+                // device, which stays open while we hold `filelist_mutex`.
+                let file = unsafe {
+                    File::<T>::from_raw(kernel::container_of!(link, bindings::drm_file, lhead))
+                };
+
+                f(file)?;
+                // SAFETY: As above.
+                link = unsafe { (*link).next };
+            }
+            Ok(())
+        })();
+
+        // SAFETY: Locked above.
+        unsafe { bindings::mutex_unlock(addr_of_mut!((*raw).filelist_mutex)) };
+        result
+    }
+}

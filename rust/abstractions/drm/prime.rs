@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buffers shared as dma-bufs, between clients of the same device.
+//!
+//! An object exported by one client and imported by another stays the same object. Other devices cannot
+//! map it, and dma-bufs of other devices cannot be imported.
+//!
+//! C header: [`include/drm/drm_prime.h`](srctree/include/drm/drm_prime.h)
+
+use core::marker::PhantomData;
+
+use kernel::{
+    module::{
+        this_module,
+        ModuleMetadata, //
+    },
+    prelude::*,
+    str::as_char_ptr_in_const_context, //
+};
+
+use crate::{
+    abstractions::drm::{
+        gem::{
+            self,
+            Object as _, //
+        },
+        types::Types, //
+    },
+    bindings::raw as bindings, //
+};
+
+/// A GEM object that is told of the dma-bufs made of it.
+pub(crate) trait Exported: gem::Object {
+    /// A dma-buf was made of the object.
+    fn export_added(&self);
+
+    /// A dma-buf of the object is gone.
+    fn export_dropped(&self);
+}
+
+/// The dma-bufs of a driver.
+pub(crate) struct Exports<T: Types>(PhantomData<T>);
+
+impl<T: Types<Object: Exported>> Exports<T> {
+    const OPS: bindings::dma_buf_ops = bindings::dma_buf_ops {
+        attach: Some(bindings::drm_gem_map_attach),
+        detach: Some(bindings::drm_gem_map_detach),
+        map_dma_buf: Some(bindings::drm_gem_map_dma_buf),
+        unmap_dma_buf: Some(bindings::drm_gem_unmap_dma_buf),
+        release: Some(Self::release_callback),
+        mmap: Some(bindings::drm_gem_dmabuf_mmap),
+        vmap: Some(bindings::drm_gem_dmabuf_vmap),
+        vunmap: Some(bindings::drm_gem_dmabuf_vunmap),
+        pin: None,
+        unpin: None,
+        begin_cpu_access: None,
+        end_cpu_access: None,
+    };
+
+    /// Our operations, always at the same address: it is by that that we know our dma-bufs.
+    #[inline(never)]
+    fn ops() -> &'static bindings::dma_buf_ops {
+        const { &Self::OPS }
+    }
+
+    /// For `struct drm_gem_object_funcs`.
+    pub(crate) extern "C" fn export_callback(
+        gem: *mut bindings::drm_gem_object,
+        flags: c_int,
+    ) -> *mut bindings::dma_buf {
+        // SAFETY: The DRM core calls this with a live object of ours, which the dma-buf gets a
+        // reference on. The rest is static.
+        let buf = unsafe {
+            let mut info = bindings::dma_buf_export_info {
+                exp_name: as_char_ptr_in_const_context(T::Module::NAME),
+                owner: this_module::<T::Module>().as_ptr(),
+                ops: Self::ops(),
+                size: (*gem).size,
+                flags,
+                priv_: gem.cast(),
+                resv: (*gem).resv,
+            };
+
+            bindings::drm_gem_dmabuf_export((*gem).dev, &mut info)
+        };
+
+        if kernel::error::from_err_ptr(buf).is_ok() {
+            // SAFETY: As above.
+            unsafe { T::Object::from_gem(gem) }.export_added();
+        }
+        buf
+    }
+
+    extern "C" fn release_callback(buf: *mut bindings::dma_buf) {
+        // SAFETY: The dma-buf is one of ours, and still has its reference on the object, which
+        // `drm_gem_dmabuf_release()` gives back.
+        unsafe {
+            T::Object::from_gem((*buf).priv_.cast()).export_dropped();
+            bindings::drm_gem_dmabuf_release(buf);
+        }
+    }
+
+    /// For `struct drm_driver`.
+    pub(crate) extern "C" fn import_callback(
+        dev: *mut bindings::drm_device,
+        buf: *mut bindings::dma_buf,
+    ) -> *mut bindings::drm_gem_object {
+        // SAFETY: The DRM core calls this with a live device and dma-buf. One with our operations
+        // has an object of ours.
+        unsafe {
+            if core::ptr::eq((*buf).ops.cast(), Self::ops()) {
+                let gem: *mut bindings::drm_gem_object = (*buf).priv_.cast();
+
+                if (*gem).dev == dev {
+                    bindings::drm_gem_object_get(gem);
+                    return gem;
+                }
+            }
+        }
+        // CAST: An errno as a pointer, as `ERR_PTR()` makes it.
+        EINVAL.to_errno() as isize as *mut bindings::drm_gem_object
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How operations on buffers may wait.
+//!
+//! C header: [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h)
+
+use crate::bindings::raw as bindings;
+
+/// How an operation may wait (`struct ttm_operation_ctx`).
+#[repr(transparent)]
+pub(crate) struct OperationCtx(bindings::ttm_operation_ctx);
+
+impl OperationCtx {
+    /// For an operation user space asked for: signals end its waits, and it rather fails than have
+    /// the OOM killer called.
+    pub(crate) fn interruptible() -> Self {
+        Self(bindings::ttm_operation_ctx {
+            interruptible: true,
+            gfp_retry_mayfail: true,
+            ..Default::default()
+        })
+    }
+
+    /// For one that nobody asked for: it waits for nothing.
+    pub(super) fn no_wait() -> Self {
+        Self(bindings::ttm_operation_ctx {
+            no_wait_gpu: true,
+            ..Default::default()
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `ptr` must point to a context that is the caller's alone during `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::ttm_operation_ctx) -> &'a mut Self {
+        // SAFETY: By this function's requirements; `OperationCtx` is transparent.
+        unsafe { &mut *ptr.cast() }
+    }
+
+    pub(super) fn as_raw(&mut self) -> *mut bindings::ttm_operation_ctx {
+        &mut self.0
+    }
+}

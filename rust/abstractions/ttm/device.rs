@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! TTM devices.
+//!
+//! C header: [`include/drm/ttm/ttm_device.h`](srctree/include/drm/ttm/ttm_device.h)
+
+use core::ptr::from_ref;
+
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    error::to_result,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    types::Opaque, //
+};
+
+use crate::{
+    abstractions::drm,
+    bindings::raw as bindings, //
+};
+
+/// A `struct ttm_device`.
+///
+/// # Invariants
+///
+/// Wraps an initialised `struct ttm_device`.
+#[pin_data(PinnedDrop)]
+pub(crate) struct BaseDevice {
+    #[pin]
+    bdev: Opaque<bindings::ttm_device>,
+    /// Pages that buffers have in system memory.
+    populated: Atomic<i64>,
+}
+
+// SAFETY: TTM devices are used from any thread.
+unsafe impl Send for BaseDevice {}
+
+// SAFETY: TTM does its own locking.
+unsafe impl Sync for BaseDevice {}
+
+impl BaseDevice {
+    /// Initialises TTM for a device below `parent`, whose pages it maps for DMA
+    /// (`ttm_device_init()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// All buffers of the device must be what `funcs` takes them for.
+    pub(super) unsafe fn with_funcs(
+        funcs: &'static bindings::ttm_device_funcs,
+        parent: &device::Device<Bound>,
+        drm: &drm::Base,
+    ) -> Result<Arc<Self>> {
+        let init = try_pin_init!(Self {
+            bdev <- Opaque::try_ffi_init(|bdev: *mut bindings::ttm_device| {
+                // SAFETY: `bdev` is memory for a device that never moves; TTM wants it zeroed. The
+                // parent is valid; the DRM device's address spaces last until its last file is
+                // closed, and so longer than any use TTM makes of them.
+                to_result(unsafe {
+                    bdev.write_bytes(0, 1);
+                    bindings::ttm_device_init(
+                        bdev,
+                        funcs,
+                        from_ref(parent).cast_mut().cast(),
+                        (*(*drm.as_raw()).anon_inode).i_mapping,
+                        (*drm.as_raw()).vma_offset_manager,
+                        bindings::TTM_ALLOCATION_PROPAGATE_ENOSPC,
+                    )
+                })?;
+
+                // TTM frees the memory of moved and deleted buffers in a worker that waits for a fence.
+                // Fences of one timeline are signalled in order. So a single worker waits for all of them,
+                // and often finds the next one signalled too, where TTM would wake up to 16 one by one.
+                // SAFETY: Just initialised.
+                unsafe { bindings::workqueue_set_max_active((*bdev).wq, 1) };
+                Ok::<_, Error>(())
+            }),
+            populated: Atomic::new(0),
+        }? Error);
+
+        Arc::pin_init(init, GFP_KERNEL)
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::ttm_device {
+        self.bdev.get()
+    }
+
+    /// # Safety
+    ///
+    /// `bdev` must be that of a `BaseDevice` that stays valid for `'a`.
+    pub(super) unsafe fn from_raw<'a>(bdev: *mut bindings::ttm_device) -> &'a Self {
+        // SAFETY: By this function's requirements.
+        unsafe { &*kernel::container_of!(Opaque::cast_from(bdev), Self, bdev) }
+    }
+
+    /// Pages that buffers have in system memory now.
+    pub(super) fn populated(&self) -> u64 {
+        // A reader may come in between two that count, so it can be below zero for a moment.
+        u64::try_from(self.populated.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// A buffer got so many pages.
+    pub(super) fn now_populated(&self, pages: u32) {
+        self.populated.add(pages.into(), Relaxed);
+    }
+
+    /// A buffer's pages, so many, went.
+    pub(super) fn unpopulated(&self, pages: u32) {
+        self.populated.add(-i64::from(pages), Relaxed);
+    }
+
+    /// Waits until the delayed deletes that are under way are done: those of buffers that nobody references
+    /// any more, but on which the device still works. No resv may be held.
+    pub(crate) fn wait_for_delayed_deletes(&self) {
+        // SAFETY: By the type invariant; TTM's work queue frees them.
+        unsafe { bindings::__flush_workqueue((*self.as_raw()).wq) };
+    }
+
+    /// Takes all mappings of buffers by user space away; a page fault brings them back
+    /// (`unmap_mapping_range()`).
+    pub(super) fn unmap_all(&self) {
+        // SAFETY: By the type invariant; the address space is that of the DRM device.
+        unsafe { bindings::unmap_mapping_range((*self.as_raw()).dev_mapping, 0, 0, 1) };
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for BaseDevice {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant. Managers hold a reference, so they are gone.
+        unsafe { bindings::ttm_device_fini(self.bdev.get()) };
+    }
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `struct ttm_device_funcs` made of a [`Driver`], and the devices that have it.
+//!
+//! C header: [`include/drm/ttm/ttm_device.h`](srctree/include/drm/ttm/ttm_device.h)
+
+use core::marker::PhantomData;
+
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    error::from_result,
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::{
+    abstractions::{
+        drm,
+        ttm::{
+            access,
+            copy,
+            ctx::OperationCtx,
+            device::BaseDevice,
+            driver::{
+                Driver,
+                Move,
+                Moved, //
+            },
+            object::Object,
+            placement::{
+                placement,
+                MemType,
+                Place, //
+            },
+            reserved::{
+                Locked,
+                Reserved, //
+            },
+            resource::Resource,
+            tt::Tt, //
+        }, //
+    },
+    bindings::raw as bindings, //
+};
+
+impl BaseDevice {
+    /// Initialises TTM for a device below `parent`, whose buffers are those of `T`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new<T: Driver>(
+        parent: &device::Device<Bound>,
+        drm: &drm::Base,
+    ) -> Result<Arc<Self>> {
+        // SAFETY: The functions are for devices whose buffers are those of `T`, and so is this one.
+        unsafe { Self::with_funcs(const { &Vtable::<T>::FUNCS }, parent, drm) }
+    }
+}
+
+/// The bus addresses of pages; dropping it takes all of them back, together with the pages
+/// (`ttm_device_clear_dma_mappings()`).
+///
+/// Drop it while the parent is still bound, after the device was unplugged.
+pub(crate) struct DmaMappings(Arc<BaseDevice>);
+
+impl DmaMappings {
+    /// Those of the buffers of `dev`, present and to come.
+    pub(crate) fn new(dev: Arc<BaseDevice>) -> Self {
+        Self(dev)
+    }
+}
+
+impl Drop for DmaMappings {
+    fn drop(&mut self) {
+        // SAFETY: The device is initialised.
+        unsafe { bindings::ttm_device_clear_dma_mappings(self.0.as_raw()) };
+    }
+}
+
+struct Vtable<T: Driver>(PhantomData<T>);
+
+impl<T: Driver> Vtable<T> {
+    const FUNCS: bindings::ttm_device_funcs = bindings::ttm_device_funcs {
+        ttm_tt_create: Some(Tt::<T>::create_callback),
+        ttm_tt_populate: Some(Tt::<T>::populate_callback),
+        ttm_tt_unpopulate: Some(Tt::<T>::unpopulate_callback),
+        ttm_tt_destroy: Some(Tt::<T>::destroy_callback),
+        eviction_valuable: Some(bindings::ttm_bo_eviction_valuable),
+        evict_flags: Some(Self::evict_flags_callback),
+        move_: Some(Self::move_callback),
+        io_mem_reserve: Some(Self::io_mem_reserve_callback),
+        io_mem_pfn: Some(Self::io_mem_pfn_callback),
+        access_memory: Some(access::access_memory_callback::<T>),
+        release_notify: Some(Self::release_callback),
+        delete_mem_notify: None,
+        swap_notify: None,
+        io_mem_free: None,
+    };
+
+    extern "C" fn evict_flags_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        out: *mut bindings::ttm_placement,
+    ) {
+        const SYSTEM: &[Place] = &[Place::anywhere(MemType::System)];
+
+        // SAFETY: TTM calls this with a locked buffer; a ghost is none of ours.
+        let places = match unsafe { Object::<T>::from_ttm(bo) } {
+            // SAFETY: Locked for the whole call.
+            Some(object) => T::evict_places(&unsafe { Locked::new(object) }),
+            None => SYSTEM,
+        };
+
+        // SAFETY: `out` is TTM's, to be filled; the places are static.
+        unsafe { *out = placement(places) };
+    }
+
+    extern "C" fn move_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        evict: bool,
+        ctx: *mut bindings::ttm_operation_ctx,
+        new_mem: *mut bindings::ttm_resource,
+        hop: *mut bindings::ttm_place,
+    ) -> c_int {
+        // SAFETY: TTM calls this with a locked buffer, a complete resource of it, and a context of
+        // its own. Ghosts are destroyed, never moved.
+        let (object, new, ctx) = unsafe {
+            (
+                Object::<T>::from_ttm(bo),
+                Resource::from_raw(new_mem),
+                OperationCtx::from_raw(ctx),
+            )
+        };
+
+        from_result(|| {
+            let object = object.ok_or(EINVAL)?;
+            // SAFETY: Locked for the whole call.
+            let bo = unsafe { Locked::new(object) };
+
+            let binding = bo.bind(new)?;
+            let moving = T::move_start(&bo, new, evict);
+            let moved = T::move_(&bo, new, ctx).and_then(|moved| {
+                if let Move::Copy = moved {
+                    // Waits, as the clean-up cannot fail any more once it must not.
+                    bo.wait(ctx)?;
+                    copy::content(&bo, new, ctx)?;
+                }
+                Ok(moved)
+            });
+
+            match &moved {
+                // Before the old place, and with it its addresses, may be another's.
+                Ok(Move::Null | Move::Fenced(_) | Move::Copy) => binding.keep(&bo),
+                Ok(Move::Hop(_)) | Err(_) => binding.undo(&bo),
+            }
+            let result = match moved {
+                // SAFETY: The buffer is locked, and `new_mem` is its to take; the fence ends the use of
+                // the old place, or what was to be copied is in the new one.
+                Ok(moved) => unsafe {
+                    match moved {
+                        Move::Null => {
+                            bindings::ttm_bo_move_null(object.as_ttm(), new_mem);
+                            Ok(Moved::Now)
+                        }
+                        Move::Copy => {
+                            bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
+                            Ok(Moved::Now)
+                        }
+                        Move::Fenced(fence) => {
+                            let ret = bindings::ttm_bo_move_accel_cleanup(
+                                object.as_ttm(),
+                                fence.as_raw(),
+                                evict,
+                                true,
+                                new_mem,
+                            );
+
+                            // The content is on its way: there is no way back.
+                            if ret != 0 {
+                                fence.wait();
+                                bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
+                            }
+                            Ok(Moved::Fenced)
+                        }
+                        Move::Hop(place) if !hop.is_null() => {
+                            *hop = place.into_raw();
+                            return Err(Error::from_errno(-bindings::EMULTIHOP));
+                        }
+                        Move::Hop(_) => Err(EINVAL),
+                    }
+                },
+                Err(err) => Err(err),
+            };
+
+            T::move_end(&bo, moving, &result);
+            result.map(|_| 0)
+        })
+    }
+
+    extern "C" fn release_callback(bo: *mut bindings::ttm_buffer_object) {
+        // SAFETY: TTM calls this with a buffer whose last reference is gone.
+        let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
+            return;
+        };
+
+        // SAFETY: The buffer is valid, and its resv its own by now; `bo` gives it back when dropped.
+        let bo = unsafe {
+            if (*bo).resource.is_null() || !bindings::dma_resv_trylock((*bo).base.resv) {
+                return;
+            }
+            Reserved::adopt(object)
+        };
+
+        // First, as nothing may fail once there is a fence.
+        if let Ok(slot) = bo.reserve_fence() {
+            if let Some(fence) = T::release(&bo) {
+                slot.add(&fence);
+            }
+        }
+    }
+
+    extern "C" fn io_mem_reserve_callback(
+        _bdev: *mut bindings::ttm_device,
+        mem: *mut bindings::ttm_resource,
+    ) -> c_int {
+        // SAFETY: TTM calls this with a complete resource of a locked buffer.
+        let (object, res) = unsafe { (Object::<T>::from_ttm((*mem).bo), Resource::from_raw(mem)) };
+
+        from_result(|| {
+            if res.uses_tt() {
+                return Ok(0);
+            }
+
+            let dev = object.ok_or(EINVAL)?.dev();
+            let offset = copy::Pages::<T>::new(dev, res)
+                .next()
+                .flatten()
+                .ok_or(EINVAL)?;
+
+            // SAFETY: The resource's `bus` is ours to fill, with resv held.
+            unsafe {
+                (*mem).bus.offset = T::aperture(dev).bar().phys(offset);
+                (*mem).bus.is_iomem = true;
+            }
+            Ok(0)
+        })
+    }
+
+    extern "C" fn io_mem_pfn_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        page_offset: c_ulong,
+    ) -> c_ulong {
+        // SAFETY: TTM calls this in a page fault, with a locked buffer of ours that has a place.
+        let (object, res) = unsafe {
+            (
+                Object::<T>::from_ttm(bo),
+                Resource::from_raw((*bo).resource),
+            )
+        };
+
+        // The fault made the whole buffer accessible before it asks for pages.
+        object
+            .and_then(|object| {
+                let dev = object.dev();
+                let offset = copy::Pages::<T>::new(dev, res).nth(page_offset)??;
+
+                c_ulong::try_from(T::aperture(dev).bar().phys(offset) >> kernel::page::PAGE_SHIFT)
+                    .ok()
+            })
+            .unwrap_or(0)
+    }
+}

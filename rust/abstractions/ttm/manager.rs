@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Managers of the memory a driver hands out by itself.
+//!
+//! C header: [`include/drm/ttm/ttm_resource.h`](srctree/include/drm/ttm/ttm_resource.h)
+
+use core::{
+    ops::Deref,
+    ptr::{
+        addr_of_mut,
+        NonNull, //
+    }, //
+};
+
+use kernel::{
+    alloc::flags::__GFP_ZERO,
+    error::from_result,
+    prelude::*,
+    sync::Arc,
+    types::Opaque, //
+};
+
+use crate::{
+    abstractions::{
+        drm::Printer,
+        ttm::{
+            device::BaseDevice,
+            placement::{
+                MemType,
+                Place, //
+            },
+            resource::{
+                Resource,
+                INVALID_START, //
+            }, //
+        }, //
+    },
+    bindings::raw as bindings, //
+};
+
+/// What a manager is asked for.
+pub(crate) struct Request<'a> {
+    man: NonNull<bindings::ttm_resource_manager>,
+    bo: NonNull<bindings::ttm_buffer_object>,
+    /// Where TTM wants it.
+    pub(crate) place: &'a Place,
+}
+
+impl Request<'_> {
+    /// Bytes; a multiple of the page size.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: TTM keeps the buffer during the request; its size is constant.
+        unsafe { (*self.bo.as_ptr()).base.size as u64 }
+    }
+
+    /// Pages to which its first page is to be aligned, at least 1.
+    pub(crate) fn alignment(&self) -> u64 {
+        // SAFETY: As above.
+        u64::from(unsafe { (*self.bo.as_ptr()).page_alignment }).max(1)
+    }
+
+    /// Whether the buffer has no memory, and so no content, yet.
+    pub(crate) fn is_new(&self) -> bool {
+        // SAFETY: As above; resv, which protects the resource, is held.
+        unsafe { (*self.bo.as_ptr()).resource.is_null() }
+    }
+
+    /// Whether the buffer is the driver's own rather than user space's.
+    pub(crate) fn is_kernel(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { (*self.bo.as_ptr()).type_ == bindings::ttm_bo_type_ttm_bo_type_kernel }
+    }
+
+    /// Bytes in use in this memory, the request itself among them.
+    pub(crate) fn usage(&self) -> u64 {
+        // SAFETY: The manager is in use, so it is initialised.
+        unsafe { bindings::ttm_resource_manager_usage(self.man.as_ptr()) }
+    }
+}
+
+/// What a resource looks like to the rest of the world.
+pub(crate) struct Layout {
+    /// Its first page in the memory, if it is one range there.
+    pub(crate) start: Option<u64>,
+    /// Whether the CPU maps it write-combined. Matters only for memory that is not pages.
+    pub(crate) write_combined: bool,
+}
+
+/// A manager of one kind of memory: `struct ttm_resource_manager_func` as a trait.
+///
+/// All methods may sleep but for the locks they take themselves.
+pub(crate) trait ResourceManager: Send + Sync + Sized + 'static {
+    /// What the manager keeps with each resource.
+    type Resource: Send + Sync;
+
+    /// Whether the memory is pages that the device maps.
+    const USE_TT: bool;
+
+    /// Initialises a resource, taking memory for it. The buffer's resv is held.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` lets TTM try the next place, then evict and ask again. Any other error ends the
+    /// whole placement.
+    fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<Self::Resource, Error> + 'a;
+
+    /// How the resource lies.
+    fn layout(&self, resource: &Self::Resource) -> Layout;
+
+    /// Gives the resource's memory back; the resource is dropped next.
+    fn free(&self, resource: Pin<&mut Self::Resource>);
+
+    /// Whether the resource has anything inside the place's range, so that evicting it could help.
+    fn intersects(&self, resource: &Self::Resource, place: &Place) -> bool;
+
+    /// Whether the resource lies wholly inside the place's range.
+    fn compatible(&self, resource: &Self::Resource, place: &Place) -> bool;
+
+    /// Prints the manager's state.
+    fn debug(&self, p: &Printer);
+}
+
+/// A resource as it is allocated.
+///
+/// # Invariants
+///
+/// `base` is first, so that pointers to either are the same.
+#[repr(C)]
+struct Managed<M: ResourceManager> {
+    base: bindings::ttm_resource,
+    data: M::Resource,
+}
+
+/// A manager of whatever memory.
+///
+/// # Invariants
+///
+/// Wraps a `struct ttm_resource_manager` that is registered with a [`BaseDevice`].
+#[repr(transparent)]
+pub(crate) struct BaseManager(Opaque<bindings::ttm_resource_manager>);
+
+impl BaseManager {
+    /// The device it is registered with.
+    pub(super) fn dev(&self) -> &BaseDevice {
+        // SAFETY: By the type invariant.
+        unsafe { BaseDevice::from_raw((*self.as_raw()).bdev) }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::ttm_resource_manager {
+        self.0.get()
+    }
+}
+
+/// A [`ResourceManager`] that is registered with a TTM device.
+///
+/// Dropping it evicts what is left in its memory.
+///
+/// # Invariants
+///
+/// - `man` is initialised and registered with `dev`.
+/// - `inner` is initialised as long as it is.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Manager<M: ResourceManager> {
+    #[pin]
+    man: Opaque<bindings::ttm_resource_manager>,
+    mem_type: MemType,
+    #[pin]
+    inner: M,
+    /// The one before, which comes back when this one is gone.
+    previous: *mut bindings::ttm_resource_manager,
+    dev: Arc<BaseDevice>,
+}
+
+// SAFETY: TTM calls managers from any thread; `M` is `Send` and `Sync`.
+unsafe impl<M: ResourceManager> Send for Manager<M> {}
+
+// SAFETY: As above.
+unsafe impl<M: ResourceManager> Sync for Manager<M> {}
+
+impl<M: ResourceManager> Manager<M> {
+    const FUNC: bindings::ttm_resource_manager_func = bindings::ttm_resource_manager_func {
+        alloc: Some(Self::alloc_callback),
+        free: Some(Self::free_callback),
+        intersects: Some(Self::intersects_callback),
+        compatible: Some(Self::compatible_callback),
+        debug: Some(Self::debug_callback),
+    };
+
+    /// Registers a manager of `size` units (bytes or pages, as the manager likes) for a kind of
+    /// memory of `dev`, in the place of the one it had. No buffer may be in that memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of `inner`.
+    pub(crate) fn new(
+        dev: Arc<BaseDevice>,
+        mem_type: MemType,
+        size: u64,
+        inner: impl PinInit<M, Error>,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            inner <- inner,
+            mem_type,
+            // SAFETY: The device is initialised.
+            previous: unsafe {
+                bindings::ttm_manager_type(dev.as_raw(), mem_type.as_raw() as c_int)
+            },
+            man <- Opaque::ffi_init(|man: *mut bindings::ttm_resource_manager| {
+                let raw = dev.as_raw();
+
+                // SAFETY: `man` is memory for a manager that never moves, and all of it is written:
+                // TTM leaves some of the fields as they are. The functions are static. Nothing
+                // after this can fail.
+                unsafe {
+                    man.write_bytes(0, 1);
+                    (*man).use_tt = M::USE_TT;
+                    (*man).func = const { &Self::FUNC };
+                    bindings::ttm_resource_manager_init(man, raw, size);
+                    bindings::ttm_set_driver_manager(raw, mem_type.as_raw() as c_int, man);
+                    bindings::ttm_resource_manager_set_used(man, true);
+                }
+            }),
+            dev,
+        }? Error)
+    }
+
+    /// Prints TTM's view of the memory and the manager's own (`ttm_resource_manager_debug()`).
+    pub(crate) fn print(&self, p: &Printer) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::ttm_resource_manager_debug(self.man.get(), p.as_raw()) };
+    }
+
+    /// The manager without what is special about it.
+    pub(crate) fn base(&self) -> &BaseManager {
+        // INVARIANT: By our own.
+        // SAFETY: `BaseManager` is transparent over what `man` is.
+        unsafe { &*self.man.get().cast() }
+    }
+
+    /// What this manager keeps with a resource, [`None`] for a resource that another manager gave.
+    pub(crate) fn get<'a>(&self, resource: &'a Resource) -> Option<&'a M::Resource> {
+        (resource.manager() == self.man.get())
+            // SAFETY: This manager made the resource, so it is the first field of a complete `Managed<M>`.
+            .then(|| unsafe { &(*resource.as_raw().cast::<Managed<M>>()).data })
+    }
+
+    /// # Safety
+    ///
+    /// `man` must be that of a `Manager<M>` that stays valid for `'a`.
+    unsafe fn from_raw<'a>(man: *mut bindings::ttm_resource_manager) -> &'a Self {
+        // SAFETY: By this function's requirements.
+        unsafe { &*kernel::container_of!(Opaque::cast_from(man), Self, man) }
+    }
+
+    extern "C" fn alloc_callback(
+        man: *mut bindings::ttm_resource_manager,
+        bo: *mut bindings::ttm_buffer_object,
+        place: *const bindings::ttm_place,
+        res: *mut *mut bindings::ttm_resource,
+    ) -> c_int {
+        // SAFETY: TTM calls this with a registered manager, a live buffer and a place that stays.
+        let (this, request) = unsafe {
+            (
+                Self::from_raw(man),
+                Request {
+                    man: NonNull::new_unchecked(man),
+                    bo: NonNull::new_unchecked(bo),
+                    place: Place::from_raw(place),
+                },
+            )
+        };
+
+        from_result(|| {
+            let mut managed = KBox::<Managed<M>>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
+            let raw = managed.as_mut_ptr();
+
+            // SAFETY: `raw` is zeroed memory for a resource; TTM undoes this in `fini` below or in
+            // `free_callback`.
+            unsafe { bindings::ttm_resource_init(bo, place, addr_of_mut!((*raw).base)) };
+
+            // SAFETY: `data` is uninitialised memory that does not move until it is dropped.
+            let init = unsafe {
+                pin_init::raw_try_init(addr_of_mut!((*raw).data), this.inner.alloc(&request))
+            };
+            if let Err(err) = init {
+                // SAFETY: Undoes the initialisation above.
+                unsafe { bindings::ttm_resource_fini(man, addr_of_mut!((*raw).base)) };
+                return Err(err);
+            }
+
+            // SAFETY: Both fields are initialised now, and nobody but us uses the resource yet.
+            unsafe {
+                let layout = this.inner.layout(&(*raw).data);
+                let base = &mut (*raw).base;
+
+                base.start = match layout.start {
+                    // CAST: Both are 64 bits wide where TTM's pages are.
+                    Some(start) => start as c_ulong,
+                    None => INVALID_START,
+                };
+                if layout.start.is_some() {
+                    base.placement |= bindings::TTM_PL_FLAG_CONTIGUOUS;
+                }
+                if layout.write_combined {
+                    base.bus.caching = bindings::ttm_caching_ttm_write_combined;
+                }
+                *res = KBox::into_raw(managed).cast();
+            }
+            Ok(0)
+        })
+    }
+
+    extern "C" fn free_callback(
+        man: *mut bindings::ttm_resource_manager,
+        res: *mut bindings::ttm_resource,
+    ) {
+        // SAFETY: TTM gives back what `alloc_callback` made, once, with the manager that made it.
+        // The box drops `data` in place, which has not moved since.
+        unsafe {
+            let this = Self::from_raw(man);
+            let mut managed = KBox::from_raw(res.cast::<Managed<M>>());
+
+            this.inner.free(Pin::new_unchecked(&mut managed.data));
+            bindings::ttm_resource_fini(man, &mut managed.base);
+        }
+    }
+
+    extern "C" fn intersects_callback(
+        man: *mut bindings::ttm_resource_manager,
+        res: *mut bindings::ttm_resource,
+        place: *const bindings::ttm_place,
+        _size: usize,
+    ) -> bool {
+        // SAFETY: TTM asks about resources this manager made, with a place that stays.
+        unsafe {
+            Self::from_raw(man)
+                .inner
+                .intersects(&(*res.cast::<Managed<M>>()).data, Place::from_raw(place))
+        }
+    }
+
+    extern "C" fn compatible_callback(
+        man: *mut bindings::ttm_resource_manager,
+        res: *mut bindings::ttm_resource,
+        place: *const bindings::ttm_place,
+        _size: usize,
+    ) -> bool {
+        // SAFETY: As above.
+        unsafe {
+            Self::from_raw(man)
+                .inner
+                .compatible(&(*res.cast::<Managed<M>>()).data, Place::from_raw(place))
+        }
+    }
+
+    extern "C" fn debug_callback(
+        man: *mut bindings::ttm_resource_manager,
+        printer: *mut bindings::drm_printer,
+    ) {
+        // SAFETY: TTM calls this with a registered manager and a printer of its own.
+        unsafe { Self::from_raw(man).inner.debug(Printer::from_raw(printer)) };
+    }
+}
+
+impl<M: ResourceManager> Deref for Manager<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.inner
+    }
+}
+
+#[pinned_drop]
+impl<M: ResourceManager> PinnedDrop for Manager<M> {
+    fn drop(self: Pin<&mut Self>) {
+        let man = self.man.get();
+
+        // SAFETY: By the type invariant. Eviction leaves TTM's lists empty unless something is
+        // pinned, which TTM warns about.
+        unsafe {
+            let bdev = self.dev.as_raw();
+
+            bindings::ttm_resource_manager_evict_all(bdev, man);
+            bindings::ttm_resource_manager_set_used(man, false);
+            bindings::ttm_resource_manager_cleanup(man);
+            bindings::ttm_set_driver_manager(bdev, self.mem_type.as_raw() as c_int, self.previous);
+        }
+    }
+}

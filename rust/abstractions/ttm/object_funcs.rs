@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Creating and freeing buffers, and `struct drm_gem_object_funcs` made of a [`Driver`].
+//!
+//! C headers: [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h),
+//! [`include/drm/drm_gem.h`](srctree/include/drm/drm_gem.h)
+
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
+};
+
+use kernel::{
+    alloc::flags::__GFP_ZERO,
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+use crate::{
+    abstractions::{
+        drm::prime::{
+            Exported,
+            Exports, //
+        },
+        ttm::{
+            ctx::OperationCtx,
+            device::BaseDevice,
+            driver::{
+                Driver,
+                RefKind, //
+            },
+            object::Object,
+            placement::{
+                placement,
+                Place, //
+            },
+            reserved::Reserved,
+            types::DrmDevice,
+            vm, //
+        }, //
+    },
+    bindings::raw as bindings, //
+};
+
+impl<T: Driver> Object<T> {
+    const FUNCS: bindings::drm_gem_object_funcs = bindings::drm_gem_object_funcs {
+        free: Some(Self::free_callback),
+        open: Some(Self::open_callback),
+        close: Some(Self::close_callback),
+        export: Some(Exports::<T::Drm>::export_callback),
+        mmap: Some(vm::mmap_callback::<T>),
+        vm_ops: &vm::Operations::<T>::OPS,
+        ..pin_init::zeroed()
+    };
+
+    /// Creates a buffer of user space's in one of `places` (`ttm_bo_init_reserved()`), and lets
+    /// `finish` see to it before anybody else can.
+    ///
+    /// `size` is in bytes, a multiple of the page size and not 0; `alignment` in pages.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a bad size; `ENOSPC` if there is room in none of the places; `ENOMEM`;
+    /// `ERESTARTSYS` on a signal; what `data` and `finish` fail with. Nothing is left behind.
+    pub(crate) fn new(
+        dev: &DrmDevice<T>,
+        bdev: &BaseDevice,
+        size: usize,
+        alignment: u32,
+        places: &[Place],
+        data: impl PinInit<T::Object, Error>,
+        finish: impl FnOnce(&mut Reserved<'_, T>, &mut OperationCtx) -> Result,
+    ) -> Result<ARef<Self>> {
+        if size == 0 || size % PAGE_SIZE != 0 {
+            return Err(EINVAL);
+        }
+
+        let mut ctx = OperationCtx::interruptible();
+        let mut placement = placement(places);
+        let mut this = KBox::<Self>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
+        let raw = this.as_mut_ptr();
+
+        // SAFETY: `data` is uninitialised memory in a box that does not move.
+        unsafe { pin_init::raw_try_init(addr_of_mut!((*raw).data), data) }?;
+
+        // From here on `destroy_callback` frees the box.
+        let raw: *mut Self = KBox::into_raw(this).cast();
+
+        // SAFETY: The object is zeroed memory in a box; on failure TTM calls `destroy_callback`,
+        // so that `raw` must not be used any more.
+        to_result(unsafe {
+            let gem = raw.cast::<bindings::drm_gem_object>();
+
+            bindings::drm_gem_private_object_init(dev.base().as_raw(), gem, size);
+            (*gem).funcs = const { &Self::FUNCS };
+            bindings::ttm_bo_init_reserved(
+                bdev.as_raw(),
+                raw.cast(),
+                bindings::ttm_bo_type_ttm_bo_type_device,
+                &mut placement,
+                alignment,
+                ctx.as_raw(),
+                core::ptr::null_mut(),
+                core::ptr::null_mut(),
+                Some(Self::destroy_callback),
+            )
+        })?;
+
+        // INVARIANT: TTM has initialised it, and `data` is complete.
+        // SAFETY: Not null; the reference TTM counts for us is the GEM object's.
+        let this = unsafe { ARef::from_raw(NonNull::new_unchecked(raw)) };
+
+        // SAFETY: TTM returns the buffer with its resv held, for us to give back.
+        let mut reserved = unsafe { Reserved::adopt(&*this) };
+        let result = finish(&mut reserved, &mut ctx);
+        drop(reserved);
+
+        result.map(|()| this)
+    }
+
+    /// The buffer around a TTM buffer object; [`None`] for a ghost, which TTM makes as a bare copy
+    /// to keep the memory of a buffer that has moved on.
+    ///
+    /// # Safety
+    ///
+    /// `bo` must be valid for `'a`, on a device of `T`.
+    pub(super) unsafe fn from_ttm<'a>(bo: *mut bindings::ttm_buffer_object) -> Option<&'a Self> {
+        // SAFETY: By this function's requirements.
+        let destroy = unsafe { (*bo).destroy }?;
+        let ours: unsafe extern "C" fn(*mut bindings::ttm_buffer_object) = Self::destroy_callback;
+
+        // CAST: Only the addresses matter: nothing else installs ours.
+        (destroy as usize == ours as usize)
+            // SAFETY: The destructor is set by `new` alone, so this is the first field of `Self`.
+            .then(|| unsafe { &*bo.cast() })
+    }
+
+    extern "C" fn free_callback(gem: *mut bindings::drm_gem_object) {
+        // SAFETY: The last GEM reference is gone; TTM drops its own after this.
+        unsafe {
+            T::free_start(&*gem.cast::<Self>());
+            bindings::ttm_bo_fini(gem.cast());
+        }
+    }
+
+    extern "C" fn open_callback(
+        gem: *mut bindings::drm_gem_object,
+        _file: *mut bindings::drm_file,
+    ) -> c_int {
+        // SAFETY: The DRM core calls this with an object of ours that gets a handle.
+        T::ref_added(unsafe { &(*gem.cast::<Self>()).data }, RefKind::Handle);
+        0
+    }
+
+    extern "C" fn close_callback(
+        gem: *mut bindings::drm_gem_object,
+        _file: *mut bindings::drm_file,
+    ) {
+        // SAFETY: The DRM core calls this with an object of ours whose handle goes.
+        T::ref_dropped(unsafe { &(*gem.cast::<Self>()).data }, RefKind::Handle);
+    }
+
+    extern "C" fn destroy_callback(bo: *mut bindings::ttm_buffer_object) {
+        // SAFETY: TTM calls this once, when nothing uses the buffer any more. The box drops `data`
+        // in place.
+        unsafe {
+            T::free_end(&*bo.cast::<Self>());
+            bindings::drm_gem_object_release(bo.cast());
+            drop(KBox::from_raw(bo.cast::<Self>()));
+        }
+    }
+}
+
+impl<T: Driver> Exported for Object<T> {
+    fn export_added(&self) {
+        T::ref_added(self, RefKind::Export);
+    }
+
+    fn export_dropped(&self) {
+        T::ref_dropped(self, RefKind::Export);
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What may be done with a buffer while its resv is held.
+
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
+
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+use crate::{
+    abstractions::{
+        dma::fence::Fence,
+        ttm::{
+            ctx::OperationCtx,
+            object::Object,
+            placement::{
+                placement,
+                Place, //
+            },
+            resource::Resource,
+            types::{
+                DrmDevice,
+                Types, //
+            }, //
+        }, //
+    },
+    bindings::raw as bindings, //
+};
+
+/// Proof that a buffer's resv is held.
+///
+/// # Invariants
+///
+/// The resv of `object` is held, for this value, as long as it lives.
+pub(crate) struct Locked<'a, T: Types> {
+    object: &'a Object<T>,
+}
+
+impl<'a, T: Types> Locked<'a, T> {
+    /// # Safety
+    ///
+    /// The resv of `object` must be held by, and for, the caller as long as the value lives.
+    pub(super) unsafe fn new(object: &'a Object<T>) -> Self {
+        // INVARIANT: By this function's requirements.
+        Self { object }
+    }
+
+    /// The buffer.
+    pub(crate) fn object(&self) -> &'a Object<T> {
+        self.object
+    }
+
+    /// The buffer's device.
+    pub(crate) fn dev(&self) -> &'a DrmDevice<T> {
+        self.object.dev()
+    }
+
+    pub(super) fn as_ttm(&self) -> *mut bindings::ttm_buffer_object {
+        self.object.as_ttm()
+    }
+
+    /// Where the buffer is; [`None`] if it has no memory at all.
+    pub(crate) fn resource(&self) -> Option<&Resource> {
+        // SAFETY: The resource is protected by resv, which we hold; moving takes `&mut self`.
+        unsafe {
+            let res = (*self.as_ttm()).resource;
+
+            (!res.is_null()).then(|| Resource::from_raw(res))
+        }
+    }
+
+    /// How often the buffer is pinned.
+    pub(crate) fn pin_count(&self) -> u32 {
+        // SAFETY: Protected by resv.
+        unsafe { (*self.as_ttm()).pin_count }
+    }
+
+    /// Sees to it that the buffer is in one of `places`, moving it and evicting others as it takes
+    /// (`ttm_bo_validate()`).
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` for a pinned buffer that is elsewhere; `ENOSPC` if there is room in none of the
+    /// places; `ENOMEM`; `ERESTARTSYS` on a signal. The buffer keeps its content.
+    pub(crate) fn validate(&mut self, places: &[Place], ctx: &mut OperationCtx) -> Result {
+        let mut placement = placement(places);
+
+        // SAFETY: resv is held; the places last as long as the call.
+        let ret = unsafe { bindings::ttm_bo_validate(self.as_ttm(), &mut placement, ctx.as_raw()) };
+        if ret == EINVAL.to_errno() && self.pin_count() > 0 {
+            return Err(EBUSY);
+        }
+        to_result(ret)
+    }
+
+    /// Makes the buffer the most recently used one of its memory, and so the last to be evicted
+    /// (`ttm_bo_move_to_lru_tail()`); creating and moving it do that, too.
+    pub(crate) fn used(&self) {
+        // SAFETY: resv is held.
+        unsafe { bindings::ttm_bo_move_to_lru_tail_unlocked(self.as_ttm()) };
+    }
+
+    /// Waits until nothing works on the buffer any more (`ttm_bo_wait_ctx()`).
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` after 15 s, `ERESTARTSYS` on a signal.
+    pub(crate) fn wait(&self, ctx: &mut OperationCtx) -> Result {
+        // SAFETY: resv is held.
+        to_result(unsafe { bindings::ttm_bo_wait_ctx(self.as_ttm(), ctx.as_raw()) })
+    }
+}
+
+/// Room for a fence among those of a locked buffer.
+pub(crate) struct FenceSlot<'a, T: Types>(&'a Locked<'a, T>);
+
+impl<T: Types> FenceSlot<'_, T> {
+    /// Has all users of the buffer, the CPU too, wait for `fence` (`dma_resv_add_fence()`).
+    pub(crate) fn add(self, fence: &Fence) {
+        // SAFETY: resv is held, and has room.
+        unsafe {
+            bindings::dma_resv_add_fence(
+                (*self.0.as_ttm()).base.resv,
+                fence.as_raw(),
+                bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
+            )
+        };
+    }
+}
+
+impl<T: Types> Locked<'_, T> {
+    /// Makes room for a fence of work that is about to be begun (`dma_resv_reserve_fences()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn reserve_fence(&self) -> Result<FenceSlot<'_, T>> {
+        // SAFETY: resv is held.
+        to_result(unsafe { bindings::dma_resv_reserve_fences((*self.as_ttm()).base.resv, 1) })?;
+        Ok(FenceSlot(self))
+    }
+}
+
+/// A buffer whose resv we took.
+pub(crate) struct Reserved<'a, T: Types>(Locked<'a, T>);
+
+impl<T: Types> Object<T> {
+    /// Takes the buffer's resv.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` on a signal.
+    pub(crate) fn reserve(&self) -> Result<Reserved<'_, T>> {
+        Reserved::new(self)
+    }
+}
+
+impl<'a, T: Types> Reserved<'a, T> {
+    /// Takes the resv of `object` (`ttm_bo_reserve()`).
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` on a signal.
+    fn new(object: &'a Object<T>) -> Result<Self> {
+        // SAFETY: `object` is a live buffer.
+        to_result(unsafe {
+            bindings::ttm_bo_reserve(object.as_ttm(), true, false, core::ptr::null_mut())
+        })?;
+
+        // SAFETY: Just taken, given back in `drop`.
+        Ok(Self(unsafe { Locked::new(object) }))
+    }
+
+    /// # Safety
+    ///
+    /// The resv of `object` must be held, and nobody else may give it back.
+    pub(super) unsafe fn adopt(object: &'a Object<T>) -> Self {
+        // SAFETY: By this function's requirements.
+        Self(unsafe { Locked::new(object) })
+    }
+}
+
+impl<T: Types> Drop for Reserved<'_, T> {
+    fn drop(&mut self) {
+        // Not `ttm_bo_unreserve()`, to which every look at a buffer is a use.
+        // SAFETY: We hold the resv.
+        unsafe { bindings::dma_resv_unlock((*self.0.as_ttm()).base.resv) };
+    }
+}
+
+impl<'a, T: Types> Deref for Reserved<'a, T> {
+    type Target = Locked<'a, T>;
+
+    fn deref(&self) -> &Locked<'a, T> {
+        &self.0
+    }
+}
+
+impl<'a, T: Types> DerefMut for Reserved<'a, T> {
+    fn deref_mut(&mut self) -> &mut Locked<'a, T> {
+        &mut self.0
+    }
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory pressure: pages of buffers go to swap when the system is short of them.
+//!
+//! The content is kept. It is copied piece by piece into a shmem file, which the kernel swaps out as it
+//! does any other, and comes back when the buffer is next touched by the CPU or moved to where it needs
+//! pages (`ttm_bo_populate()`).
+//!
+//! C headers: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h),
+//! [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h)
+
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::{
+        from_ref,
+        NonNull, //
+    }, //
+};
+
+use kernel::{
+    error::from_err_ptr,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+use crate::{
+    abstractions::{
+        drm,
+        ttm::{
+            ctx::OperationCtx,
+            device::BaseDevice,
+            driver::Driver,
+            manager::BaseManager,
+            object::Object,
+            placement::{
+                MemType,
+                Place, //
+            },
+            reserved::Locked,
+            tt::Tt,
+            types::DrmDevice, //
+        }, //
+    },
+    bindings::raw as bindings, //
+};
+
+// CAST: The kernel's bindings have the numbers, but not the type.
+const EMPTY: c_ulong = bindings::SHRINK_EMPTY as c_ulong;
+const STOP: c_ulong = bindings::SHRINK_STOP as c_ulong;
+
+/// A registered `struct shrinker` for the pages of a device's buffers.
+///
+/// Drop it before the pages lose their bus addresses ([`DmaMappings`](super::DmaMappings)), which TTM
+/// takes back without asking whether anybody is at them.
+///
+/// # Invariants
+///
+/// `raw` is registered, with our callbacks for `T` and `dev` as its data.
+pub(crate) struct Shrinker<T: Driver> {
+    raw: NonNull<bindings::shrinker>,
+    /// Keeps the managers that are walked.
+    _dev: ARef<DrmDevice<T>>,
+    _driver: PhantomData<T>,
+}
+
+// SAFETY: A shrinker belongs to no thread.
+unsafe impl<T: Driver> Send for Shrinker<T> {}
+
+// SAFETY: Nothing can be done with a shared one.
+unsafe impl<T: Driver> Sync for Shrinker<T> {}
+
+impl<T: Driver> Shrinker<T> {
+    /// Registers a shrinker for the buffers of `dev` (`shrinker_register()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(dev: ARef<DrmDevice<T>>) -> Result<Self> {
+        let base: &drm::Base = dev.base();
+
+        // SAFETY: The format takes one string, and a DRM device has a name as long as it lives.
+        let raw = unsafe {
+            bindings::shrinker_alloc(0, c"drm-ttm_bo:%s".as_char_ptr(), (*base.as_raw()).unique)
+        };
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+
+        // SAFETY: The shrinker is ours until it is registered. The callbacks are static, and
+        // `_dev` keeps the device until it is unregistered.
+        unsafe {
+            (*raw.as_ptr()).count_objects = Some(Self::count_callback);
+            (*raw.as_ptr()).scan_objects = Some(Self::scan_callback);
+            (*raw.as_ptr()).private_data = from_ref::<DrmDevice<T>>(&dev).cast_mut().cast();
+            bindings::shrinker_register(raw.as_ptr());
+        }
+
+        // INVARIANT: Just done.
+        Ok(Self {
+            raw,
+            _dev: dev,
+            _driver: PhantomData,
+        })
+    }
+
+    /// Pages that could go: those that buffers have, as far as there is swap for them.
+    extern "C" fn count_callback(
+        shrinker: *mut bindings::shrinker,
+        sc: *mut bindings::shrink_control,
+    ) -> c_ulong {
+        // SAFETY: The kernel calls this with a shrinker of ours, so with a device that is kept, and a
+        // `sc` of its own.
+        let (dev, may_swap) = unsafe { (Self::dev(shrinker), may_swap(&*sc)) };
+        if !may_swap {
+            return 0;
+        }
+
+        // The managers are all of one device.
+        let populated = T::shrink_order(dev)
+            .into_iter()
+            .next()
+            .map_or(0, |man| man.dev().populated());
+
+        match populated.min(free_swap()) {
+            0 => EMPTY,
+            // CAST: Both are 64 bits wide where TTM's pages are.
+            pages => pages as c_ulong,
+        }
+    }
+
+    extern "C" fn scan_callback(
+        shrinker: *mut bindings::shrinker,
+        sc: *mut bindings::shrink_control,
+    ) -> c_ulong {
+        // SAFETY: As above; `sc` is ours during the call.
+        let (dev, sc) = unsafe { (Self::dev(shrinker), &mut *sc) };
+        // Without swap TTM would have moved a buffer before it finds out.
+        if !may_swap(sc) || free_swap() == 0 {
+            return STOP;
+        }
+
+        // Who needs memory for itself shall neither wait for the device nor for the swap.
+        // SAFETY: Only looks at the current task.
+        let patient = !unsafe { bindings::ttm_bo_shrink_avoid_wait() };
+        let mut walk = Walk {
+            to_scan: sc.nr_to_scan,
+            scanned: 0,
+            freed: 0,
+            writeback: patient && sc.gfp_mask & bindings::__GFP_IO != 0,
+        };
+
+        for man in T::shrink_order(dev) {
+            walk.manager::<T>(man);
+        }
+
+        sc.nr_scanned = walk.scanned;
+        if walk.scanned == 0 {
+            return STOP;
+        }
+        walk.freed
+    }
+
+    /// # Safety
+    ///
+    /// `shrinker` must be a registered one of ours, and stay so for `'a`.
+    unsafe fn dev<'a>(shrinker: *mut bindings::shrinker) -> &'a DrmDevice<T> {
+        // SAFETY: By this function's requirements, `new` set it.
+        unsafe { &*(*shrinker).private_data.cast() }
+    }
+}
+
+impl<T: Driver> Drop for Shrinker<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant. Waits for the callbacks that run.
+        unsafe { bindings::shrinker_free(self.raw.as_ptr()) };
+    }
+}
+
+/// Whether the allocation that is short of memory lets us at shmem's locks.
+fn may_swap(sc: &bindings::shrink_control) -> bool {
+    sc.gfp_mask & bindings::__GFP_FS != 0
+}
+
+/// Pages that swap has room for.
+fn free_swap() -> u64 {
+    // SAFETY: Only reads a counter.
+    unsafe { bindings::ttm_backup_bytes_avail() >> PAGE_SHIFT }
+}
+
+/// One call of the kernel's to free some pages.
+struct Walk {
+    /// Pages to try.
+    to_scan: c_ulong,
+    /// Pages tried.
+    scanned: c_ulong,
+    /// Pages of them that went.
+    freed: c_ulong,
+    /// Whether to start writing them to swap at once.
+    writeback: bool,
+}
+
+impl Walk {
+    /// Goes through the buffers in a manager's memory, the least recently used first, until enough
+    /// was tried. Those that somebody is at, or works on, stay.
+    fn manager<T: Driver>(&mut self, man: &BaseManager) {
+        let mut ctx = OperationCtx::no_wait();
+        let mut arg = bindings::ttm_lru_walk_arg {
+            ctx: ctx.as_raw(),
+            ticket: core::ptr::null_mut(),
+            trylock_only: true,
+            sleeping_lock: false,
+        };
+        let mut cursor = MaybeUninit::<bindings::ttm_bo_lru_cursor>::uninit();
+        let cursor = cursor.as_mut_ptr();
+
+        // SAFETY: The cursor does not move until it is finished, below; the manager and the arguments
+        // last longer.
+        let mut next = unsafe {
+            bindings::ttm_bo_lru_cursor_init(cursor, man.as_raw(), &mut arg);
+            bindings::ttm_bo_lru_cursor_first(cursor)
+        };
+
+        while let Ok(Some(bo)) = from_err_ptr(next).map(NonNull::new) {
+            // SAFETY: The cursor holds the buffer's resv, and a reference, until it goes on.
+            unsafe { self.buffer::<T>(bo.as_ptr(), &mut ctx) };
+
+            if self.scanned >= self.to_scan {
+                break;
+            }
+            // SAFETY: As above.
+            next = unsafe { bindings::ttm_bo_lru_cursor_next(cursor) };
+        }
+
+        // SAFETY: As above; gives back the last buffer.
+        unsafe { bindings::ttm_bo_lru_cursor_fini(cursor) };
+    }
+
+    /// # Safety
+    ///
+    /// `bo` must be a live buffer on a device of `T`, whose resv is held.
+    unsafe fn buffer<T: Driver>(
+        &mut self,
+        bo: *mut bindings::ttm_buffer_object,
+        ctx: &mut OperationCtx,
+    ) {
+        // Ghosts and deleted buffers go by themselves as soon as nothing works on them.
+        // SAFETY: By this function's requirements, for this block and those below.
+        let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
+            return;
+        };
+        // SAFETY: As above.
+        if unsafe { (*bo).deleted } {
+            return;
+        }
+        // SAFETY: As above.
+        if !unsafe { bindings::ttm_bo_shrink_suitable(bo, ctx.as_raw()) } {
+            return;
+        }
+
+        // SAFETY: As above; a suitable buffer has a `ttm_tt`, which stays with it.
+        unsafe {
+            // CAST: 32 bits fit into a `c_ulong`.
+            let tt = (*bo).ttm;
+            let pages = (*tt).num_pages;
+            let flags = bindings::ttm_bo_shrink_flags {
+                _bitfield_1: bindings::ttm_bo_shrink_flags::new_bitfield_1(
+                    0,
+                    u32::from(self.writeback),
+                    0,
+                ),
+                ..Default::default()
+            };
+
+            self.scanned += pages as c_ulong;
+
+            // Not sooner, as it costs more than the pages do. The little memory it takes comes from what
+            // is kept for those who are freeing some.
+            if (*tt).backup.is_null() && bindings::ttm_tt_setup_backup(tt) != 0 {
+                return;
+            }
+
+            // TTM would move it and wait, but not take the pages' bus addresses away after that.
+            let mut locked = Locked::new(object);
+            if locked
+                .validate(&[Place::anywhere(MemType::System)], ctx)
+                .and_then(|()| locked.wait(ctx))
+                .is_err()
+            {
+                return;
+            }
+            Tt::<T>::unmap(tt);
+
+            // What cannot go stays, and its successor may still go.
+            let gone = bindings::ttm_bo_shrink(ctx.as_raw(), bo, flags);
+            if let Ok(gone @ 1..) = c_ulong::try_from(gone) {
+                BaseDevice::from_raw((*bo).bdev).unpopulated(pages);
+                self.freed += gone;
+            }
+        }
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../../tests/kunit/abstractions/ttm/shrinker.rs"]
+mod kunit;

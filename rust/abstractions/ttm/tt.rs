@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The pages behind a buffer, and the addresses at which the device reaches them.
+//!
+//! From and to TTM's page pool, cached, and zeroed for user space. They are mapped for the device when
+//! it is first to reach them, until they go. Under memory pressure they go to a backup in shmem, see
+//! [`super::Shrinker`].
+//!
+//! C header: [`include/drm/ttm/ttm_tt.h`](srctree/include/drm/ttm/ttm_tt.h)
+
+use core::{
+    cell::UnsafeCell,
+    ops::Range, //
+};
+
+use kernel::{
+    error::{
+        from_result,
+        to_result, //
+    },
+    new_mutex,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::Mutex,
+    types::Opaque, //
+};
+
+use crate::{
+    abstractions::{
+        dma::mapping::Mapping,
+        drm::{
+            self,
+            Entered, //
+        },
+        ttm::{
+            device::BaseDevice,
+            driver::Driver,
+            reserved::Locked,
+            resource::Resource,
+            types::DrmDevice, //
+        }, //
+    },
+    bindings::raw as bindings, //
+};
+
+/// To TTM, pages are its own to swap out, all of a buffer at once, or external; piece by piece it backs
+/// up only those that are external, and yet its pool's.
+const BACKED_UP_IN_PIECES: u32 =
+    bindings::TTM_TT_FLAG_EXTERNAL | bindings::TTM_TT_FLAG_EXTERNAL_MAPPABLE;
+
+/// A `struct ttm_tt` that knows where the device reaches its pages.
+///
+/// # Invariants
+///
+/// - `tt` is initialised, and first, so that pointers to either are the same.
+/// - `dev` is the device of its buffer, which TTM's device, and so the tt, does not outlive.
+#[repr(C)]
+#[pin_data]
+pub(super) struct Tt<T: Driver> {
+    #[pin]
+    tt: Opaque<bindings::ttm_tt>,
+    dev: *const DrmDevice<T>,
+    /// Of all pages; protected as TTM protects the pages: by resv, or as nobody else has the tt.
+    mapping: UnsafeCell<Option<Mapping>>,
+    #[pin]
+    binding: Mutex<Option<T::Binding>>,
+}
+
+impl<T: Driver> Tt<T> {
+    pub(super) extern "C" fn create_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        page_flags: u32,
+    ) -> *mut bindings::ttm_tt {
+        let init = try_pin_init!(Self {
+            tt <- Opaque::try_ffi_init(|tt: *mut bindings::ttm_tt| {
+                // SAFETY: `bo` is the live buffer it is for, whose size is constant.
+                let count = unsafe { (*bo).base.size } >> PAGE_SHIFT;
+                // As `ttm_tt_init()` has it, for `ttm_tt_fini()` to free; but not zeroed, as nobody looks
+                // there before `populate_callback` has filled it. Nor does it have TTM map the pages.
+                let num_pages = u32::try_from(count)?;
+                let (pages, ..) =
+                    KVVec::<*mut bindings::page>::with_capacity(count, GFP_KERNEL)?.into_raw_parts();
+
+                // SAFETY: `tt` is memory for a tt.
+                unsafe {
+                    tt.write(bindings::ttm_tt {
+                        pages,
+                        num_pages,
+                        page_flags: page_flags | BACKED_UP_IN_PIECES,
+                        caching: bindings::ttm_caching_ttm_cached,
+                        ..Default::default()
+                    });
+                }
+                Ok::<_, Error>(())
+            }),
+            // SAFETY: The buffer is on a device of `T`.
+            dev: unsafe { DrmDevice::<T>::from_base(drm::Base::from_raw((*bo).base.dev)) },
+            mapping: UnsafeCell::new(None),
+            binding <- new_mutex!(None),
+        }? Error);
+
+        match KBox::pin_init(init, GFP_KERNEL) {
+            // SAFETY: It stays where it is until `destroy_callback`.
+            Ok(this) => KBox::into_raw(unsafe { Pin::into_inner_unchecked(this) }).cast(),
+            Err(_) => core::ptr::null_mut(),
+        }
+    }
+
+    /// New pages, or the old ones with their content.
+    pub(super) extern "C" fn populate_callback(
+        bdev: *mut bindings::ttm_device,
+        tt: *mut bindings::ttm_tt,
+        ctx: *mut bindings::ttm_operation_ctx,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: TTM calls this with a device of ours and, while it keeps others from it, what
+            // `create_callback` made for it, without pages.
+            unsafe {
+                to_result(if bindings::ttm_tt_is_backed_up(tt) {
+                    bindings::ttm_tt_restore(bdev, tt, ctx)
+                } else {
+                    bindings::ttm_pool_alloc(&mut (*bdev).pool, tt, ctx)
+                })?;
+
+                BaseDevice::from_raw(bdev).now_populated((*tt).num_pages);
+            }
+            Ok(0)
+        })
+    }
+
+    pub(super) extern "C" fn unpopulate_callback(
+        bdev: *mut bindings::ttm_device,
+        tt: *mut bindings::ttm_tt,
+    ) {
+        // SAFETY: TTM calls this with a device of ours, and with what `populate_callback` populated.
+        unsafe {
+            Self::set_binding(tt, None);
+            Self::unmap(tt);
+            bindings::ttm_pool_free(&mut (*bdev).pool, tt);
+            BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
+        }
+    }
+
+    pub(super) extern "C" fn destroy_callback(
+        _bdev: *mut bindings::ttm_device,
+        tt: *mut bindings::ttm_tt,
+    ) {
+        // SAFETY: TTM gives back what `create_callback` made, once, unpopulated.
+        unsafe {
+            bindings::ttm_tt_fini(tt);
+            drop(KBox::from_raw(tt.cast::<Self>()));
+        }
+    }
+
+    /// Gives the tt another binding, in the place of the one it has.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be a valid tt of a buffer of `T`.
+    unsafe fn set_binding(tt: *mut bindings::ttm_tt, binding: Option<T::Binding>) {
+        // SAFETY: By this function's requirements and the type invariants.
+        let (this, dev) = unsafe {
+            let this = &*tt.cast::<Self>();
+
+            (this, &*this.dev)
+        };
+        let old = core::mem::replace(&mut *this.binding.lock(), binding);
+
+        if let (Some(old), Some(entered)) = (old, dev.base().enter()) {
+            T::unbind(&entered, dev, old);
+        }
+    }
+}
+
+impl<T: Driver> Tt<T> {
+    /// Takes the pages' bus addresses away.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be a valid tt of a buffer of `T` that is not bound, the caller be the one that may take
+    /// its pages, and no device use them.
+    pub(super) unsafe fn unmap(tt: *mut bindings::ttm_tt) {
+        // SAFETY: By this function's requirements nobody else is at it.
+        drop(unsafe { (*(*tt.cast::<Self>()).mapping.get()).take() });
+    }
+
+    /// The bus addresses of the pages, which get them now if they have none.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be a valid, populated tt of a buffer of `T`, whose resv is held during `'a`.
+    unsafe fn map<'a>(
+        tt: *mut bindings::ttm_tt,
+        entered: &'a Entered<'_>,
+    ) -> Result<&'a [Range<u64>]> {
+        // SAFETY: resv protects the mapping, which nobody takes away while it is held. The pages go after
+        // it, and the device is unbound after `DmaMappings`, which has them go, has been dropped.
+        unsafe {
+            let mapping = (*tt.cast::<Self>()).mapping.get();
+
+            if (*mapping).is_none() {
+                let pages = core::slice::from_raw_parts((*tt).pages, (*tt).num_pages as usize);
+
+                *mapping = Some(Mapping::new(entered.parent(), pages)?);
+            }
+            Ok((*mapping).as_ref().map_or(&[], Mapping::ranges))
+        }
+    }
+}
+
+/// What a move binds: it takes effect, or not, when the move ends.
+#[must_use = "the pages stay bound"]
+pub(super) struct MoveBinding<T: Driver> {
+    uses_tt: bool,
+    new: Option<T::Binding>,
+}
+
+impl<T: Driver> MoveBinding<T> {
+    /// The move happens: what was bound before is not any more. Before the old place is given back.
+    pub(super) fn keep(self, bo: &Locked<'_, T>) {
+        if self.uses_tt {
+            // SAFETY: resv is held, which protects `ttm`.
+            unsafe {
+                let tt = (*bo.as_ttm()).ttm;
+
+                if !tt.is_null() {
+                    Tt::<T>::set_binding(tt, self.new);
+                }
+            }
+        }
+    }
+
+    /// The move does not happen.
+    pub(super) fn undo(self, bo: &Locked<'_, T>) {
+        let dev = bo.dev();
+
+        if let (Some(new), Some(entered)) = (self.new, dev.base().enter()) {
+            T::unbind(&entered, dev, new);
+        }
+    }
+}
+
+impl<T: Driver> Locked<'_, T> {
+    /// Binds the buffer's pages as a move to `new` wants it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn bind(&self, new: &Resource) -> Result<MoveBinding<T>> {
+        let dev = self.dev();
+        let mut binding = MoveBinding {
+            uses_tt: new.uses_tt(),
+            new: None,
+        };
+
+        if binding.uses_tt && new.start().is_some() {
+            if let Some(entered) = dev.base().enter() {
+                if let Some(pages) = self.bus_addresses(&entered)? {
+                    binding.new = T::bind(&entered, dev, new, pages);
+                }
+            }
+        }
+        Ok(binding)
+    }
+
+    /// The bus addresses of the buffer's pages, as ranges in their order; [`None`] for a buffer without
+    /// pages.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn bus_addresses<'a>(
+        &'a self,
+        plugged_in: &'a Entered<'_>,
+    ) -> Result<Option<&'a [Range<u64>]>> {
+        // SAFETY: resv is held, which protects `ttm` and, while the device is plugged in, its pages.
+        unsafe {
+            let tt = (*self.as_ttm()).ttm;
+
+            if tt.is_null() || !bindings::ttm_tt_is_populated(tt) {
+                return Ok(None);
+            }
+            Tt::<T>::map(tt, plugged_in).map(Some)
+        }
+    }
+}

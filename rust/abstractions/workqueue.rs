@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work that does itself again after a while.
+//!
+//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+
+use core::ops::Deref;
+
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    devres,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+    time::{
+        msecs_to_jiffies,
+        Msecs, //
+    },
+    types::Opaque, //
+};
+
+use crate::bindings::raw as bindings;
+
+/// What is to be done again and again.
+pub(crate) trait Tick: Send + Sync + 'static {
+    /// Does it, in process context, never twice at once, while `parent` is bound. Returns after how
+    /// many ms to do it again; [`None`] waits for [`Periodic::kick`].
+    fn tick(&self, parent: &device::Device<Bound>) -> Option<Msecs>;
+}
+
+/// A value with work of its own, which is done only while a device is bound.
+///
+/// # Invariants
+///
+/// `work` is initialised, with `tick_callback`, and disabled before `parent` is unbound.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Periodic<T: Tick> {
+    #[pin]
+    work: Opaque<bindings::delayed_work>,
+    parent: ARef<device::Device>,
+    #[pin]
+    inner: T,
+}
+
+// SAFETY: Work belongs to no thread.
+unsafe impl<T: Tick> Send for Periodic<T> {}
+
+// SAFETY: The workqueue does its own locking; `T` is `Sync`.
+unsafe impl<T: Tick> Sync for Periodic<T> {}
+
+/// Stops the work when dropped.
+struct Stop<T: Tick>(Arc<Periodic<T>>);
+
+impl<T: Tick> Drop for Stop<T> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl<T: Tick> Periodic<T> {
+    /// A value whose work does not run before it is kicked, nor once `parent` is unbound.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of `inner`.
+    pub(crate) fn new(
+        parent: &device::Device<Bound>,
+        inner: impl PinInit<T, Error>,
+    ) -> Result<Arc<Self>> {
+        let init = try_pin_init!(Self {
+            work <- Opaque::ffi_init(|work: *mut bindings::delayed_work| {
+                // SAFETY: `work` is memory for work that never moves.
+                unsafe { bindings::init_delayed_work(work, Some(Self::tick_callback)) };
+            }),
+            parent: parent.into(),
+            inner <- inner,
+        }? Error);
+        let this = Arc::pin_init(init, GFP_KERNEL)?;
+
+        // INVARIANT: Devres stops it while the device is still bound.
+        devres::register::<Stop<T>, Error>(parent, Ok::<_, Error>(Stop(this.clone())), GFP_KERNEL)?;
+        Ok(this)
+    }
+
+    /// Has the work done in `delay` ms, instead of when it would have been
+    /// (`mod_delayed_work()`). After [`stop`](Self::stop) nothing happens. From any context.
+    pub(crate) fn kick(&self, delay: Msecs) {
+        // SAFETY: By the type invariant; dropping the value waits for the work.
+        unsafe {
+            bindings::mod_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+                bindings::system_power_efficient_wq,
+                self.work.get(),
+                msecs_to_jiffies(delay),
+            )
+        };
+    }
+
+    /// Waits for the work, and has it never done again (`disable_delayed_work_sync()`).
+    pub(crate) fn stop(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
+    }
+
+    extern "C" fn tick_callback(work: *mut bindings::work_struct) {
+        // SAFETY: The workqueue calls this with the work of a `Periodic<T>` that is not dropped yet.
+        let this = unsafe {
+            let work = kernel::container_of!(work, bindings::delayed_work, work);
+
+            &*kernel::container_of!(Opaque::cast_from(work), Self, work)
+        };
+        // SAFETY: By the type invariant: the work is not disabled yet.
+        let parent = unsafe { this.parent.as_bound() };
+
+        if let Some(delay) = this.inner.tick(parent) {
+            this.kick(delay);
+        }
+    }
+}
+
+impl<T: Tick> Deref for Periodic<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+#[pinned_drop]
+impl<T: Tick> PinnedDrop for Periodic<T> {
+    fn drop(self: Pin<&mut Self>) {
+        self.stop();
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/abstractions/workqueue.rs"]
+mod kunit;

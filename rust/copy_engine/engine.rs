@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The copy engine as a whole: what it consists of, and what it has done.
+
+use kernel::{
+    device::{
+        self,
+        Bound,
+        Device, //
+    },
+    list::List,
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        new_spinlock_irq,
+        Arc,
+        Mutex,
+        SpinLockIrq, //
+    },
+    time::Msecs, //
+};
+
+use crate::{
+    abstractions::{
+        drm::{
+            drm_print,
+            Printer, //
+        },
+        time::{
+            jiffies,
+            jiffies_to_ns, //
+        },
+        ttm::{
+            Aperture,
+            BaseDevice, //
+        },
+        workqueue::Periodic, //
+    },
+    copy_engine::{
+        inflight::InFlight,
+        job::{
+            Job,
+            Work, //
+        },
+        queue::SubmitQueue, //
+    },
+    hw::{
+        gart::Gart,
+        gmc::{
+            Gmc,
+            ReservedVram, //
+        },
+        regs::{
+            BoundRegisters,
+            Registers, //
+        }, //
+    },
+    memory_stats::Stats, //
+};
+
+/// ms after which the watchdog polls an engine that has work, should an interrupt have been lost.
+pub(super) const POLL: Msecs = 100;
+const NSEC_PER_MSEC: u64 = 1_000_000;
+
+/// The engine with its watchdog.
+pub(crate) type CopyEngine = Periodic<Engine>;
+
+/// The copy engine of a card.
+#[pin_data]
+pub(crate) struct Engine {
+    pub(super) dev: ARef<device::Device>,
+    pub(super) bdev: Arc<BaseDevice>,
+    pub(super) regs: Arc<BoundRegisters>,
+    pub(super) aperture: Arc<Aperture>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) gmc: Gmc,
+    /// VRAM offset to which the card writes the sequence number of the last fence packet that it reached.
+    pub(super) fence: u64,
+    #[pin]
+    pub(super) gart: Gart,
+    #[pin]
+    pub(super) queue: Mutex<SubmitQueue<CopyEngine>>,
+    #[pin]
+    pub(super) inflight: SpinLockIrq<InFlight<CopyEngine>>,
+    /// Whether the card was given up.
+    pub(super) wedged: Atomic<bool>,
+    /// When the watchdog runs next, in ns since boot.
+    due: Atomic<u64>,
+    pub(super) counters: Counters,
+}
+
+/// What the engine has done.
+pub(super) struct Counters {
+    pub(super) copies: Atomic<u64>,
+    /// Bytes.
+    pub(super) copied: Atomic<u64>,
+    pub(super) clears: Atomic<u64>,
+    /// Bytes.
+    pub(super) cleared: Atomic<u64>,
+    /// Runs of the watchdog that found jobs finished of which no interrupt had told.
+    pub(super) polled: Atomic<u64>,
+    pub(super) faults: Atomic<u64>,
+    pub(super) resets: Atomic<u64>,
+}
+
+impl Counters {
+    fn new() -> Self {
+        Self {
+            copies: Atomic::new(0),
+            copied: Atomic::new(0),
+            clears: Atomic::new(0),
+            cleared: Atomic::new(0),
+            polled: Atomic::new(0),
+            faults: Atomic::new(0),
+            resets: Atomic::new(0),
+        }
+    }
+}
+
+/// The registers of the card while it is bound.
+#[derive(Clone, Copy)]
+pub(super) struct Hw<'a> {
+    pub(super) parent: &'a Device<Bound>,
+    pub(super) regs: &'a Registers<'a>,
+}
+
+impl Engine {
+    /// An engine that is not [started](super::Running::new) yet, with its table and rings in `vram`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        dev: &Device<Bound>,
+        bdev: Arc<BaseDevice>,
+        regs: Arc<BoundRegisters>,
+        aperture: Arc<Aperture>,
+        stats: Arc<Stats>,
+        gmc: Gmc,
+        vram: &ReservedVram,
+    ) -> Result<Arc<CopyEngine>> {
+        let queue = SubmitQueue::new(vram)?;
+        let inflight = InFlight::new(vram)?;
+        let gart = Gart::new(regs.clone(), aperture.bar().clone(), &vram.gart)?;
+
+        Periodic::new(
+            dev,
+            try_pin_init!(Self {
+                dev: dev.into(),
+                bdev,
+                regs,
+                aperture,
+                stats,
+                gmc,
+                fence: vram.fence.start,
+                gart <- gart,
+                queue <- new_mutex!(queue),
+                inflight <- new_spinlock_irq!(inflight),
+                wedged: Atomic::new(false),
+                due: Atomic::new(0),
+                counters: Counters::new(),
+            }? Error),
+        )
+    }
+
+    /// The table of the GTT window.
+    pub(crate) fn gart(&self) -> &Gart {
+        &self.gart
+    }
+
+    /// Whether the card was given up: memory cannot be moved or cleared by it any more.
+    pub(crate) fn is_wedged(&self) -> bool {
+        self.wedged.load(Relaxed)
+    }
+
+    /// Prints what the engine has done.
+    pub(crate) fn print(&self, p: &Printer) {
+        let counters = &self.counters;
+
+        for (name, counter) in [
+            ("copies", &counters.copies),
+            ("bytes copied", &counters.copied),
+            ("clears", &counters.clears),
+            ("bytes cleared", &counters.cleared),
+            ("polled", &counters.polled),
+            ("faults", &counters.faults),
+            ("resets", &counters.resets),
+        ] {
+            drm_print!(p, "{:<14} {:>16}\n", name, counter.load(Relaxed));
+        }
+        drm_print!(p, "{:<14} {:>16}\n", "wedged", u32::from(self.is_wedged()));
+    }
+
+    pub(super) fn hw<'a>(&'a self, parent: &'a Device<Bound>) -> Result<Hw<'a>> {
+        Ok(Hw {
+            parent,
+            regs: self.regs.access(parent)?,
+        })
+    }
+
+    /// Notes that the watchdog runs in [`POLL`] ms, and returns the time now in ns since boot.
+    pub(super) fn note_poll(&self) -> u64 {
+        let now = jiffies_to_ns(jiffies());
+
+        self.due
+            .store(now + u64::from(POLL) * NSEC_PER_MSEC, Relaxed);
+        now
+    }
+
+    /// If the watchdog would run later than in `ms`, notes that it runs then, and returns true: the caller
+    /// has to kick it.
+    pub(super) fn rearm_watchdog_if_earlier(&self, ms: Msecs) -> bool {
+        let at = jiffies_to_ns(jiffies()) + u64::from(ms) * NSEC_PER_MSEC;
+        let is_earlier = at < self.due.load(Relaxed);
+
+        if is_earlier {
+            self.due.store(at, Relaxed);
+        }
+        is_earlier
+    }
+
+    /// Counts a job that took the engine `ns`.
+    pub(super) fn account(&self, work: &Work, ns: i64) {
+        let (count, bytes) = match work {
+            Work::Copy { .. } => {
+                self.stats.moved_by_engine(ns);
+                (&self.counters.copies, &self.counters.copied)
+            }
+            Work::Clear { .. } => (&self.counters.clears, &self.counters.cleared),
+        };
+
+        count.add(1, Relaxed);
+        bytes.add(work.bytes(), Relaxed);
+    }
+
+    /// Retires what the engine has finished ([`InFlight::retire`]), and returns whether it has made progress.
+    pub(super) fn retire(
+        &self,
+        inflight: &mut InFlight<CopyEngine>,
+        hw: Hw<'_>,
+        retired: &mut List<Job<CopyEngine>>,
+    ) -> Result<bool> {
+        let completed = self.aperture.bar().read(hw.parent, self.fence)?;
+        let account = |work: &Work, ns| self.account(work, ns);
+
+        Ok(inflight.retire(completed, self.stats.now(), retired, account))
+    }
+
+    /// Whether all jobs have ended.
+    pub(super) fn is_idle(&self, queue: &SubmitQueue<CopyEngine>) -> bool {
+        queue.is_empty() && self.inflight.lock().jobs.is_empty()
+    }
+
+    /// Logs an error that nobody can be told of.
+    pub(super) fn log(&self, result: Result) {
+        if let Err(err) = result {
+            dev_err!(self.dev, "copy engine: {:?}\n", err);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The submit queue: jobs for which the command ring or the transfer windows had no room yet.
+
+use kernel::{
+    list::{
+        List,
+        ListArc, //
+    },
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    }, //
+};
+
+use crate::{
+    abstractions::dma::fence::{
+        Context,
+        Timeline, //
+    },
+    copy_engine::job::{
+        Job,
+        Progress, //
+    },
+    hw::{
+        gmc::{
+            ReservedVram,
+            GTT_NUM_TRANSFER_WINDOWS, //
+        },
+        ring::CommandRing, //
+    }, //
+};
+
+/// How far the engine was when the watchdog looked at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Sequence number of the last fence packet that it reached.
+    pub(super) completed: u64,
+    /// Byte offset of its read pointer in the command ring.
+    pub(super) rptr: u32,
+}
+
+/// When the engine was last seen to make progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LastProgress {
+    /// How far it was then.
+    pub(super) position: Position,
+    /// ns since boot.
+    pub(super) at: u64,
+}
+
+/// A job of which only a part was submitted.
+pub(super) struct Partial<T: Timeline> {
+    /// The job.
+    pub(super) job: ListArc<Job<T>>,
+    /// How much of it was submitted.
+    pub(super) progress: Progress,
+}
+
+/// Jobs on their way into the command ring.
+pub(super) struct SubmitQueue<T: Timeline> {
+    /// [`None`] while the engine is not started.
+    pub(super) context: Option<Arc<Context<T>>>,
+    pub(super) commands: CommandRing,
+    /// Jobs of which nothing was submitted.
+    pub(super) waiting: List<Job<T>>,
+    /// The job of which a part was submitted.
+    pub(super) partial: Option<Partial<T>>,
+    /// Sequence number of the fence packet after which each transfer window is free.
+    pub(super) windows: [u64; GTT_NUM_TRANSFER_WINDOWS as usize],
+    /// What the watchdog knows.
+    pub(super) last_progress: LastProgress,
+    /// Whether the watchdog runs.
+    pub(super) watched: bool,
+}
+
+impl<T: Timeline> SubmitQueue<T> {
+    /// The queue of an engine that is not started, with its ring in `vram`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a ring that is too large.
+    pub(super) fn new(vram: &ReservedVram) -> Result<Self> {
+        Ok(Self {
+            context: None,
+            commands: CommandRing::new(&vram.commands)?,
+            waiting: List::new(),
+            partial: None,
+            windows: Default::default(),
+            last_progress: Default::default(),
+            watched: false,
+        })
+    }
+
+    /// Whether nothing waits to be submitted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.partial.is_none()
+    }
+
+    /// Takes the next job to submit something of.
+    pub(super) fn pop(&mut self) -> Option<Partial<T>> {
+        self.partial.take().or_else(|| {
+            Some(Partial {
+                job: self.waiting.pop_front()?,
+                progress: Progress::default(),
+            })
+        })
+    }
+
+    /// Takes back a job for which there was no room, or of which a part is left.
+    pub(super) fn put_back(&mut self, partial: Partial<T>) {
+        if partial.progress == Progress::default() {
+            self.waiting.push_front(partial.job);
+        } else {
+            self.partial = Some(partial);
+        }
+    }
+
+    /// The job that the engine works on, where `inflight` are those that were submitted as a whole.
+    pub(super) fn running<'a>(
+        &'a self,
+        inflight: &'a List<Job<T>>,
+    ) -> Option<ArcBorrow<'a, Job<T>>> {
+        let partial = self.partial.as_ref();
+
+        inflight
+            .iter()
+            .next()
+            .or_else(|| partial.map(|partial| partial.job.as_arc_borrow()))
+    }
+
+    /// Puts all that was submitted and has not ended back into the queue, in front and in its order, to be
+    /// submitted again from its beginning.
+    pub(super) fn requeue_inflight(&mut self, inflight: &mut List<Job<T>>) {
+        if let Some(partial) = self.partial.take() {
+            self.waiting.push_front(partial.job);
+        }
+        while let Some(job) = inflight.pop_back() {
+            self.waiting.push_front(job);
+        }
+        self.windows = Default::default();
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/copy_engine/queue.rs"]
+mod kunit;

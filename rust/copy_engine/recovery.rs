@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An engine that fails or makes no progress: the watchdog that finds it, and its reset.
+
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    fmt,
+    io::Io,
+    list::List,
+    prelude::*,
+    sync::atomic::Relaxed,
+    time::Msecs, //
+};
+
+use crate::{
+    abstractions::{
+        dma::fence::{
+            Signalling,
+            Timeline, //
+        },
+        time::{
+            jiffies,
+            jiffies_to_ns, //
+        },
+        workqueue::Tick, //
+    },
+    copy_engine::{
+        engine::{
+            CopyEngine,
+            Engine,
+            Hw,
+            POLL, //
+        },
+        queue::{
+            LastProgress,
+            Position,
+            SubmitQueue, //
+        }, //
+    },
+    hw::{
+        gmc,
+        regs::*,
+        ring::CommandRing, //
+    }, //
+};
+
+/// ns without progress after which the engine is reset.
+const TIMEOUT: u64 = 3_000_000_000;
+/// Failures at one job after which the card is given up.
+const MAX_FAILURES: u32 = 3;
+
+impl Engine {
+    /// Polls an engine whose interrupts may have been lost, and resets it if it hangs.
+    fn check_hang(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
+        let mut retired = List::new();
+        let made_progress = self.retire(&mut self.inflight.lock(), hw, &mut retired)?;
+        if made_progress {
+            self.counters.polled.add(1, Relaxed);
+            self.fill_ring(queue, hw)?;
+        }
+
+        let now = jiffies_to_ns(jiffies());
+        let position = Position {
+            completed: self.inflight.lock().completed,
+            rptr: hw.regs.read(CP_RING_RPTR).into_raw(),
+        };
+        if self.is_idle(queue) || queue.last_progress.position != position {
+            queue.last_progress = LastProgress { position, at: now };
+        }
+
+        if hw.regs.read(CP_STATUS).error() {
+            self.recover(queue, hw, fmt!("error"))?;
+        } else if now - queue.last_progress.at > TIMEOUT {
+            self.recover(queue, hw, fmt!("timeout"))?;
+        }
+        Ok(())
+    }
+
+    /// Resets an engine that failed for the reason `why`, and submits again what it had not finished.
+    pub(super) fn recover(
+        &self,
+        queue: &mut SubmitQueue<CopyEngine>,
+        hw: Hw<'_>,
+        why: fmt::Arguments<'_>,
+    ) -> Result {
+        let stopped = CommandRing::stop(hw.regs);
+        let mut retired = List::new();
+
+        self.counters.resets.add(1, Relaxed);
+        let (completed, seqno) = {
+            let mut inflight = self.inflight.lock();
+
+            self.retire(&mut inflight, hw, &mut retired)?;
+            // An interrupt must not read registers while the card is reset.
+            inflight.active = stopped;
+            (inflight.completed, inflight.seqno)
+        };
+        dev_err!(
+            self.dev,
+            "copy engine: {}; {} it after fence {} of {}\n",
+            why,
+            if stopped { "restarting" } else { "resetting" },
+            completed,
+            seqno
+        );
+
+        // A command processor that does not stop is stopped by a reset of the whole card, which turns the
+        // aperture off for a moment.
+        if !stopped {
+            self.aperture.shut(&self.bdev, || {
+                self.gart.recover(hw.parent, |regs| {
+                    gmc::reset(regs, &self.gmc);
+                    Ok(())
+                })
+            })?;
+        }
+
+        if self.requeue(queue) {
+            self.wedge(queue);
+            return Ok(());
+        }
+
+        // The jobs that are submitted again have all of the time-out for it.
+        queue.last_progress.at = jiffies_to_ns(jiffies());
+        self.start(queue, hw)?;
+        self.fill_ring(queue, hw)
+    }
+
+    /// Puts what is in flight back into the queue, and counts a failure for the job at which the engine
+    /// failed. Returns whether it failed too often.
+    fn requeue(&self, queue: &mut SubmitQueue<CopyEngine>) -> bool {
+        let mut inflight = self.inflight.lock();
+        let is_broken = queue
+            .running(&inflight.jobs)
+            .is_some_and(|job| job.count_failure() >= MAX_FAILURES);
+
+        queue.requeue_inflight(&mut inflight.jobs);
+        is_broken
+    }
+
+    /// Gives the card up: all that waits for it ends with `EIO`.
+    fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>) {
+        dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
+        self.wedged.store(true, Relaxed);
+        while let Some(job) = queue.waiting.pop_front() {
+            job.end(Err(EIO));
+        }
+    }
+}
+
+impl Timeline for CopyEngine {
+    const DRIVER_NAME: &'static CStr = c"pddgpu";
+    const NAME: &'static CStr = c"copy";
+
+    /// Polls half-way to the deadline, so that a waiter with a deadline hears of work that ended by then even
+    /// if the interrupt was lost.
+    fn set_deadline(&self, ms: Msecs) {
+        if self.rearm_watchdog_if_earlier(ms / 2) {
+            self.kick(ms / 2);
+        }
+    }
+}
+
+impl Tick for Engine {
+    fn tick(&self, parent: &Device<Bound>) -> Option<Msecs> {
+        let _signalling = Signalling::begin();
+        let hw = self.hw(parent).ok()?;
+        let mut queue = self.queue.lock();
+
+        queue.context.as_ref()?;
+        self.log(self.check_hang(&mut queue, hw));
+        queue.watched = !self.is_idle(&queue);
+        self.note_poll();
+        queue.watched.then_some(POLL)
+    }
+}

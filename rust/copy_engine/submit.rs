@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Submitting jobs: from the caller into the queue, and from the queue into the command ring.
+
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::Relaxed, //
+    }, //
+};
+
+use crate::{
+    abstractions::dma::fence::{
+        Allocation,
+        Fence, //
+    },
+    copy_engine::{
+        engine::{
+            CopyEngine,
+            Engine,
+            Hw,
+            POLL, //
+        },
+        job::{
+            CopyEnd,
+            Job,
+            Progress,
+            Ranges,
+            Work,
+            MAX_CHUNK_PACKETS,
+            WINDOW_BYTES, //
+        },
+        queue::{
+            Partial,
+            SubmitQueue, //
+        }, //
+    },
+    hw::{
+        gmc::GTT_MAX_TRANSFER_SIZE,
+        regs::Packet, //
+    }, //
+};
+
+impl CopyEngine {
+    /// Has the engine copy the content of `from` to `to`, after all that was submitted before. The memory at
+    /// both ends has to stay what it is until the fence is signalled.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` while the engine is not started; `EIO` if the card was given up; `EINVAL` for ends of
+    /// different sizes; `ENOMEM`.
+    pub(crate) fn copy(
+        &self,
+        parent: &Device<Bound>,
+        from: CopyEnd,
+        to: CopyEnd,
+    ) -> Result<ARef<Fence>> {
+        self.submit(parent, Work::Copy { from, to })
+    }
+
+    /// As [`copy`](Self::copy), but zeroes the bytes at these GPU addresses.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`copy`](Self::copy).
+    pub(crate) fn clear(&self, parent: &Device<Bound>, to: Ranges) -> Result<ARef<Fence>> {
+        self.submit(parent, Work::Clear { to })
+    }
+
+    fn submit(&self, parent: &Device<Bound>, work: Work) -> Result<ARef<Fence>> {
+        let hw = self.hw(parent)?;
+        let allocation = Allocation::new()?;
+        let job = Job::new(work)?;
+        let mut queue = self.queue.lock();
+
+        if self.is_wedged() {
+            return Err(EIO);
+        }
+        let pending = allocation.publish(queue.context.clone().ok_or(ENODEV)?);
+        let fence = pending.fence().clone();
+
+        job.fence.populate(pending);
+        queue.waiting.push_back(job);
+        self.log(self.fill_ring(&mut queue, hw));
+        if !queue.watched {
+            queue.watched = true;
+            queue.last_progress.at = self.note_poll();
+            self.kick(POLL);
+        }
+        Ok(fence)
+    }
+}
+
+impl Engine {
+    /// Submits chunks from the queue as long as the ring and the windows have room, and rings the doorbell.
+    pub(super) fn fill_ring(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
+        while let Some(mut partial) = queue.pop() {
+            let Some(window) = self.find_window(queue, &partial.job.work, hw) else {
+                queue.put_back(partial);
+                break;
+            };
+
+            let seqno = self.submit_chunk(queue, &mut partial, window, hw)?;
+            let is_done = partial.job.work.is_done(&partial.progress);
+            if is_done {
+                partial.job.last.store(seqno, Relaxed);
+                self.inflight.lock().jobs.push_back(partial.job);
+            } else {
+                queue.put_back(partial);
+            }
+        }
+
+        queue.commands.ring_doorbell(hw.regs);
+        Ok(())
+    }
+
+    /// A transfer window for the next chunk of `work`, any for work that needs none; [`None`] if the chunk has
+    /// to wait for a window or for room in the ring.
+    fn find_window(
+        &self,
+        queue: &mut SubmitQueue<CopyEngine>,
+        work: &Work,
+        hw: Hw<'_>,
+    ) -> Option<usize> {
+        let mut inflight = self.inflight.lock();
+        let window = if work.is_windowed() {
+            queue
+                .windows
+                .iter()
+                .position(|&last| last <= inflight.completed)
+        } else {
+            Some(0)
+        };
+        let window = window.filter(|_| queue.commands.has_room(hw.regs, MAX_CHUNK_PACKETS + 1));
+
+        // Under the lock, as the interrupt for the fence of an earlier chunk has to see that we wait for it.
+        inflight.stalled = window.is_none();
+        window
+    }
+
+    /// Puts the next chunk of a job and its fence packet into the ring. Returns the fence's sequence number.
+    fn submit_chunk(
+        &self,
+        queue: &mut SubmitQueue<CopyEngine>,
+        partial: &mut Partial<CopyEngine>,
+        window: usize,
+        hw: Hw<'_>,
+    ) -> Result<u64> {
+        let Partial { job, progress } = partial;
+        let is_windowed = job.work.is_windowed();
+
+        if is_windowed {
+            let first_page = window as u64 * GTT_MAX_TRANSFER_SIZE;
+
+            self.gart
+                .map(hw.parent, first_page, job.work.window_pages(progress))?;
+        }
+        self.gart.flush(hw.regs);
+        if *progress == Progress::default() {
+            job.begun.store(self.stats.now(), Relaxed);
+        }
+
+        let window_address = self.gmc.gtt.start + window as u64 * WINDOW_BYTES;
+        let commands = &mut queue.commands;
+        let mut push = |packet| commands.push(self.aperture.bar(), hw.parent, packet);
+        job.work.next_chunk(progress, window_address, &mut push)?;
+
+        let mut inflight = self.inflight.lock();
+        inflight.seqno += 1;
+        push(Packet::Fence {
+            value: inflight.seqno,
+            to: self.gmc.vram.start + self.fence,
+        })?;
+
+        if is_windowed {
+            queue.windows[window] = inflight.seqno;
+        }
+        Ok(inflight.seqno)
+    }
+}

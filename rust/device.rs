@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A card as the driver keeps it: its memory managers, its statistics, its engine, and the DRM device that
+//! holds them.
+
+use kernel::{
+    module::ModuleMetadata,
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::{
+    abstractions::{
+        drm,
+        ttm::{
+            Aperture,
+            BaseDevice,
+            Manager, //
+        }, //
+    },
+    copy_engine::CopyEngine,
+    hw::gmc::Gmc,
+    memory_stats::Stats,
+    mgr::{
+        gtt_mgr::GttMgr,
+        sys_mgr::SysMgr,
+        vram_mgr::VramMgr, //
+    }, //
+};
+
+/// The driver's DRM side.
+pub(crate) struct PddgpuDrm;
+
+/// A card's DRM device.
+pub(crate) type PddgpuDevice = drm::Device<PddgpuDrm>;
+
+/// An open file of a card.
+pub(crate) type PddgpuFile = drm::File<PddgpuDrm>;
+
+/// What the module macro makes in the crate root, for the modules below it.
+pub(crate) trait ModuleRoot {
+    /// The module.
+    type Module: ModuleMetadata;
+
+    /// The module parameter `debug_level`.
+    fn debug_level() -> u32;
+}
+
+/// A card's memory, as long as anybody has it open.
+#[pin_data]
+pub(crate) struct Pddgpu {
+    /// What the card said about itself.
+    pub(crate) gmc: Gmc,
+    /// The manager of VRAM.
+    #[pin]
+    pub(crate) vram: Manager<VramMgr>,
+    /// The manager of the GTT window.
+    #[pin]
+    pub(crate) gtt: Manager<GttMgr>,
+    /// The manager of the CPU domain.
+    #[pin]
+    pub(crate) system: Manager<SysMgr>,
+    /// What all of them count.
+    pub(crate) stats: Arc<Stats>,
+    /// The CPU's window onto VRAM.
+    pub(crate) aperture: Arc<Aperture>,
+    /// What moves memory; [`None`] if that is the CPU.
+    pub(crate) engine: Option<Arc<CopyEngine>>,
+    /// The TTM device.
+    pub(crate) bdev: Arc<BaseDevice>,
+}
+
+impl Pddgpu {
+    /// Whether the copy engine was given up, so that memory may not hold what it should.
+    pub(crate) fn is_wedged(&self) -> bool {
+        self.engine
+            .as_ref()
+            .is_some_and(|engine| engine.is_wedged())
+    }
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The graphics memory controller: the card's address space, and bringing it up and down.
+//!
+//! `docs/hardware.md`, "GPU address space".
+
+use core::ops::Range;
+
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    io::Io,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sizes::*,
+    sync::Arc, //
+};
+
+use crate::{
+    hw::regs::*,
+    uapi, //
+};
+
+/// Bytes of VRAM a card has at most.
+const MAX_VRAM_SIZE: u64 = 8 * SZ_1G as u64;
+/// Bytes of GTT address space a card has at most.
+const MAX_GTT_SIZE: u64 = 4 * SZ_1G as u64;
+/// The end of the card's address space.
+const ADDRESS_SPACE: u64 = 1 << 44;
+
+/// Pages one transfer window maps.
+pub(crate) const GTT_MAX_TRANSFER_SIZE: u64 = 512;
+/// Transfer windows at the start of the GTT window.
+pub(crate) const GTT_NUM_TRANSFER_WINDOWS: u64 = 2;
+/// Pages of the transfer windows.
+pub(crate) const RESERVED_PAGES: u64 = GTT_MAX_TRANSFER_SIZE * GTT_NUM_TRANSFER_WINDOWS;
+
+/// Bytes of the GTT window that buffers never get.
+pub(crate) const RESERVED_SIZE: u64 = RESERVED_PAGES << PAGE_SHIFT;
+
+/// The card, as it describes itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Gmc {
+    /// Which chip it is.
+    pub(crate) chip: Chip,
+    /// [`CHIP_REV`] as it reads.
+    pub(crate) revision: u32,
+    /// `DRM_PDDGPU_FEATURE_*`.
+    pub(crate) features: u32,
+    /// GPU addresses of VRAM, in bytes.
+    pub(crate) vram: Range<u64>,
+    /// Bytes of VRAM, from its start, that the CPU can reach.
+    pub(crate) visible_size: u64,
+    /// GPU addresses of the GTT window, in bytes.
+    pub(crate) gtt: Range<u64>,
+}
+
+impl Gmc {
+    /// Reads and checks what the card says. `aperture_size` is that of its aperture, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`, and a word about it in the log, for a card that this driver is not for or that
+    /// contradicts itself.
+    pub(crate) fn read(dev: &Device, regs: &Registers<'_>, aperture_size: u64) -> Result<Self> {
+        let id = regs.read(CHIP_ID);
+        let chip = Chip::try_from(id)
+            .inspect_err(|_| dev_err!(dev, "unknown chip {:#x}\n", id.into_raw()))?;
+        let vram_size = regs.try_read(VRAM_SIZE)?.into_raw();
+        let gtt_size = regs.try_read(GTT_SIZE)?.into_raw();
+
+        check_size(dev, "VRAM", vram_size, 1, MAX_VRAM_SIZE)?;
+        check_size(dev, "GTT", gtt_size, RESERVED_SIZE + 1, MAX_GTT_SIZE)?;
+        if vram_size < aperture_size {
+            dev_err!(
+                dev,
+                "VRAM of {:#x} bytes is smaller than its aperture of {:#x}\n",
+                vram_size,
+                aperture_size
+            );
+            return Err(ENODEV);
+        }
+
+        let this = Self {
+            chip,
+            revision: regs.read(CHIP_REV).into_raw(),
+            features: regs.read(FEATURES).into_raw(),
+            vram: window(
+                dev,
+                "VRAM",
+                regs.try_read(VRAM_START)?.into_raw()..regs.try_read(VRAM_END)?.into_raw(),
+                vram_size,
+            )?,
+            visible_size: aperture_size,
+            gtt: window(
+                dev,
+                "GTT",
+                regs.try_read(GTT_START)?.into_raw()..regs.try_read(GTT_END)?.into_raw(),
+                gtt_size,
+            )?,
+        };
+
+        if this.vram.start < this.gtt.end && this.gtt.start < this.vram.end {
+            dev_err!(
+                dev,
+                "VRAM window {:#x?} overlaps GTT window {:#x?}\n",
+                this.vram,
+                this.gtt
+            );
+            return Err(ENODEV);
+        }
+        Ok(this)
+    }
+
+    /// Bytes of VRAM.
+    pub(crate) fn vram_size(&self) -> u64 {
+        self.vram.end - self.vram.start
+    }
+
+    /// Bytes of GTT address space.
+    pub(crate) fn gtt_size(&self) -> u64 {
+        self.gtt.end - self.gtt.start
+    }
+
+    /// Whether the card has a feature, `DRM_PDDGPU_FEATURE_*`.
+    pub(crate) fn has(&self, feature: u32) -> bool {
+        self.features & feature != 0
+    }
+
+    /// What the driver needs of VRAM to have the card move memory; [`None`] for a card without the
+    /// engines for it, or without room.
+    pub(crate) fn reserved_vram(&self) -> Option<ReservedVram> {
+        const NEEDED: [u32; 3] = [
+            uapi::DRM_PDDGPU_FEATURE_GART,
+            uapi::DRM_PDDGPU_FEATURE_COPY,
+            uapi::DRM_PDDGPU_FEATURE_FILL,
+        ];
+        let reserved_vram = ReservedVram::new(self.gtt_size());
+
+        (NEEDED.iter().all(|feature| self.has(*feature))
+            && reserved_vram.size() <= self.visible_size / 2)
+            .then_some(reserved_vram)
+    }
+}
+
+fn check_size(dev: &Device, what: &str, size: u64, min: u64, max: u64) -> Result {
+    if !(min..=max).contains(&size) || size % PAGE_SIZE as u64 != 0 {
+        dev_err!(
+            dev,
+            "{} size {:#x} is not a number of pages between {:#x} and {:#x} bytes\n",
+            what,
+            size,
+            min,
+            max
+        );
+        return Err(ENODEV);
+    }
+    Ok(())
+}
+
+/// The window from the registers' `first..last`, where `last` still belongs to it.
+fn window(dev: &Device, what: &str, bounds: Range<u64>, size: u64) -> Result<Range<u64>> {
+    let Range { start, end: last } = bounds;
+
+    if start % PAGE_SIZE as u64 != 0
+        || last >= ADDRESS_SPACE
+        || start > last
+        || last - start + 1 != size
+    {
+        dev_err!(
+            dev,
+            "{} window {:#x} to {:#x} does not hold {:#x} bytes\n",
+            what,
+            start,
+            last,
+            size
+        );
+        return Err(ENODEV);
+    }
+    Ok(start..last + 1)
+}
+
+/// Resets the card, then has VRAM, GTT and the aperture answer.
+pub(crate) fn reset(regs: &Registers<'_>, gmc: &Gmc) {
+    regs.write_reg(RESET::from_raw(RESET_MAGIC));
+    regs.write_reg(
+        MC_VRAM_CTRL::zeroed()
+            .with_enable(true)
+            .with_ecc(gmc.has(uapi::DRM_PDDGPU_FEATURE_ECC)),
+    );
+    regs.write_reg(MC_GTT_CTRL::zeroed().with_enable(true));
+    regs.write_reg(MC_FB_CTRL::zeroed().with_enable(true));
+    // What was written has its effect before a read returns.
+    let _ = regs.read(CHIP_ID);
+}
+
+/// The memory controller while it works; dropping it turns it off.
+pub(crate) struct Enabled<'a> {
+    regs: Arc<BoundRegisters>,
+    dev: &'a Device<Bound>,
+}
+
+impl<'a> Enabled<'a> {
+    /// [Resets](reset) the card.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the registers are not those of `dev`.
+    pub(crate) fn new(
+        dev: &'a Device<Bound>,
+        regs: Arc<BoundRegisters>,
+        gmc: &Gmc,
+    ) -> Result<Self> {
+        reset(regs.access(dev)?, gmc);
+        Ok(Self { regs, dev })
+    }
+}
+
+impl Drop for Enabled<'_> {
+    fn drop(&mut self) {
+        if let Ok(regs) = self.regs.access(self.dev) {
+            regs.write_reg(MC_FB_CTRL::zeroed());
+            regs.write_reg(MC_GTT_CTRL::zeroed());
+            regs.write_reg(MC_VRAM_CTRL::zeroed());
+        }
+    }
+}
+
+/// VRAM that the driver has for itself: byte ranges one after the other, from its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReservedVram {
+    /// One entry for each page of the GTT window.
+    pub(crate) gart: Range<u64>,
+    /// The command ring.
+    pub(crate) commands: Range<u64>,
+    /// The interrupt ring.
+    pub(crate) interrupts: Range<u64>,
+    /// Where the engine says how far it is.
+    pub(crate) fence: Range<u64>,
+}
+
+/// Bytes of the command ring.
+const COMMANDS_SIZE: u64 = SZ_64K as u64;
+/// Bytes of the interrupt ring.
+const INTERRUPTS_SIZE: u64 = SZ_16K as u64;
+
+impl ReservedVram {
+    fn new(gtt_size: u64) -> Self {
+        let page = PAGE_SIZE as u64;
+        let after = |start, size: u64| start..start + size.next_multiple_of(page);
+        let gart = after(0, gtt_size / page * size_of::<u64>() as u64);
+        let commands = after(gart.end, COMMANDS_SIZE);
+        let interrupts = after(commands.end, INTERRUPTS_SIZE);
+        let fence = after(interrupts.end, page);
+
+        Self {
+            gart,
+            commands,
+            interrupts,
+            fence,
+        }
+    }
+
+    /// Bytes of all of it.
+    pub(crate) fn size(&self) -> u64 {
+        self.fence.end
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/hw/gmc.rs"]
+mod kunit;

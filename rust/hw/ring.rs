@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rings between driver and card, both in VRAM.
+
+use core::ops::Range;
+
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    io::Io,
+    prelude::*,
+    sync::barrier::{
+        mb,
+        Write, //
+    }, //
+};
+
+use crate::{
+    abstractions::pci::WcBar,
+    hw::regs::*, //
+};
+
+/// The command ring, as the driver fills it.
+pub(crate) struct CommandRing {
+    /// VRAM offset.
+    base: u64,
+    /// Bytes, a power of two.
+    size: u32,
+    /// Byte offset of the next packet.
+    wptr: u32,
+    /// How far the card has been seen to be.
+    rptr: u32,
+    /// Byte offset up to which the card knows of packets.
+    submitted: u32,
+}
+
+impl CommandRing {
+    /// An empty ring in these bytes of VRAM.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for 4 GiB or more.
+    pub(crate) fn new(place: &Range<u64>) -> Result<Self> {
+        Ok(Self {
+            base: place.start,
+            size: u32::try_from(place.end - place.start)?,
+            wptr: 0,
+            rptr: 0,
+            submitted: 0,
+        })
+    }
+
+    /// Empties the ring, and has the command processor take packets from it. `vram` is the GPU
+    /// address of VRAM.
+    pub(crate) fn start(&mut self, regs: &Registers<'_>, vram: u64) {
+        self.wptr = 0;
+        self.rptr = 0;
+        self.submitted = 0;
+        regs.write_reg(CP_RING_BASE::zeroed().with_page(page(vram + self.base)));
+        regs.write_reg(CP_RING_SIZE::from_raw(self.size));
+        regs.write_reg(CP_CTRL::zeroed().with_enable(true));
+    }
+
+    /// Stops the command processor, and returns whether it obeyed.
+    pub(crate) fn stop(regs: &Registers<'_>) -> bool {
+        regs.write_reg(CP_CTRL::zeroed());
+        !regs.read(CP_STATUS).busy()
+    }
+
+    /// Whether `packets` more have room.
+    pub(crate) fn has_room(&mut self, regs: &Registers<'_>, packets: u32) -> bool {
+        if self.room() < packets {
+            self.rptr = regs.read(CP_RING_RPTR).into_raw() & (self.size - 1);
+        }
+        self.room() >= packets
+    }
+
+    fn room(&self) -> u32 {
+        let used = self.wptr.wrapping_sub(self.rptr) & (self.size - 1);
+
+        // One less, as a ring that is full must not look empty.
+        (self.size - used) / PACKET_SIZE - 1
+    }
+
+    /// Puts a packet into the ring, where it must have room.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `parent` is another device.
+    pub(crate) fn push(&mut self, vram: &WcBar, parent: &Device<Bound>, packet: Packet) -> Result {
+        vram.write(parent, self.base + u64::from(self.wptr), &packet.encode())?;
+        self.wptr = (self.wptr + PACKET_SIZE) & (self.size - 1);
+        Ok(())
+    }
+
+    /// Makes the card process the packets that were pushed since the last time.
+    pub(crate) fn ring_doorbell(&mut self, regs: &Registers<'_>) {
+        if self.submitted != self.wptr {
+            mb(Write);
+            regs.write_reg(CP_RING_WPTR::from_raw(self.wptr));
+            self.submitted = self.wptr;
+        }
+    }
+}
+
+/// The interrupt ring, as the driver empties it.
+pub(crate) struct InterruptRing {
+    base: u64,
+    size: u32,
+    rptr: u32,
+}
+
+impl InterruptRing {
+    /// An empty ring in these bytes of VRAM.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for 4 GiB or more.
+    pub(crate) fn new(place: &Range<u64>) -> Result<Self> {
+        Ok(Self {
+            base: place.start,
+            size: u32::try_from(place.end - place.start)?,
+            rptr: 0,
+        })
+    }
+
+    /// Has the card put entries into the ring. `vram` is the GPU address of VRAM.
+    pub(crate) fn start(&mut self, regs: &Registers<'_>, vram: u64) {
+        Self::stop(regs);
+        self.rptr = 0;
+        regs.write_reg(IH_RING_BASE::zeroed().with_page(page(vram + self.base)));
+        regs.write_reg(IH_RING_SIZE::from_raw(self.size));
+        regs.write_reg(IH_CTRL::zeroed().with_enable(true).with_msi(true));
+    }
+
+    /// Has the card put no more entries into the ring.
+    pub(crate) fn stop(regs: &Registers<'_>) {
+        regs.write_reg(IH_CTRL::zeroed());
+    }
+
+    /// Takes entries as long as `f` returns true, and returns whether these were all. Entries for which the
+    /// card had no room are lost.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `parent` is another device.
+    pub(crate) fn drain_while(
+        &mut self,
+        regs: &Registers<'_>,
+        vram: &WcBar,
+        parent: &Device<Bound>,
+        mut f: impl FnMut(Interrupt) -> bool,
+    ) -> Result<bool> {
+        let wptr = regs.read(IH_RING_WPTR);
+        let end = u32::from(wptr.offset()) & (self.size - INTERRUPT_SIZE);
+        if end == self.rptr && !wptr.overflow() {
+            return Ok(true);
+        }
+
+        while self.rptr != end {
+            let at = self.base + u64::from(self.rptr);
+
+            if !f(Interrupt::decode([
+                vram.read(parent, at)?,
+                vram.read(parent, at + 8)?,
+            ])) {
+                break;
+            }
+            self.rptr = (self.rptr + INTERRUPT_SIZE) & (self.size - 1);
+        }
+        regs.write_reg(IH_RING_RPTR::from_raw(self.rptr));
+        Ok(self.rptr == end)
+    }
+}
+
+/// A GPU address as the rings' base registers want it. Rings are in the first 16 TiB.
+fn page(address: u64) -> u32 {
+    // CAST: GPU addresses have 44 bits.
+    (address >> 12) as u32
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/hw/ring.rs"]
+mod kunit;

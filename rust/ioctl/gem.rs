@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `DRM_IOCTL_PDDGPU_GEM_*`: buffers.
+
+use kernel::prelude::*;
+
+use crate::{
+    abstractions::drm::ioctl::{
+        self,
+        Ioctl, //
+    },
+    bo::{
+        pddgpu_bo_create,
+        pddgpu_bo_move,
+        BoPlacement, //
+    },
+    device::{
+        PddgpuDevice,
+        PddgpuDrm,
+        PddgpuFile, //
+    },
+    uapi::{
+        self,
+        BoParam,
+        CreateFlag,
+        Domain, //
+    }, //
+};
+
+fn must_be_zero(pad: u32) -> Result {
+    if pad == 0 {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_CREATE`.
+pub(super) struct GemCreate;
+
+impl Ioctl for GemCreate {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_create;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_CREATE;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        let bp = BoParam::new(args.size, args.alignment, args.domain, args.flags)?;
+        let _entered = dev.enter()?;
+        let bo = pddgpu_bo_create(dev, &bp, file.client_id())?;
+
+        args.handle = file.create_handle(&bo)?;
+        args.size = bo.size();
+        Ok(())
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_MMAP`.
+pub(super) struct GemMmap;
+
+impl Ioctl for GemMmap {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_mmap;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_MMAP;
+
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        let bo = file.lookup(args.handle)?;
+
+        if bo.param.flags.contains(CreateFlag::NoCpuAccess) {
+            return Err(EPERM);
+        }
+        args.offset = bo.mmap_offset();
+        Ok(())
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_INFO`.
+pub(super) struct GemInfo;
+
+impl Ioctl for GemInfo {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_info;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_INFO;
+
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        must_be_zero(args.pad2)?;
+        let bo = file.lookup(args.handle)?;
+        let placement = BoPlacement::new(&*bo.reserve()?);
+
+        args.size = bo.size();
+        args.alignment = bo.alignment();
+        args.domains = bo.param.domains.into();
+        args.flags = bo.param.flags.into();
+        args.placement = placement.domain.map_or(0, |domain| domain as u32);
+        args.gpu_addr = placement
+            .gpu_addr
+            // CAST: bindgen reads it as -1.
+            .unwrap_or(uapi::PDDGPU_GPU_ADDR_NONE as u64);
+        args.visible = placement.visible;
+        Ok(())
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_WAIT`.
+pub(super) struct GemWait;
+
+impl Ioctl for GemWait {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_wait;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_WAIT;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        file.lookup(args.handle)?
+            .wait(ioctl::timeout(args.timeout_ns))?;
+
+        // Work that failed has ended too.
+        if dev.is_wedged() {
+            return Err(EIO);
+        }
+        Ok(())
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_MOVE`.
+pub(super) struct GemMove;
+
+impl Ioctl for GemMove {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_move;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_MOVE;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        let domain = Domain::try_from(args.domain)?;
+        let bo = file.lookup(args.handle)?;
+        let _entered = dev.enter()?;
+
+        pddgpu_bo_move(&bo, domain)
+    }
+}

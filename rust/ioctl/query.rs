@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `DRM_IOCTL_PDDGPU_QUERY`: what the card is and how full its memory is.
+
+use kernel::{
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+use crate::{
+    abstractions::{
+        capability,
+        drm::ioctl::Ioctl,
+        memory,
+        ttm::{
+            self,
+            MemType, //
+        }, //
+    },
+    device::{
+        Pddgpu,
+        PddgpuDevice,
+        PddgpuDrm,
+        PddgpuFile, //
+    },
+    memory_stats::info,
+    uapi::{
+        self,
+        ArrayHead,
+        Domain,
+        MAX_ALIGNMENT,
+        MAX_CPU_SIZE, //
+    }, //
+};
+
+/// `DRM_IOCTL_PDDGPU_QUERY`.
+pub(super) struct Query;
+
+impl Ioctl for Query {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_query;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_QUERY;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        match args.query {
+            uapi::DRM_PDDGPU_QUERY_DEVICE => answer(args, &[device(dev).as_bytes()]),
+            uapi::DRM_PDDGPU_QUERY_HEAPS => {
+                let heaps = Domain::ALL.map(|domain| heap(dev, domain));
+                let head = ArrayHead::new::<uapi::drm_pddgpu_heap>(heaps.len())?;
+
+                answer(args, &[head.as_bytes(), heaps.as_bytes()])
+            }
+            uapi::DRM_PDDGPU_QUERY_MEMORY_STATS => answer(args, &[memory_stats(dev)?.as_bytes()]),
+            uapi::DRM_PDDGPU_QUERY_LEAKS => leaks(dev, args, file),
+            _ => Err(EINVAL),
+        }
+    }
+}
+
+fn memory_stats(pdev: &Pddgpu) -> Result<KBox<uapi::drm_pddgpu_query_memory_stats>> {
+    let vram_free = pdev.gmc.vram_size() - pdev.vram.usage().used;
+    let gtt_free = pdev
+        .gtt
+        .usable()
+        .saturating_sub(ttm::usage(&pdev.bdev, MemType::Tt));
+
+    Ok(KBox::new(
+        pdev.stats.query(vram_free, gtt_free),
+        GFP_KERNEL,
+    )?)
+}
+
+/// Without the capability a client sees what it created itself.
+fn leaks(pdev: &Pddgpu, args: &mut uapi::drm_pddgpu_query, file: &PddgpuFile) -> Result {
+    let sees_all = capability::perfmon();
+    let client = file.client_id();
+    let mut leaks = KVVec::new();
+
+    for leak in pdev.stats.leak_list()?.iter() {
+        if sees_all || leak.owner.client == client {
+            leaks.push(info::leak(leak), GFP_KERNEL)?;
+        }
+    }
+
+    let head = ArrayHead::new::<uapi::drm_pddgpu_leak>(leaks.len())?;
+
+    answer(args, &[head.as_bytes(), leaks.as_bytes()])
+}
+
+/// Writes as much of the answer, which comes in `parts`, as user space has room for.
+fn answer(args: &mut uapi::drm_pddgpu_query, parts: &[&[u8]]) -> Result {
+    let whole: usize = parts.iter().map(|part| part.len()).sum();
+    let room = usize::try_from(args.size)?.min(whole);
+    let data = UserPtr::from_addr(usize::try_from(args.data)?);
+    let mut writer = UserSlice::new(data, room).writer();
+
+    if args.size == 0 {
+        args.size = u32::try_from(whole)?;
+        return Ok(());
+    }
+
+    for part in parts {
+        writer.write_slice(&part[..part.len().min(writer.len())])?;
+    }
+    args.size = u32::try_from(room)?;
+    Ok(())
+}
+
+fn device(pdev: &Pddgpu) -> uapi::drm_pddgpu_query_device {
+    uapi::drm_pddgpu_query_device {
+        chip_id: pdev.gmc.chip.id(),
+        chip_rev: pdev.gmc.revision,
+        features: pdev.gmc.features,
+        pad: 0,
+        vram_start: pdev.gmc.vram.start,
+        vram_size: pdev.gmc.vram_size(),
+        visible_size: pdev.gmc.visible_size,
+        gtt_start: pdev.gmc.gtt.start,
+        gtt_size: pdev.gmc.gtt_size(),
+        max_cpu_size: MAX_CPU_SIZE,
+        max_alignment: MAX_ALIGNMENT,
+    }
+}
+
+fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
+    let heap = uapi::drm_pddgpu_heap {
+        domain: domain as u32,
+        ..Default::default()
+    };
+
+    match domain {
+        Domain::Vram => {
+            let usage = pdev.vram.usage();
+
+            uapi::drm_pddgpu_heap {
+                total: pdev.gmc.vram_size(),
+                usable: pdev.vram.usable() - (usage.reserved - usage.own),
+                used: usage.used,
+                reserved: usage.reserved,
+                visible_total: pdev.gmc.visible_size,
+                visible_used: usage.visible,
+                ..heap
+            }
+        }
+        Domain::Gtt => {
+            let used = ttm::usage(&pdev.bdev, MemType::Tt);
+
+            uapi::drm_pddgpu_heap {
+                total: pdev.gmc.gtt_size(),
+                usable: pdev.gtt.usable(),
+                used,
+                visible_total: pdev.gmc.gtt_size(),
+                visible_used: used,
+                ..heap
+            }
+        }
+        Domain::Cpu => {
+            let used = ttm::usage(&pdev.bdev, MemType::System);
+            let total = memory::total();
+
+            uapi::drm_pddgpu_heap {
+                total,
+                usable: total,
+                used,
+                visible_total: total,
+                visible_used: used,
+                ..heap
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The periodic work of the statistics, from when a card is bound until it is unbound: it looks for leaks,
+//! and reports heaps that are nearly full.
+
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    prelude::*,
+    sync::Arc,
+    time::Msecs, //
+};
+
+use crate::{
+    abstractions::workqueue::{
+        Periodic,
+        Tick, //
+    },
+    memory_stats::stats::{
+        Heap,
+        MemoryStats,
+        Stats, //
+    }, //
+};
+
+/// ms between leak checks, to begin with.
+const LEAK_CHECK_INTERVAL: i64 = 5_000;
+/// ms after which a buffer is suspected, to begin with.
+const SUSPECTED_AFTER: i64 = 30_000;
+/// ms after which a leak is confirmed, to begin with.
+const CONFIRMED_AFTER: i64 = 300_000;
+/// Percent of a heap that may be taken up without a warning, to begin with.
+const LIMIT: u64 = 90;
+
+impl MemoryStats {
+    /// Statistics for `dev`, with heaps of `totals` bytes in the order of [`Heap::ALL`]. The leak check runs
+    /// from now on. `debug_level` is the module parameter of that name.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn init(
+        dev: &device::Device<Bound>,
+        totals: [u64; 4],
+        debug_level: fn() -> u32,
+    ) -> Result<Arc<Stats>> {
+        let stats = Periodic::new(dev, Self::new(dev, totals, debug_level)?)?;
+
+        stats.suspected_after.set(SUSPECTED_AFTER);
+        stats.confirmed_after.set(CONFIRMED_AFTER);
+        stats.set_limit_percent(LIMIT)?;
+        // CAST: Not negative.
+        stats.set_leak_check_interval(LEAK_CHECK_INTERVAL as u64)?;
+        Ok(stats)
+    }
+}
+
+impl Stats {
+    /// Ends the leak checks, and says in the log what is still alive.
+    pub(crate) fn fini(&self) {
+        self.stop();
+
+        let live = self.objects_live();
+        if live > 0 {
+            let bytes: u64 = [Heap::Vram, Heap::Gtt, Heap::Cpu]
+                .into_iter()
+                .map(|heap| self.heap(heap).live.get())
+                .sum();
+
+            dev_warn!(
+                self.dev,
+                "{} buffers of {} bytes are still alive\n",
+                live,
+                bytes
+            );
+            self.log_alive();
+        }
+    }
+}
+
+/// Ends the statistics of a card when dropped: do so when it is unbound, after it was unplugged.
+pub(crate) struct Fini(Arc<Stats>);
+
+impl Fini {
+    /// Ends `stats` when dropped.
+    pub(crate) fn new(stats: Arc<Stats>) -> Self {
+        Self(stats)
+    }
+}
+
+impl Drop for Fini {
+    fn drop(&mut self) {
+        self.0.fini();
+    }
+}
+
+impl Tick for MemoryStats {
+    fn tick(&self, _parent: &device::Device<Bound>) -> Option<Msecs> {
+        self.report_limits();
+
+        let interval = self.get_leak_check_interval();
+        if interval == 0 {
+            return None;
+        }
+        if self.leak_check() > 0 || (self.debug_level)() > 1 {
+            self.debug_print();
+        }
+        // CAST: Set from an `i32`.
+        Some(interval as Msecs)
+    }
+}

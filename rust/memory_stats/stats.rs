@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All statistics of a card, and the operations that are counted.
+
+use kernel::{
+    device,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+
+use crate::{
+    abstractions::{
+        stackdepot::Trace,
+        workqueue::Periodic, //
+    },
+    memory_stats::{
+        clock::Clock,
+        counters::{
+            Counter,
+            HeapStats,
+            MoveStats,
+            FAILURES, //
+        },
+        leak::{
+            track,
+            LeakState,
+            Owner,
+            Tracked,
+            Tracker,
+            Tracking, //
+        },
+        limit::Limit,
+        timing::Timing, //
+    },
+    trace,
+    uapi::{
+        BoParam,
+        Domain, //
+    }, //
+};
+
+pub(super) const NSEC_PER_MSEC: i64 = 1_000_000;
+
+/// What bytes are counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heap {
+    Vram,
+    /// The part of VRAM that the CPU can reach.
+    VisibleVram,
+    Gtt,
+    Cpu,
+}
+
+impl Heap {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Vram, Self::VisibleVram, Self::Gtt, Self::Cpu];
+
+    /// Its name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Vram => "VRAM",
+            Self::VisibleVram => "visible VRAM",
+            Self::Gtt => "GTT",
+            Self::Cpu => "CPU",
+        }
+    }
+
+    /// The domain it is, or is part of.
+    pub(crate) fn domain(self) -> Domain {
+        match self {
+            Self::Vram | Self::VisibleVram => Domain::Vram,
+            Self::Gtt => Domain::Gtt,
+            Self::Cpu => Domain::Cpu,
+        }
+    }
+}
+
+/// All statistics of a card. In an [`Arc`]: whoever holds memory counts here.
+#[pin_data]
+pub(crate) struct MemoryStats {
+    pub(super) dev: ARef<device::Device>,
+    pub(super) clock: Clock,
+    heaps: [HeapStats; 4],
+    pub(super) limits: [Limit; 4],
+    /// Buffers created.
+    pub(crate) alloc: Timing,
+    /// Buffers freed.
+    pub(crate) free: Timing,
+    /// Buffers moved.
+    pub(crate) move_: Timing,
+    moves: [[MoveStats; 3]; 3],
+    /// Moves the kernel made to make room.
+    pub(crate) evicted: MoveStats,
+    pub(super) failures: [Counter; FAILURES.len()],
+    pub(super) tracker: Arc<Tracker>,
+    next_id: Counter,
+    pub(super) leak_check_interval: Counter,
+    pub(super) suspected_after: Counter,
+    pub(super) confirmed_after: Counter,
+    pub(super) limit_percent: Counter,
+    pub(super) keep_traces: Atomic<bool>,
+    /// The module parameter of that name.
+    pub(super) debug_level: fn() -> u32,
+}
+
+/// The statistics with the work that checks for leaks.
+pub(crate) type Stats = Periodic<MemoryStats>;
+
+impl MemoryStats {
+    /// Statistics for `dev` in which nothing is counted yet, with heaps of `totals` bytes in the order of
+    /// [`Heap::ALL`]. `debug_level` is the module parameter of that name.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn new(
+        dev: &device::Device,
+        totals: [u64; 4],
+        debug_level: fn() -> u32,
+    ) -> Result<impl PinInit<Self, Error>> {
+        let dev = dev.into();
+        let tracker = Tracker::new()?;
+
+        Ok(try_pin_init!(Self {
+            dev,
+            clock: Clock::new(),
+            heaps: [const { HeapStats::new() }; 4],
+            limits: totals.map(Limit::new),
+            alloc: Timing::new(),
+            free: Timing::new(),
+            move_: Timing::new(),
+            moves: [const { [const { MoveStats::new() }; 3] }; 3],
+            evicted: MoveStats::new(),
+            failures: [const { Counter::new() }; FAILURES.len()],
+            tracker,
+            next_id: Counter::new(),
+            leak_check_interval: Counter::new(),
+            suspected_after: Counter::new(),
+            confirmed_after: Counter::new(),
+            limit_percent: Counter::new(),
+            keep_traces: Atomic::new(false),
+            debug_level,
+        }? Error))
+    }
+
+    /// The card.
+    pub(crate) fn dev(&self) -> &device::Device {
+        &self.dev
+    }
+
+    /// The counters of a heap.
+    pub(crate) fn heap(&self, heap: Heap) -> &HeapStats {
+        // CAST: The variants count from 0.
+        &self.heaps[heap as usize]
+    }
+
+    /// Buffers that are alive.
+    pub(crate) fn objects_live(&self) -> usize {
+        LeakState::ALL
+            .into_iter()
+            .map(|state| self.leaks(state))
+            .sum()
+    }
+
+    /// Buffers in a state of the leak detector.
+    pub(crate) fn leaks(&self, state: LeakState) -> usize {
+        self.tracker.len(state.generation())
+    }
+
+    /// Moves from one domain to another.
+    pub(crate) fn moves(&self, from: Domain, to: Domain) -> &MoveStats {
+        &self.moves[index(from)][index(to)]
+    }
+
+    /// Creations that failed in the ways of [`FAILURES`].
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (Option<Error>, &'static str, u64)> + '_ {
+        FAILURES
+            .into_iter()
+            .zip(&self.failures)
+            .map(|((err, name), count)| (err, name, count.get()))
+    }
+
+    /// Tracks a buffer that `client` is creating, as long as it keeps the result.
+    pub(crate) fn track(&self, param: BoParam, client: u64) -> impl PinInit<Tracking> {
+        let trace = match self.keep_traces.load(Relaxed) {
+            true => Trace::save(2),
+            false => Trace::default(),
+        };
+
+        track(
+            self.tracker.clone(),
+            Tracked::new(
+                // CAST: Counts from 1.
+                self.next_id.add(1) as u64,
+                param,
+                self.clock.coarse(),
+                Owner::current(client),
+                trace,
+            ),
+        )
+    }
+
+    /// Traces that a buffer became `state` of the leak detector, or was freed ([`trace::LEAK_FREED`]), at
+    /// `now` in ns of the statistics' clock.
+    pub(super) fn trace_leak(&self, tracked: &Tracked, state: u32, now: i64) {
+        trace::leak(
+            &self.dev,
+            tracked.id,
+            tracked.param.size,
+            state,
+            ((now - tracked.created) / NSEC_PER_MSEC).unsigned_abs(),
+            tracked.owner.pid,
+            &tracked.owner.comm,
+        );
+    }
+
+    /// The time for durations, in ns since some moment.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// The copy engine took `ns` for a move, not counting the time it had others to do before.
+    pub(crate) fn moved_by_engine(&self, ns: i64) {
+        self.move_.record(ns);
+    }
+
+    /// Sets all to 0 but for what is alive and the bytes it takes up.
+    pub(crate) fn reset(&self) {
+        self.heaps.iter().for_each(HeapStats::reset);
+        self.moves.iter().flatten().for_each(MoveStats::reset);
+        self.evicted.reset();
+        self.failures.iter().for_each(|count| count.set(0));
+        for timing in [&self.alloc, &self.free, &self.move_] {
+            timing.reset();
+        }
+    }
+}
+
+/// A domain's place among [`Domain::ALL`].
+fn index(domain: Domain) -> usize {
+    match domain {
+        Domain::Vram => 0,
+        Domain::Gtt => 1,
+        Domain::Cpu => 2,
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/memory_stats/stats.rs"]
+mod kunit;

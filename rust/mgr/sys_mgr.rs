@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The manager of the CPU domain: pages the card has no address for.
+//!
+//! It takes the place of TTM's own, which only counts, so that every byte of a buffer is accounted for by
+//! the same means wherever it is.
+
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::{
+    abstractions::{
+        drm::{
+            drm_print,
+            Printer, //
+        },
+        ttm::{
+            Layout,
+            Place,
+            Request,
+            ResourceManager, //
+        }, //
+    },
+    memory_stats::{
+        Heap,
+        Stats, //
+    }, //
+};
+
+/// The manager of `TTM_PL_SYSTEM`.
+pub(crate) struct SysMgr {
+    stats: Arc<Stats>,
+}
+
+impl SysMgr {
+    /// A manager without a limit.
+    pub(crate) fn new(stats: Arc<Stats>) -> Self {
+        Self { stats }
+    }
+}
+
+impl ResourceManager for SysMgr {
+    /// Bytes of the buffer.
+    type Resource = u64;
+
+    const USE_TT: bool = true;
+
+    fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<u64, Error> + 'a {
+        self.stats.take(Heap::Cpu, request.size());
+        Ok(request.size())
+    }
+
+    fn layout(&self, _size: &u64) -> Layout {
+        Layout {
+            start: None,
+            write_combined: false,
+        }
+    }
+
+    fn free(&self, size: Pin<&mut u64>) {
+        self.stats.give_back(Heap::Cpu, *size);
+    }
+
+    fn intersects(&self, _size: &u64, _place: &Place) -> bool {
+        true
+    }
+
+    fn compatible(&self, _size: &u64, _place: &Place) -> bool {
+        true
+    }
+
+    fn debug(&self, p: &Printer) {
+        drm_print!(p, "  bytes: {}\n", self.stats.heap(Heap::Cpu).live.get());
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/mgr/sys_mgr.rs"]
+mod kunit;

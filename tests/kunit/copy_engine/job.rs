@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Jobs of the copy engine: how they are cut into pieces and packets.
+
+use kernel::prelude::*;
+
+use super::*;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+const MIB: u64 = 1 << 20;
+/// Where the test's transfer window is.
+const WINDOW: u64 = 0x7000_0000_0000;
+
+#[kunit_tests(pddgpu_job)]
+mod tests {
+    use super::*;
+    use crate::kunit::{
+        check,
+        check_eq,
+        Random, //
+    };
+
+    fn ranges(from: &[(u64, u64)]) -> Result<Ranges> {
+        Ranges::new(from.iter().map(|&(start, bytes)| start..start + bytes))
+    }
+
+    #[test]
+    fn ranges_are_joined() -> Result {
+        let table: [(&[(u64, u64)], usize, u64); 6] = [
+            (&[], 0, 0),
+            (&[(0, PAGE)], 1, PAGE),
+            (&[(0, PAGE), (PAGE, PAGE)], 1, 2 * PAGE),
+            (&[(PAGE, PAGE), (0, PAGE)], 2, 2 * PAGE),
+            (&[(0, PAGE), (2 * PAGE, PAGE)], 2, 2 * PAGE),
+            (
+                &[(0, PAGE), (PAGE, MIB), (PAGE + MIB, PAGE), (0, PAGE)],
+                2,
+                MIB + 3 * PAGE,
+            ),
+        ];
+
+        for (row, (from, count, bytes)) in table.into_iter().enumerate() {
+            let ranges = ranges(from)?;
+
+            check_eq!(ranges.ranges.len(), count, "row {}", row);
+            check_eq!(ranges.bytes, bytes, "row {}", row);
+            check_eq!(ranges.is_empty(), bytes == 0, "row {}", row);
+        }
+        Ok(())
+    }
+
+    /// All packets of the next piece.
+    fn piece(work: &Work, at: &mut Progress) -> Result<KVec<Packet>> {
+        let mut packets = KVec::new();
+
+        work.next_piece(at, WINDOW, |packet| Ok(packets.push(packet, GFP_KERNEL)?))?;
+        Ok(packets)
+    }
+
+    #[test]
+    fn packets_end_with_either_side() -> Result {
+        let work = Work::Copy {
+            from: Side::Addressed(ranges(&[(0, 3 * PAGE), (8 * PAGE, PAGE)])?),
+            to: Side::Addressed(ranges(&[(100 * PAGE, PAGE), (200 * PAGE, 3 * PAGE)])?),
+        };
+        let mut at = Progress::default();
+        let packets = piece(&work, &mut at)?;
+        let expected = [(0, 100, 1), (1, 200, 2), (8, 202, 1)];
+
+        check_eq!(packets.len(), expected.len());
+        for (packet, (from, to, pages)) in packets.iter().zip(expected) {
+            check_eq!(
+                *packet,
+                Packet::Copy {
+                    from: from * PAGE,
+                    to: to * PAGE,
+                    bytes: pages * PAGE,
+                }
+            );
+        }
+        check!(work.is_done(&at));
+        check_eq!(piece(&work, &mut at)?.len(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn packets_are_not_too_large() -> Result {
+        let work = Work::Clear {
+            to: ranges(&[(MIB, 5 * MIB)])?,
+        };
+        let packets = piece(&work, &mut Progress::default())?;
+        let expected = [(1, 2), (3, 2), (5, 1)];
+
+        check_eq!(packets.len(), expected.len());
+        for (packet, (to, bytes)) in packets.iter().zip(expected) {
+            check_eq!(
+                *packet,
+                Packet::Clear {
+                    to: to * MIB,
+                    bytes: bytes * MIB,
+                }
+            );
+        }
+        Ok(())
+    }
+
+    /// As many packets as a ring has room for at once; the rest comes later.
+    #[test]
+    fn pieces_are_not_too_long() -> Result {
+        let pages = 2 * u64::from(MAX_PIECE) + 1;
+        let work = Work::Clear {
+            to: Ranges::new((0..pages).map(|page| 2 * page * PAGE..(2 * page + 1) * PAGE))?,
+        };
+        let mut at = Progress::default();
+
+        for expected in [MAX_PIECE as usize, MAX_PIECE as usize, 1] {
+            check!(!work.is_done(&at));
+            check_eq!(piece(&work, &mut at)?.len(), expected);
+        }
+        check!(work.is_done(&at));
+        Ok(())
+    }
+
+    /// A piece is as long as a window, wherever the buffer is in the meantime.
+    #[test]
+    fn windows_are_filled() -> Result {
+        let bytes = 2 * WINDOW_BYTES + PAGE;
+        let work = Work::Copy {
+            from: Side::Pages(ranges(&[(MIB, MIB), (16 * MIB, bytes - MIB)])?),
+            to: Side::Addressed(ranges(&[(64 * MIB, bytes)])?),
+        };
+        let mut at = Progress::default();
+        let mut to = 64 * MIB;
+
+        check!(work.is_windowed());
+        for expected in [WINDOW_BYTES, WINDOW_BYTES, PAGE] {
+            let first = work.window_pages(&at).next();
+            let bytes: u64 = work
+                .window_pages(&at)
+                .map(|range| range.end - range.start)
+                .sum();
+
+            check_eq!(bytes, expected);
+            check_eq!(
+                first.map(|range| range.start),
+                Some(match at.done {
+                    0 => MIB,
+                    done => 16 * MIB + done - MIB,
+                })
+            );
+            for packet in piece(&work, &mut at)? {
+                check_eq!(
+                    packet,
+                    Packet::Copy {
+                        from: WINDOW,
+                        to,
+                        bytes: expected,
+                    }
+                );
+                to += expected;
+            }
+        }
+        check!(work.is_done(&at));
+        check_eq!(work.window_pages(&at).count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn sides_have_the_same_size() -> Result {
+        let work = Work::Copy {
+            from: Side::Addressed(ranges(&[(0, 2 * PAGE)])?),
+            to: Side::Addressed(ranges(&[(MIB, PAGE)])?),
+        };
+
+        check_eq!(Job::new(work).err(), Some(EINVAL));
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_to_do_is_done() -> Result {
+        for work in [
+            Work::Clear { to: ranges(&[])? },
+            Work::Copy {
+                from: Side::Addressed(ranges(&[])?),
+                to: Side::Addressed(ranges(&[])?),
+            },
+            Work::Copy {
+                from: Side::Pages(ranges(&[])?),
+                to: Side::Addressed(ranges(&[])?),
+            },
+        ] {
+            let mut at = Progress::default();
+
+            check!(work.is_done(&at));
+            check_eq!(piece(&work, &mut at)?.len(), 0);
+            check_eq!(work.window_pages(&at).count(), 0);
+        }
+        Ok(())
+    }
+
+    /// Where the ring was found to be broken, the same packet comes again.
+    #[test]
+    fn a_packet_that_could_not_be_told_is_told_again() -> Result {
+        for work in [
+            Work::Clear {
+                to: ranges(&[(0, PAGE), (2 * PAGE, PAGE), (4 * PAGE, PAGE)])?,
+            },
+            Work::Copy {
+                from: Side::Addressed(ranges(&[(0, PAGE), (2 * PAGE, 2 * PAGE)])?),
+                to: Side::Addressed(ranges(&[(MIB, 2 * PAGE), (2 * MIB, PAGE)])?),
+            },
+        ] {
+            let all = piece(&work, &mut Progress::default())?;
+            let mut at = Progress::default();
+            let mut told = KVec::new();
+
+            check_eq!(all.len(), 3);
+            for room in 0..3 {
+                let result = work.next_piece(&mut at, WINDOW, |packet| {
+                    if told.len() == room {
+                        return Err(EIO);
+                    }
+                    Ok(told.push(packet, GFP_KERNEL)?)
+                });
+
+                check_eq!(result, Err(EIO), "{} packets", room);
+                check!(!work.is_done(&at));
+            }
+            work.next_piece(&mut at, WINDOW, |packet| Ok(told.push(packet, GFP_KERNEL)?))?;
+            check!(work.is_done(&at));
+            check_eq!(told[..], all[..]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn memory_with_addresses_needs_no_window() -> Result {
+        for work in [
+            Work::Clear {
+                to: ranges(&[(0, MIB)])?,
+            },
+            Work::Copy {
+                from: Side::Addressed(ranges(&[(0, MIB)])?),
+                to: Side::Addressed(ranges(&[(MIB, MIB)])?),
+            },
+        ] {
+            check!(!work.is_windowed());
+            check_eq!(work.window_pages(&Progress::default()).count(), 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_window_serves_either_side() -> Result {
+        for to_pages in [false, true] {
+            let (pages, other) = (ranges(&[(5 * MIB, 2 * PAGE)])?, ranges(&[(0, 2 * PAGE)])?);
+            let work = match to_pages {
+                false => Work::Copy {
+                    from: Side::Pages(pages),
+                    to: Side::Addressed(other),
+                },
+                true => Work::Copy {
+                    from: Side::Addressed(other),
+                    to: Side::Pages(pages),
+                },
+            };
+            let mut at = Progress::default();
+            let (from, to) = match to_pages {
+                false => (WINDOW, 0),
+                true => (0, WINDOW),
+            };
+
+            check!(work.window_pages(&at).eq([5 * MIB..5 * MIB + 2 * PAGE]));
+            check_eq!(
+                piece(&work, &mut at)?[..],
+                [Packet::Copy {
+                    from,
+                    to,
+                    bytes: 2 * PAGE,
+                }]
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn failures_of_a_job_are_counted() -> Result {
+        let job = Job::new(Work::Clear {
+            to: ranges(&[(0, PAGE)])?,
+        })?;
+
+        for times in 1..=5 {
+            check_eq!(job.failed(), times);
+        }
+        Ok(())
+    }
+
+    /// Whatever the number that the engine says it has reached.
+    #[test]
+    fn a_job_that_is_not_told_is_not_finished() -> Result {
+        let job = Job::new(Work::Clear {
+            to: ranges(&[(0, PAGE)])?,
+        })?;
+
+        for reached in [0, 1, u64::from(u32::MAX), u64::MAX - 1] {
+            check!(job.last.load(Relaxed) > reached, "{}", reached);
+        }
+        check_eq!(job.begun.load(Relaxed), 0);
+        // There is nobody to be told.
+        job.end(Err(EIO));
+        Ok(())
+    }
+
+    /// Disjoint ranges of `pages` in all, somewhere from `base` on.
+    fn scattered(random: &mut Random, base: u64, mut pages: u64) -> Result<Ranges> {
+        let mut next = base;
+        let mut list: KVec<Range<u64>> = KVec::new();
+
+        while pages > 0 {
+            let count = 1 + random.below(pages.min(700));
+
+            next += random.below(3) * PAGE;
+            list.push(next..next + count * PAGE, GFP_KERNEL)?;
+            next += count * PAGE;
+            pages -= count;
+        }
+        Ranges::new(list.iter().cloned())
+    }
+
+    /// The address of each page of a side.
+    fn pages(side: &Ranges) -> impl Iterator<Item = u64> + '_ {
+        side.ranges
+            .iter()
+            .cloned()
+            .flat_map(|range| range.step_by(PAGE_SIZE))
+    }
+
+    /// Whatever the sides look like, each page is copied once, from where it is to where it goes.
+    #[test]
+    fn random_copies() -> Result {
+        let mut random = Random::new(5);
+
+        for step in 0..300 {
+            let count = 1 + random.below(1500);
+            let from = scattered(&mut random, 0, count)?;
+            let to = scattered(&mut random, 1 << 40, count)?;
+            let mut expected: KVec<(u64, u64)> = KVec::new();
+
+            for pair in pages(&from).zip(pages(&to)) {
+                expected.push(pair, GFP_KERNEL)?;
+            }
+            let work = match step % 3 {
+                0 => Work::Copy {
+                    from: Side::Addressed(from),
+                    to: Side::Addressed(to),
+                },
+                1 => Work::Copy {
+                    from: Side::Pages(from),
+                    to: Side::Addressed(to),
+                },
+                _ => Work::Copy {
+                    from: Side::Addressed(from),
+                    to: Side::Pages(to),
+                },
+            };
+            let mut at = Progress::default();
+            let mut done = 0;
+
+            while !work.is_done(&at) {
+                let mut window: KVec<u64> = KVec::new();
+                for page in work
+                    .window_pages(&at)
+                    .flat_map(|range| range.step_by(PAGE_SIZE))
+                {
+                    window.push(page, GFP_KERNEL)?;
+                }
+                let real = |address: u64| match address.checked_sub(WINDOW) {
+                    Some(offset) => window[(offset / PAGE) as usize],
+                    None => address,
+                };
+                let packets = piece(&work, &mut at)?;
+
+                check!(packets.len() <= MAX_PIECE as usize, "step {}", step);
+                for packet in packets {
+                    let Packet::Copy { from, to, bytes } = packet else {
+                        return Err(EINVAL);
+                    };
+                    check!(bytes <= MAX_PACKET_BYTES && bytes > 0, "step {}", step);
+                    for offset in (0..bytes).step_by(PAGE_SIZE) {
+                        check_eq!(
+                            (real(from + offset), real(to + offset)),
+                            expected[done],
+                            "step {}, page {}",
+                            step,
+                            done
+                        );
+                        done += 1;
+                    }
+                }
+            }
+            check_eq!(done as u64, count, "step {}", step);
+        }
+        Ok(())
+    }
+}
