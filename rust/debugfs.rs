@@ -22,7 +22,8 @@ use crate::{
     bo::BoPlacement,
     device::{
         PddgpuDevice,
-        PddgpuDrm, //
+        PddgpuDrm,
+        PddgpuFile, //
     },
     memory_stats::leak::LeakState,
     mgr::vram_mgr::PageStatus,
@@ -256,46 +257,7 @@ impl Report for GemInfo {
     const NAME: &'static CStr = c"pddgpu_gem_info";
 
     fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
-        dev.for_each_file(|file| {
-            let client = file.client();
-
-            drm_print!(
-                p,
-                "client {} pid {} command {}\n",
-                file.client_id(),
-                client.pid,
-                client.comm()
-            );
-            drm_print!(
-                p,
-                "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} flags\n",
-                "handle",
-                "size",
-                "domains",
-                "placement",
-                "pins",
-                "visible",
-                "gpu_addr"
-            );
-            file.for_each_handle(|handle, bo| {
-                let locked = bo.reserve()?;
-                let placement = BoPlacement::new(&locked);
-
-                drm_print!(
-                    p,
-                    "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
-                    handle,
-                    bo.size(),
-                    bo.param.domains.name(),
-                    placement.domain.map_or("-", Domain::name),
-                    locked.pin_count(),
-                    placement.visible,
-                    GpuAddr(placement.gpu_addr),
-                    FlagNames(bo.param.flags)
-                );
-                Ok(())
-            })
-        })?;
+        dev.for_each_file(|file| show_client(file, p))?;
 
         // What no client has a handle to.
         let orphans = dev.stats.list(&LeakState::ALL, |leak| leak.handles == 0)?;
@@ -318,6 +280,48 @@ impl Report for GemInfo {
         }
         Ok(())
     }
+}
+
+/// The part of `pddgpu_gem_info` about one client.
+fn show_client(file: &PddgpuFile, p: &Printer) -> Result {
+    let client = file.client();
+
+    drm_print!(
+        p,
+        "client {} pid {} command {}\n",
+        file.client_id(),
+        client.pid,
+        client.comm()
+    );
+    drm_print!(
+        p,
+        "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} flags\n",
+        "handle",
+        "size",
+        "domains",
+        "placement",
+        "pins",
+        "visible",
+        "gpu_addr"
+    );
+    file.for_each_handle(|handle, bo| {
+        let locked = bo.reserve()?;
+        let placement = BoPlacement::new(&locked);
+
+        drm_print!(
+            p,
+            "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
+            handle,
+            bo.size(),
+            bo.param.domains.name(),
+            placement.domain.map_or("-", Domain::name),
+            locked.pin_count(),
+            placement.visible,
+            GpuAddr(placement.gpu_addr),
+            FlagNames(bo.param.flags)
+        );
+        Ok(())
+    })
 }
 
 /// A GPU address, or `-`.

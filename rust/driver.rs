@@ -12,11 +12,21 @@
 use core::ops::Range;
 
 use kernel::{
-    device::Core,
+    device::{
+        self,
+        Bound,
+        Core, //
+    },
     pci,
     prelude::*,
-    sizes::SZ_64K,
-    sync::Arc, //
+    sizes::{
+        SizeConstants,
+        SZ_64K, //
+    },
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 
 use crate::{
@@ -52,6 +62,7 @@ use crate::{
             ReservedVram, //
         },
         regs::{
+            BoundRegisters,
             APERTURE_BAR,
             DMA_BITS,
             REGISTER_BAR, //
@@ -123,105 +134,21 @@ impl pci::Driver for PddgpuDriver {
         _info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
         let dev = pdev.as_ref();
-
-        pdev.enable_device_mem()
-            .inspect_err(|err| dev_err!(dev, "cannot enable the device: {:?}\n", err))?;
-        pdev.set_master();
-        dma::set_mask(pdev, DMA_BITS)
-            .inspect_err(|err| dev_err!(dev, "no {}-bit DMA: {:?}\n", DMA_BITS, err))?;
-
-        check_bar(pdev, REGISTER_BAR, SZ_64K as u64)?;
-        check_bar(pdev, APERTURE_BAR, 1)?;
-        let regs = pdev
-            .iomap_region_sized::<SZ_64K>(REGISTER_BAR, c"pddgpu/registers")
-            .inspect_err(|err| dev_err!(dev, "cannot map the registers: {:?}\n", err))?;
-        let regs = Arc::new(regs.into_devres()?, GFP_KERNEL)?;
-        let bar = WcBar::new(pdev, APERTURE_BAR, c"pddgpu/vram")
-            .inspect_err(|err| dev_err!(dev, "cannot map the aperture: {:?}\n", err))?;
-        let aperture = Aperture::new(bar, c"pddgpu/aperture")?;
+        let (regs, aperture) = map_bars(pdev)?;
 
         let gmc = Gmc::read(dev, regs.access(dev)?, aperture.bar().size())?;
         let enabled = gmc::Enabled::new(dev, regs.clone(), &gmc)?;
-        let reserved_vram = gmc.reserved_vram();
+        let vram = gmc.reserved_vram();
+        log_card(dev, &gmc, vram.is_some());
 
-        dev_info!(
-            dev,
-            "{} rev {}.{}: {} MiB VRAM, {} MiB visible, {} MiB GTT\n",
-            gmc.chip.name(),
-            gmc.revision >> 4 & 0xf,
-            gmc.revision & 0xf,
-            gmc.vram_size() >> 20,
-            gmc.visible_size >> 20,
-            gmc.gtt_size() >> 20
-        );
-
-        if reserved_vram.is_none() {
-            dev_info!(dev, "no copy engine: the CPU moves memory\n");
-        }
-
-        let ddev = PddgpuDevice::new(dev, |base| {
-            pin_init::pin_init_scope(move || {
-                let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
-                let stats = MemoryStats::init(dev, heap_totals(&gmc), PddgpuDrm::debug_level)?;
-                let own = reserved_vram.as_ref().map_or(0, ReservedVram::size);
-                let engine = match &reserved_vram {
-                    Some(reserved_vram) => Some(Engine::new(
-                        dev,
-                        bdev.clone(),
-                        regs,
-                        aperture.clone(),
-                        stats.clone(),
-                        gmc.clone(),
-                        reserved_vram,
-                    )?),
-                    None => None,
-                };
-
-                Ok(try_pin_init!(Pddgpu {
-                    vram <- Manager::new(
-                        bdev.clone(),
-                        MemType::Vram,
-                        gmc.vram_size(),
-                        VramMgr::new(gmc.vram_size(), gmc.visible_size, own, stats.clone()),
-                    ),
-                    gtt <- Manager::new(
-                        bdev.clone(),
-                        MemType::Tt,
-                        gmc.gtt_size(),
-                        GttMgr::new(gmc.gtt_size(), stats.clone()),
-                    ),
-                    system <- Manager::new(
-                        bdev.clone(),
-                        MemType::System,
-                        0,
-                        Ok(SysMgr::new(stats.clone())),
-                    ),
-                    stats,
-                    gmc,
-                    aperture,
-                    engine,
-                    bdev,
-                }? Error))
-            })
-        })
-        .inspect_err(|err| dev_err!(dev, "cannot set up memory management: {:?}\n", err))?;
+        let ddev = new_device(dev, regs, aperture, gmc, vram)
+            .inspect_err(|err| dev_err!(dev, "cannot set up memory management: {:?}\n", err))?;
         let stats = memory_stats::Fini::new(ddev.stats.clone());
         let dma_mappings = DmaMappings::new(ddev.bdev.clone());
         let shrinker = Shrinker::new(ddev.clone())
             .inspect_err(|err| dev_err!(dev, "no shrinker: {:?}\n", err))?;
-
-        let engine = match &ddev.engine {
-            Some(engine) => {
-                let vram = ddev.clone();
-                let lost = KBox::new(move |range| retire_page(&vram, range), GFP_KERNEL)?;
-
-                Some(
-                    copy_engine::Running::new(pdev, engine.clone(), lost)
-                        .inspect_err(|err| dev_err!(dev, "cannot start the engine: {:?}\n", err))?,
-                )
-            }
-            None => None,
-        };
+        let engine = start_engine(pdev, &ddev)
+            .inspect_err(|err| dev_err!(dev, "cannot start the engine: {:?}\n", err))?;
 
         Ok(PddgpuData {
             _shrinker: shrinker,
@@ -233,6 +160,117 @@ impl pci::Driver for PddgpuDriver {
             _gmc: enabled,
         })
     }
+}
+
+/// The mapped BARs of a card.
+type Bars = (Arc<BoundRegisters>, Arc<Aperture>);
+
+/// Enables a card, and maps its registers and its aperture.
+fn map_bars(pdev: &pci::Device<Core<'_>>) -> Result<Bars> {
+    let dev = pdev.as_ref();
+
+    pdev.enable_device_mem()
+        .inspect_err(|err| dev_err!(dev, "cannot enable the device: {:?}\n", err))?;
+    pdev.set_master();
+    dma::set_mask(pdev, DMA_BITS)
+        .inspect_err(|err| dev_err!(dev, "no {}-bit DMA: {:?}\n", DMA_BITS, err))?;
+
+    check_bar(pdev, REGISTER_BAR, u64::SZ_64K)?;
+    check_bar(pdev, APERTURE_BAR, 1)?;
+    let regs = pdev
+        .iomap_region_sized::<SZ_64K>(REGISTER_BAR, c"pddgpu/registers")
+        .inspect_err(|err| dev_err!(dev, "cannot map the registers: {:?}\n", err))?;
+    let regs = Arc::new(regs.into_devres()?, GFP_KERNEL)?;
+    let bar = WcBar::new(pdev, APERTURE_BAR, c"pddgpu/vram")
+        .inspect_err(|err| dev_err!(dev, "cannot map the aperture: {:?}\n", err))?;
+
+    Ok((regs, Aperture::new(bar, c"pddgpu/aperture")?))
+}
+
+fn log_card(dev: &device::Device, gmc: &Gmc, has_engine: bool) {
+    dev_info!(
+        dev,
+        "{} rev {}.{}: {} MiB VRAM, {} MiB visible, {} MiB GTT\n",
+        gmc.chip.name(),
+        gmc.revision >> 4 & 0xf,
+        gmc.revision & 0xf,
+        gmc.vram_size() >> 20,
+        gmc.visible_size >> 20,
+        gmc.gtt_size() >> 20
+    );
+
+    if !has_engine {
+        dev_info!(dev, "no copy engine: the CPU moves memory\n");
+    }
+}
+
+/// Makes the DRM device of a card with its managers and, in `vram`, its copy engine.
+fn new_device(
+    dev: &device::Device<Bound>,
+    regs: Arc<BoundRegisters>,
+    aperture: Arc<Aperture>,
+    gmc: Gmc,
+    vram: Option<ReservedVram>,
+) -> Result<ARef<PddgpuDevice>> {
+    PddgpuDevice::new(dev, |base| {
+        pin_init::pin_init_scope(move || {
+            let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
+            let stats = MemoryStats::init(dev, heap_totals(&gmc), PddgpuDrm::debug_level)?;
+            let own = vram.as_ref().map_or(0, ReservedVram::size);
+            let engine = match &vram {
+                Some(vram) => Some(Engine::new(
+                    dev,
+                    bdev.clone(),
+                    regs,
+                    aperture.clone(),
+                    stats.clone(),
+                    gmc.clone(),
+                    vram,
+                )?),
+                None => None,
+            };
+
+            Ok(try_pin_init!(Pddgpu {
+                vram <- Manager::new(
+                    bdev.clone(),
+                    MemType::Vram,
+                    gmc.vram_size(),
+                    VramMgr::new(gmc.vram_size(), gmc.visible_size, own, stats.clone()),
+                ),
+                gtt <- Manager::new(
+                    bdev.clone(),
+                    MemType::Tt,
+                    gmc.gtt_size(),
+                    GttMgr::new(gmc.gtt_size(), stats.clone()),
+                ),
+                system <- Manager::new(
+                    bdev.clone(),
+                    MemType::System,
+                    0,
+                    Ok(SysMgr::new(stats.clone())),
+                ),
+                stats,
+                gmc,
+                aperture,
+                engine,
+                bdev,
+            }? Error))
+        })
+    })
+}
+
+/// Starts the copy engine, if the card has one.
+fn start_engine<'bound>(
+    pdev: &'bound pci::Device<Bound>,
+    ddev: &ARef<PddgpuDevice>,
+) -> Result<Option<copy_engine::Running<'bound>>> {
+    let Some(engine) = &ddev.engine else {
+        return Ok(None);
+    };
+    let vram = ddev.clone();
+    let lost = KBox::new(move |range| retire_page(&vram, range), GFP_KERNEL)?;
+
+    copy_engine::Running::new(pdev, engine.clone(), lost).map(Some)
 }
 
 /// VRAM lost what it held in `page`: nobody is to get it any more.

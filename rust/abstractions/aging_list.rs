@@ -225,7 +225,8 @@ impl<T, const N: usize> AgingList<T, N> {
 
             let mut heads = self.heads.lock();
             for _ in 0..BATCH {
-                // SAFETY: We hold the lock; the cursor is in the list. As in `advance()`.
+                // SAFETY: We hold the lock; the cursor is in the list, and so are
+                // members, which leave the list before they go.
                 let copied = unsafe {
                     let Some(node) = heads.after(generation, addr_of_mut!((*cursor).link)) else {
                         more = false;

@@ -27,18 +27,25 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-impl_flags!(
-    /// How to allocate.
-    #[derive(Clone, Copy, Default, PartialEq, Eq)]
-    pub(crate) struct Flags(usize);
+/// Where [`Buddy::alloc`] looks for free blocks. The allocator has no mode for a range from its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AllocMode {
+    /// Anywhere.
+    Simple,
+    /// In this range of bytes only, from its start.
+    Range(Range<u64>),
+    /// From the end downwards.
+    TopDown,
+}
 
-    /// One way to allocate.
+impl_flags!(
+    /// Modifiers of an allocation.
+    #[derive(Clone, Copy, Default, PartialEq, Eq)]
+    pub(crate) struct AllocFlags(usize);
+
+    /// One modifier of an allocation.
     #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) enum Flag {
-        /// Inside the range only.
-        Range = bindings::GPU_BUDDY_RANGE_ALLOCATION,
-        /// From the end downwards.
-        TopDown = bindings::GPU_BUDDY_TOPDOWN_ALLOCATION,
+    pub(crate) enum AllocFlag {
         /// As one range, though maybe of several adjacent blocks.
         Contiguous = bindings::GPU_BUDDY_CONTIGUOUS_ALLOCATION,
         /// Of what is known to be zero, as far as there is any.
@@ -93,20 +100,26 @@ impl Buddy {
         unsafe { (*self.raw()).avail }
     }
 
-    /// Allocates `size` bytes in blocks of at least `min_block_size`, inside `range` with
-    /// [`Flag::Range`] (`gpu_buddy_alloc_blocks()`). All are multiples of the chunk size,
-    /// `min_block_size` is a power of two.
+    /// Allocates `size` bytes in blocks of at least `min_block_size` (`gpu_buddy_alloc_blocks()`). All are
+    /// multiples of the chunk size, and `min_block_size` is a power of two.
     ///
     /// # Errors
     ///
     /// `ENOSPC`; `EINVAL` for arguments that cannot be met even by an empty allocator; `ENOMEM`.
     pub(crate) fn alloc(
         &mut self,
-        range: Range<u64>,
+        mode: &AllocMode,
         size: u64,
         min_block_size: u64,
-        flags: Flags,
+        flags: AllocFlags,
     ) -> Result<Blocks> {
+        // SAFETY: By the type invariant; the size is constant.
+        let whole = 0..unsafe { (*self.raw()).size };
+        let (range, mode_flag) = match mode {
+            AllocMode::Simple => (whole, 0),
+            AllocMode::Range(range) => (range.clone(), bindings::GPU_BUDDY_RANGE_ALLOCATION),
+            AllocMode::TopDown => (whole, bindings::GPU_BUDDY_TOPDOWN_ALLOCATION),
+        };
         let mut head = bindings::list_head::default();
         let head = addr_of_mut!(head);
 
@@ -121,7 +134,7 @@ impl Buddy {
                 size,
                 min_block_size,
                 head,
-                flags.into(),
+                usize::from(flags) | mode_flag,
             ))?;
             Ok(self.take(head))
         }

@@ -45,10 +45,14 @@ struct Thread<H: Handler> {
 
 impl<H: Handler> ThreadedHandler for Thread<H> {
     fn handle(&self) -> ThreadedIrqReturn {
-        // SAFETY: As below.
-        match self.handler.handle_now(unsafe { self.parent.as_bound() }) {
-            true => ThreadedIrqReturn::WakeThread,
-            false => ThreadedIrqReturn::Handled,
+        // SAFETY: `Msi` is device-managed: the registration ends, and waits for us, while the device
+        // is still bound.
+        let parent = unsafe { self.parent.as_bound() };
+
+        if self.handler.handle_now(parent) {
+            ThreadedIrqReturn::WakeThread
+        } else {
+            ThreadedIrqReturn::Handled
         }
     }
 
@@ -89,7 +93,8 @@ impl<H: Handler> Msi<H> {
         let vectors: IrqVectorRegistration<'static> = unsafe { transmute(vectors) };
         let vectors = KBox::new(vectors, GFP_KERNEL)?;
         let request: IrqRequest<'_> = vectors.index(0)?.into();
-        // SAFETY: As above; the request is used up by a registration that goes before the vectors.
+        // SAFETY: The vectors outlive the registration that the request is used up by, as `Msi` drops it
+        // first.
         let request: IrqRequest<'static> = unsafe { transmute(request) };
         let thread = Thread {
             parent: pdev.as_ref().into(),

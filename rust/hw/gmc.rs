@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// Bytes of VRAM a card has at most.
-const MAX_VRAM_SIZE: u64 = 8 * SZ_1G as u64;
+const MAX_VRAM_SIZE: u64 = 8 * u64::SZ_1G;
 /// Bytes of GTT address space a card has at most.
-const MAX_GTT_SIZE: u64 = 4 * SZ_1G as u64;
+const MAX_GTT_SIZE: u64 = 4 * u64::SZ_1G;
 /// The end of the card's address space.
 const ADDRESS_SPACE: u64 = 1 << 44;
 
@@ -245,9 +245,9 @@ pub(crate) struct ReservedVram {
 }
 
 /// Bytes of the command ring.
-const COMMANDS_SIZE: u64 = SZ_64K as u64;
+const COMMANDS_SIZE: u64 = u64::SZ_64K;
 /// Bytes of the interrupt ring.
-const INTERRUPTS_SIZE: u64 = SZ_16K as u64;
+const INTERRUPTS_SIZE: u64 = u64::SZ_16K;
 
 impl ReservedVram {
     fn new(gtt_size: u64) -> Self {

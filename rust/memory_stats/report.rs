@@ -30,6 +30,26 @@ use crate::{
 impl MemoryStats {
     /// Prints all counters.
     pub(crate) fn print(&self, p: &Printer) {
+        self.print_heaps(p);
+        self.print_times(p);
+        self.print_moves(p);
+
+        drm_print!(p, "\nfailed allocations\n");
+        for (_, name, count) in self.failures() {
+            drm_print!(p, "{:<14} {:>16}\n", name, count);
+        }
+
+        drm_print!(p, "\nobjects\n");
+        for (name, count) in [
+            ("live", self.objects_live()),
+            ("suspected", self.leaks(LeakState::Suspected)),
+            ("confirmed", self.leaks(LeakState::Confirmed)),
+        ] {
+            drm_print!(p, "{:<14} {:>16}\n", name, count);
+        }
+    }
+
+    fn print_heaps(&self, p: &Printer) {
         drm_print!(
             p,
             "{:<14} {:>16} {:>16} {:>16} {:>16}\n",
@@ -52,7 +72,9 @@ impl MemoryStats {
                 stats.freed.get()
             );
         }
+    }
 
+    fn print_times(&self, p: &Printer) {
         drm_print!(
             p,
             "\n{:<14} {:>16} {:>12} {:>12} {:>12} {:>12}\n",
@@ -70,7 +92,9 @@ impl MemoryStats {
         ] {
             print_timing(p, name, timing);
         }
+    }
 
+    fn print_moves(&self, p: &Printer) {
         drm_print!(p, "\n{:<14} {:>16} {:>16}\n", "moves", "count", "bytes");
         for from in Domain::ALL {
             for to in Domain::ALL {
@@ -95,20 +119,6 @@ impl MemoryStats {
             self.evicted.count.get(),
             self.evicted.bytes.get()
         );
-
-        drm_print!(p, "\nfailed allocations\n");
-        for (_, name, count) in self.failures() {
-            drm_print!(p, "{:<14} {:>16}\n", name, count);
-        }
-
-        drm_print!(p, "\nobjects\n");
-        for (name, count) in [
-            ("live", self.objects_live()),
-            ("suspected", self.leaks(LeakState::Suspected)),
-            ("confirmed", self.leaks(LeakState::Confirmed)),
-        ] {
-            drm_print!(p, "{:<14} {:>16}\n", name, count);
-        }
     }
 
     /// Prints suspected and confirmed leaks by process, the one with most bytes first.

@@ -189,9 +189,10 @@ impl MemoryStats {
 
     /// Tracks a buffer that `client` is creating, as long as it keeps the result.
     pub(crate) fn track(&self, param: BoParam, client: u64) -> impl PinInit<Tracking> {
-        let trace = match self.keep_traces.load(Relaxed) {
-            true => Trace::save(2),
-            false => Trace::default(),
+        let trace = if self.keep_traces.load(Relaxed) {
+            Trace::save(2)
+        } else {
+            Trace::default()
         };
 
         track(

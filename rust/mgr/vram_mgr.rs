@@ -7,6 +7,9 @@
 //!
 //! Lock order: the buffer's resv → `state`.
 
+mod reservations;
+mod search;
+
 use core::ops::Range;
 
 use kernel::{
@@ -36,8 +39,6 @@ use crate::{
         gpu_buddy::{
             Blocks,
             Buddy,
-            Flag,
-            Flags,
             Ranges, //
         },
         ttm::{
@@ -50,62 +51,27 @@ use crate::{
     memory_stats::{
         Heap,
         Stats, //
+    },
+    mgr::vram_mgr::{
+        reservations::{
+            Reservation,
+            Reservations, //
+        },
+        search::{
+            Search,
+            DEFAULT_PAGE_SIZE, //
+        }, //
     }, //
 };
 
-/// The smallest block of a buffer that is at least as large, unless VRAM is too fragmented.
-const DEFAULT_PAGE_SIZE: u64 = SZ_2M as u64;
+pub(crate) use self::reservations::PageStatus;
 
 /// VRAM that user space's buffers leave to the kernel's own, at most; of a small VRAM a 32nd.
-const KERNEL_RESERVED: u64 = SZ_8M as u64;
-
-/// A range withheld from buffers.
-struct Reservation {
-    range: Range<u64>,
-    /// What was allocated for it; [`None`] as long as it is pending.
-    blocks: Option<Blocks>,
-}
-
-/// What became of a page that was to be reserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PageStatus {
-    /// A buffer still has it.
-    Pending,
-    /// No buffer will get it.
-    Reserved,
-}
+const KERNEL_RESERVED: u64 = u64::SZ_8M;
 
 struct State {
     mm: Buddy,
-    reservations: KVec<Reservation>,
-}
-
-impl State {
-    /// Tries again to reserve what is pending.
-    fn do_reserve(&mut self) {
-        for rsv in self.reservations.iter_mut() {
-            if rsv.blocks.is_none() {
-                let size = rsv.range.end - rsv.range.start;
-
-                rsv.blocks = self
-                    .mm
-                    .alloc(
-                        rsv.range.clone(),
-                        size,
-                        PAGE_SIZE as u64,
-                        Flag::Range.into(),
-                    )
-                    .ok();
-            }
-        }
-    }
-
-    fn reserved(&self) -> impl Iterator<Item = &Range<u64>> {
-        self.reservations
-            .iter()
-            .filter(|rsv| rsv.blocks.is_some())
-            .map(|rsv| &rsv.range)
-    }
+    reservations: Reservations,
 }
 
 /// What VRAM is used for, in bytes.
@@ -183,19 +149,7 @@ impl VramMgr {
     ) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
             let mut mm = Buddy::new(size, PAGE_SIZE as u64)?;
-            let mut reservations = KVec::with_capacity(1, GFP_KERNEL)?;
-
-            if own > 0 {
-                let blocks = mm.alloc(0..own, own, PAGE_SIZE as u64, Flag::Range.into())?;
-
-                reservations.push(
-                    Reservation {
-                        range: 0..own,
-                        blocks: Some(blocks),
-                    },
-                    GFP_KERNEL,
-                )?;
-            }
+            let reservations = Reservations::new(&mut mm, own)?;
 
             Ok(try_pin_init!(Self {
                 state <- new_mutex!(State {
@@ -228,7 +182,11 @@ impl VramMgr {
 
         Usage {
             used: self.size - state.mm.avail(),
-            reserved: state.reserved().map(|range| range.end - range.start).sum(),
+            reserved: state
+                .reservations
+                .reserved()
+                .map(|range| range.end - range.start)
+                .sum(),
             own: self.own,
             visible: self.vis_usage.load(Relaxed).try_into().unwrap_or(0),
         }
@@ -249,21 +207,7 @@ impl VramMgr {
         }
 
         let mut state = self.state.lock();
-        if state
-            .reservations
-            .iter()
-            .any(|rsv| rsv.range.start < range.end && range.start < rsv.range.end)
-        {
-            return Err(EEXIST);
-        }
-
-        state.reservations.push(
-            Reservation {
-                range,
-                blocks: None,
-            },
-            GFP_KERNEL,
-        )?;
+        state.reservations.add(range)?;
         self.reserve_pending(&mut state);
         Ok(())
     }
@@ -275,133 +219,38 @@ impl VramMgr {
             .reservations
             .iter()
             .find(|rsv| rsv.range.contains(&address))
-            .map(|rsv| match rsv.blocks {
-                Some(_) => PageStatus::Reserved,
-                None => PageStatus::Pending,
-            })
+            .map(Reservation::status)
     }
 
+    /// Tries again to reserve what is pending, as memory may have become free.
     fn reserve_pending(&self, state: &mut State) {
-        let before: u64 = state.reserved().map(|range| self.visible(range)).sum();
-        state.do_reserve();
-        let after: u64 = state.reserved().map(|range| self.visible(range)).sum();
+        let visible = |reservations: &Reservations| -> u64 {
+            reservations
+                .reserved()
+                .map(|range| self.visible(range))
+                .sum()
+        };
+        let before = visible(&state.reservations);
+        state.reservations.do_reserve(&mut state.mm);
+        let after = visible(&state.reservations);
 
         self.vis_usage.add((after - before) as i64, Relaxed);
+    }
+
+    fn find_blocks(&self, request: &Request<'_>) -> Result<Blocks> {
+        let mut state = self.state.lock();
+        let mut search = Search {
+            mm: &mut state.mm,
+            size: self.size,
+            visible_size: self.visible_size,
+        };
+
+        search.blocks(request)
     }
 
     /// Bytes of `range` that the CPU can reach.
     fn visible(&self, range: &Range<u64>) -> u64 {
         range.end.min(self.visible_size) - range.start.min(self.visible_size)
-    }
-
-    /// Takes blocks for a request. With a place from the end of VRAM they are beyond the CPU's reach, if
-    /// there is room.
-    fn alloc_blocks(&self, mm: &mut Buddy, request: &Request<'_>) -> Result<Blocks> {
-        let cleared = Flags::from(Flag::PreferCleared);
-        // What is moved here overwrites all of it.
-        let (wanted, other) = match request.is_new() {
-            true => (cleared, Flags::default()),
-            false => (Flags::default(), cleared),
-        };
-        let blocks = self.alloc_like(mm, request, wanted)?;
-
-        // The allocator keeps apart what is zero and what is not, and looks into the other half only
-        // where the one has nothing at all. So there may be room beyond the CPU's reach yet.
-        if request.place.is_topdown() && self.is_visible(&blocks) {
-            if let Ok(others) = self.alloc_like(mm, request, other) {
-                let (kept, back) = match self.is_visible(&others) {
-                    true => (blocks, others),
-                    false => (others, blocks),
-                };
-                let is_clear = back.dirty().next().is_none();
-
-                mm.free(back, is_clear);
-                return Ok(kept);
-            }
-        }
-        Ok(blocks)
-    }
-
-    /// Whether the CPU can reach a part of the blocks.
-    fn is_visible(&self, blocks: &Blocks) -> bool {
-        blocks.iter().any(|block| block.start < self.visible_size)
-    }
-
-    /// Takes blocks for a request, as large as they come, of one half of the memory first.
-    fn alloc_like(
-        &self,
-        mm: &mut Buddy,
-        request: &Request<'_>,
-        mut flags: Flags,
-    ) -> Result<Blocks> {
-        let size = request.size();
-        let align = request.alignment() << PAGE_SHIFT;
-        let pages = request.place.range(self.size >> PAGE_SHIFT);
-        let range = pages.start << PAGE_SHIFT..pages.end << PAGE_SHIFT;
-
-        // What can never fit gets the next place, not the error the allocator has for it.
-        if range.is_empty() || size > range.end - range.start {
-            return Err(ENOSPC);
-        }
-
-        if range != (0..self.size) {
-            flags |= Flag::Range;
-        }
-        if request.place.is_topdown() {
-            flags |= Flag::TopDown;
-        }
-
-        // A buffer smaller than its alignment: a block of that alignment, and what is not needed of
-        // it goes back.
-        if size < align {
-            let block = mm.alloc(range, align, align, flags)?;
-
-            return Ok(mm.trim(block, size));
-        }
-
-        if request.place.is_contiguous() {
-            return self.alloc_contiguous(mm, range, size, align, flags | Flag::Contiguous);
-        }
-
-        if size >= DEFAULT_PAGE_SIZE.max(align) {
-            let blocks = mm.alloc(range.clone(), size, DEFAULT_PAGE_SIZE.max(align), flags);
-
-            if blocks.is_ok() {
-                return blocks;
-            }
-        }
-        mm.alloc(range, size, align, flags)
-    }
-
-    /// Takes one range of blocks.
-    ///
-    /// Inside a range the allocator only looks for a block of the next power of two. If there is
-    /// none, every place a large buffer could start at is tried.
-    fn alloc_contiguous(
-        &self,
-        mm: &mut Buddy,
-        range: Range<u64>,
-        size: u64,
-        align: u64,
-        flags: Flags,
-    ) -> Result<Blocks> {
-        let blocks = mm.alloc(range.clone(), size, align, flags);
-
-        if blocks.is_ok() || !flags.contains(Flag::Range) || size.is_power_of_two() {
-            return blocks;
-        }
-
-        let step = DEFAULT_PAGE_SIZE.max(align);
-        let mut start = range.start.next_multiple_of(step);
-        while start + size <= range.end {
-            let blocks = mm.alloc(start..start + size, size, PAGE_SIZE as u64, flags);
-
-            if blocks.is_ok() {
-                return blocks;
-            }
-            start += step;
-        }
-        blocks
     }
 }
 
@@ -411,11 +260,7 @@ impl PinnedDrop for VramMgr {
         let mut guard = self.state.lock();
         let state = &mut *guard;
 
-        for rsv in state.reservations.iter_mut() {
-            if let Some(blocks) = rsv.blocks.take() {
-                state.mm.free(blocks, false);
-            }
-        }
+        state.reservations.free_all(&mut state.mm);
     }
 }
 
@@ -430,7 +275,7 @@ impl ResourceManager for VramMgr {
         }
 
         let blocks = self
-            .alloc_blocks(&mut self.state.lock().mm, request)
+            .find_blocks(request)
             // What the allocator calls invalid could not be met in this place.
             .map_err(|err| if err == EINVAL { ENOSPC } else { err })?;
         let visible: u64 = blocks.iter().map(|block| self.visible(&block)).sum();
@@ -498,10 +343,13 @@ impl ResourceManager for VramMgr {
         drm_print!(p, "default_page_size: {}KiB\n", DEFAULT_PAGE_SIZE >> 10);
         state.mm.print(p);
 
-        for (title, reserved) in [("reserved:\n", true), ("reservations pending:\n", false)] {
+        for (title, status) in [
+            ("reserved:\n", PageStatus::Reserved),
+            ("reservations pending:\n", PageStatus::Pending),
+        ] {
             drm_print!(p, "{}", title);
             for rsv in state.reservations.iter() {
-                if rsv.blocks.is_some() == reserved {
+                if rsv.status() == status {
                     let Range { start, end } = rsv.range;
 
                     drm_print!(p, "{:#018x}-{:#018x}: {}\n", start, end, end - start);

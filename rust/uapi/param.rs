@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// Bytes of the largest buffer in the CPU domain.
-pub(crate) const MAX_CPU_SIZE: u64 = SZ_1G as u64;
+pub(crate) const MAX_CPU_SIZE: u64 = u64::SZ_1G;
 /// Bytes of the largest alignment.
-pub(crate) const MAX_ALIGNMENT: u64 = SZ_1M as u64;
+pub(crate) const MAX_ALIGNMENT: u64 = u64::SZ_1M;
 
 impl_flags!(
     /// A mask of domains.

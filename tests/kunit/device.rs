@@ -39,6 +39,7 @@ use crate::{
             self,
             Entered, //
         },
+        gpu_buddy,
         ttm::{
             self,
             Aperture,
@@ -65,7 +66,10 @@ use crate::{
     mgr::{
         gtt_mgr::GttMgr,
         sys_mgr::SysMgr,
-        vram_mgr::VramMgr, //
+        vram_mgr::{
+            VramMgr,
+            VramResource, //
+        }, //
     }, //
 };
 
@@ -138,7 +142,7 @@ impl Card {
         let dev = drm::Device::<Drm>::new(parent, |base| {
             pin_init::pin_init_scope(move || {
                 let bdev = BaseDevice::new::<Driver>(parent, &base)?;
-                let stats = MemoryStats::init(parent, [vram, visible, gtt, 0])?;
+                let stats = MemoryStats::init(parent, [vram, visible, gtt, 0], || 0)?;
 
                 // Tests fill it all the time.
                 stats.set_limit_percent(100)?;
@@ -220,8 +224,8 @@ impl Card {
     }
 
     /// Waits for the memory of buffers that are free.
-    pub(crate) fn wait_for_frees(&self) {
-        self.dev.bdev.wait_for_frees();
+    pub(crate) fn wait_for_delayed_deletes(&self) {
+        self.dev.bdev.wait_for_delayed_deletes();
     }
 
     /// Has `print` print to the log.
@@ -247,12 +251,14 @@ impl Deref for Card {
 /// The card's DRM side.
 pub(crate) struct Drm;
 
-impl drm::Driver for Drm {
+impl drm::Types for Drm {
     type Module = crate::LocalModule;
     type Data = Memory;
     type File = ();
     type Object = Buffer;
+}
 
+impl drm::Driver for Drm {
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
         minor: 0,
@@ -272,20 +278,23 @@ impl drm::Driver for Drm {
 /// The card's TTM side.
 pub(crate) struct Driver;
 
-impl ttm::Driver for Driver {
+impl ttm::Types for Driver {
     type Drm = Drm;
     type Object = Payload;
+}
+
+impl ttm::Driver for Driver {
+    type Ranges<'a> = gpu_buddy::Ranges<'a>;
     type Moving<'a> = ();
 
     fn aperture(_dev: &drm::Device<Drm>) -> &Aperture {
         panic!("nothing touches the content of VRAM that is not there")
     }
 
-    fn ranges<'a>(
-        dev: &'a drm::Device<Drm>,
-        res: &'a Resource,
-    ) -> impl Iterator<Item = Range<u64>> + 'a {
-        res.of(&dev.vram).into_iter().flat_map(|vram| vram.ranges())
+    fn ranges<'a>(dev: &'a drm::Device<Drm>, res: &'a Resource) -> gpu_buddy::Ranges<'a> {
+        dev.vram
+            .get(res)
+            .map_or(gpu_buddy::Ranges::empty(), VramResource::ranges)
     }
 
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place] {

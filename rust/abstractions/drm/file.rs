@@ -63,7 +63,7 @@ impl<T: Types> File<T> {
     /// `ptr` must point to a `struct drm_file` open on a device of `T` that stays open for `'a`.
     pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::drm_file) -> &'a Self {
         // INVARIANT: By this function's requirements.
-        // SAFETY: As above; `File` is transparent.
+        // SAFETY: By this function's requirements the file is valid; `File` is transparent.
         unsafe { &*ptr.cast() }
     }
 
@@ -188,7 +188,7 @@ impl<T: Types> Device<T> {
         let result = (|| {
             // SAFETY: The list does not change while we hold `filelist_mutex`.
             let head = unsafe { addr_of_mut!((*raw).filelist) };
-            // SAFETY: As above.
+            // SAFETY: The head is part of the device, and `filelist_mutex` is held.
             let mut link = unsafe { (*head).next };
 
             while link != head {
@@ -199,7 +199,7 @@ impl<T: Types> Device<T> {
                 };
 
                 f(file)?;
-                // SAFETY: As above.
+                // SAFETY: `link` is in the list, which does not change while `filelist_mutex` is held.
                 link = unsafe { (*link).next };
             }
             Ok(())

@@ -85,7 +85,7 @@ impl<T: Types<Object: Exported>> Exports<T> {
         };
 
         if kernel::error::from_err_ptr(buf).is_ok() {
-            // SAFETY: As above.
+            // SAFETY: The DRM core called us with a live object of ours.
             unsafe { T::Object::from_gem(gem) }.export_added();
         }
         buf

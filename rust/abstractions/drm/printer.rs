@@ -32,7 +32,7 @@ impl Printer {
     /// `ptr` must point to an initialised printer that only this thread uses during `'a`.
     pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::drm_printer) -> &'a Self {
         // INVARIANT: By this function's requirements.
-        // SAFETY: As above; `Printer` is transparent.
+        // SAFETY: By this function's requirements the printer is valid; `Printer` is transparent.
         unsafe { &*ptr.cast() }
     }
 

@@ -130,7 +130,7 @@ pub(super) fn backing<'a, T: Driver>(
     // SAFETY: resv is held, which protects `ttm`.
     let tt = unsafe { (*bo.as_ttm()).ttm };
 
-    // SAFETY: As above.
+    // SAFETY: resv is held, so the tt stays.
     if !tt.is_null() && unsafe { bindings::ttm_tt_is_populated(tt) } {
         Backing::Pages(tt, 0)
     } else {
@@ -166,7 +166,7 @@ impl<T: Driver> Backing<'_, T> {
                 };
 
                 *next += 1;
-                // SAFETY: As above.
+                // SAFETY: The page stays as long as resv is held.
                 (unsafe { bindings::kmap_local_page(page) }, false)
             }
             Self::Device { dev, parent, pages } => {

@@ -157,47 +157,65 @@ impl<T: Driver> Vtable<T> {
                 Ok(Move::Hop(_)) | Err(_) => binding.undo(&bo),
             }
             let result = match moved {
-                // SAFETY: The buffer is locked, and `new_mem` is its to take; the fence ends the use of
-                // the old place, or what was to be copied is in the new one.
-                Ok(moved) => unsafe {
-                    match moved {
-                        Move::Null => {
-                            bindings::ttm_bo_move_null(object.as_ttm(), new_mem);
-                            Ok(Moved::Now)
-                        }
-                        Move::Copy => {
-                            bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
-                            Ok(Moved::Now)
-                        }
-                        Move::Fenced(fence) => {
-                            let ret = bindings::ttm_bo_move_accel_cleanup(
-                                object.as_ttm(),
-                                fence.as_raw(),
-                                evict,
-                                true,
-                                new_mem,
-                            );
-
-                            // The content is on its way: there is no way back.
-                            if ret != 0 {
-                                fence.wait();
-                                bindings::ttm_bo_move_sync_cleanup(object.as_ttm(), new_mem);
-                            }
-                            Ok(Moved::Fenced)
-                        }
-                        Move::Hop(place) if !hop.is_null() => {
-                            *hop = place.into_raw();
-                            return Err(Error::from_errno(-bindings::EMULTIHOP));
-                        }
-                        Move::Hop(_) => Err(EINVAL),
-                    }
-                },
+                Ok(Move::Hop(place)) if !hop.is_null() => {
+                    // SAFETY: `hop` is TTM's, to be filled.
+                    unsafe { *hop = place.into_raw() };
+                    return Err(Error::from_errno(-bindings::EMULTIHOP));
+                }
+                // SAFETY: The buffer is locked, and `new_mem` its to take. The fence ends the use of the old
+                // place, or else what was to be copied is in the new one.
+                Ok(moved) => unsafe { Self::assign(&bo, moved, evict, new_mem) },
                 Err(err) => Err(err),
             };
 
             T::move_end(&bo, moving, &result);
             result.map(|_| 0)
         })
+    }
+
+    /// Makes `new_mem` the place of a buffer that was moved there.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a hop.
+    ///
+    /// # Safety
+    ///
+    /// `new_mem` must be a complete resource of the buffer that is nobody's yet. Its content must be there, or
+    /// on its way there and the old place in use until the fence of `moved` is signalled.
+    unsafe fn assign(
+        bo: &Locked<'_, T>,
+        moved: Move,
+        evict: bool,
+        new_mem: *mut bindings::ttm_resource,
+    ) -> Result<Moved> {
+        let raw = bo.as_ttm();
+
+        // SAFETY: By this function's requirements; the buffer is locked.
+        unsafe {
+            match moved {
+                Move::Null => bindings::ttm_bo_move_null(raw, new_mem),
+                Move::Copy => bindings::ttm_bo_move_sync_cleanup(raw, new_mem),
+                Move::Fenced(fence) => {
+                    let ret = bindings::ttm_bo_move_accel_cleanup(
+                        raw,
+                        fence.as_raw(),
+                        evict,
+                        true,
+                        new_mem,
+                    );
+
+                    // The content is on its way: there is no way back.
+                    if ret != 0 {
+                        fence.wait();
+                        bindings::ttm_bo_move_sync_cleanup(raw, new_mem);
+                    }
+                    return Ok(Moved::Fenced);
+                }
+                Move::Hop(_) => return Err(EINVAL),
+            }
+        }
+        Ok(Moved::Now)
     }
 
     extern "C" fn release_callback(bo: *mut bindings::ttm_buffer_object) {

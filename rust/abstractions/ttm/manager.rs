@@ -55,19 +55,19 @@ impl Request<'_> {
 
     /// Pages to which its first page is to be aligned, at least 1.
     pub(crate) fn alignment(&self) -> u64 {
-        // SAFETY: As above.
+        // SAFETY: TTM keeps the buffer during the request; its alignment is constant.
         u64::from(unsafe { (*self.bo.as_ptr()).page_alignment }).max(1)
     }
 
     /// Whether the buffer has no memory, and so no content, yet.
     pub(crate) fn is_new(&self) -> bool {
-        // SAFETY: As above; resv, which protects the resource, is held.
+        // SAFETY: TTM keeps the buffer during the request, and holds resv, which protects the resource.
         unsafe { (*self.bo.as_ptr()).resource.is_null() }
     }
 
     /// Whether the buffer is the driver's own rather than user space's.
     pub(crate) fn is_kernel(&self) -> bool {
-        // SAFETY: As above.
+        // SAFETY: TTM keeps the buffer during the request; its type is constant.
         unsafe { (*self.bo.as_ptr()).type_ == bindings::ttm_bo_type_ttm_bo_type_kernel }
     }
 
@@ -174,7 +174,7 @@ pub(crate) struct Manager<M: ResourceManager> {
 // SAFETY: TTM calls managers from any thread; `M` is `Send` and `Sync`.
 unsafe impl<M: ResourceManager> Send for Manager<M> {}
 
-// SAFETY: As above.
+// SAFETY: TTM does its own locking of a manager; `M` is `Sync`.
 unsafe impl<M: ResourceManager> Sync for Manager<M> {}
 
 impl<M: ResourceManager> Manager<M> {
@@ -345,7 +345,7 @@ impl<M: ResourceManager> Manager<M> {
         place: *const bindings::ttm_place,
         _size: usize,
     ) -> bool {
-        // SAFETY: As above.
+        // SAFETY: TTM asks about resources this manager made, with a place that stays.
         unsafe {
             Self::from_raw(man)
                 .inner

@@ -31,7 +31,7 @@ impl Resource {
     /// `ptr` must point to a completed `struct ttm_resource` that stays so for `'a`.
     pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::ttm_resource) -> &'a Self {
         // INVARIANT: By this function's requirements.
-        // SAFETY: As above; `Resource` is transparent.
+        // SAFETY: By this function's requirements the resource is valid; `Resource` is transparent.
         unsafe { &*ptr.cast() }
     }
 

@@ -132,7 +132,8 @@ impl<T: Driver> Shrinker<T> {
         shrinker: *mut bindings::shrinker,
         sc: *mut bindings::shrink_control,
     ) -> c_ulong {
-        // SAFETY: As above; `sc` is ours during the call.
+        // SAFETY: The kernel calls this with a shrinker of ours, so with a device that is kept; `sc` is ours
+        // during the call.
         let (dev, sc) = unsafe { (Self::dev(shrinker), &mut *sc) };
         // Without swap TTM would have moved a buffer before it finds out.
         if !may_swap(sc) || free_swap() == 0 {
@@ -227,11 +228,11 @@ impl Walk {
             if self.scanned >= self.to_scan {
                 break;
             }
-            // SAFETY: As above.
+            // SAFETY: The cursor was initialised above and is not finished yet.
             next = unsafe { bindings::ttm_bo_lru_cursor_next(cursor) };
         }
 
-        // SAFETY: As above; gives back the last buffer.
+        // SAFETY: The cursor was initialised above. This gives back the last buffer.
         unsafe { bindings::ttm_bo_lru_cursor_fini(cursor) };
     }
 
@@ -244,20 +245,21 @@ impl Walk {
         ctx: &mut OperationCtx,
     ) {
         // Ghosts and deleted buffers go by themselves as soon as nothing works on them.
-        // SAFETY: By this function's requirements, for this block and those below.
+        // SAFETY: By this function's requirements the buffer is live.
         let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
             return;
         };
-        // SAFETY: As above.
+        // SAFETY: By this function's requirements the buffer is live and its resv held.
         if unsafe { (*bo).deleted } {
             return;
         }
-        // SAFETY: As above.
+        // SAFETY: By this function's requirements the buffer is live and its resv held.
         if !unsafe { bindings::ttm_bo_shrink_suitable(bo, ctx.as_raw()) } {
             return;
         }
 
-        // SAFETY: As above; a suitable buffer has a `ttm_tt`, which stays with it.
+        // SAFETY: By this function's requirements resv is held. A suitable buffer has a `ttm_tt`, which stays
+        // with it as long as that is so.
         unsafe {
             // CAST: 32 bits fit into a `c_ulong`.
             let tt = (*bo).ttm;

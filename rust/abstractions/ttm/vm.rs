@@ -74,7 +74,7 @@ impl<T: Driver> Operations<T> {
             )
         };
 
-        // SAFETY: As above.
+        // SAFETY: The kernel handles the fault `vmf` on a mapping of the buffer, which the mapping holds.
         let ret = unsafe { bindings::ttm_bo_vm_reserve(bo, vmf) };
         if ret != 0 {
             return ret;
@@ -136,10 +136,10 @@ impl<T: Driver> Operations<T> {
 
         // SAFETY: The buffer is alive, and with it its resv.
         let resv = unsafe { (*object.as_ttm()).base.resv };
-        // SAFETY: As above; a signal ends the wait.
+        // SAFETY: The resv is initialised as long as the buffer lives; a signal ends the wait.
         let wait = || unsafe { bindings::dma_resv_wait_timeout(resv, KERNEL, true, FOREVER) };
 
-        // SAFETY: As above.
+        // SAFETY: The resv is initialised as long as the buffer lives.
         if unsafe { bindings::dma_resv_test_signaled(resv, KERNEL) } {
             return 0;
         }

@@ -18,11 +18,11 @@ use crate::kunit::{
     WALK, //
 };
 
-type Set = Arc<Generations<u64, 3>>;
-type Boxed = Pin<KBox<Member<u64, 3>>>;
+type Set = Arc<AgingList<u64, 3>>;
+type Boxed = Pin<KBox<Node<u64, 3>>>;
 
 fn join(set: &Set, value: u64) -> Result<Boxed> {
-    KBox::pin_init(Member::new(set.clone(), value), GFP_KERNEL)
+    KBox::pin_init(Node::new(set.clone(), value), GFP_KERNEL)
 }
 
 fn lens(set: &Set) -> [usize; 3] {
@@ -56,10 +56,10 @@ fn advance_below(set: &Set, generation: usize, end: u64) -> (usize, usize) {
 
 /// What a check looks at, with `N` members of which none is due.
 fn cost_of_nothing<const N: usize>() -> Result<usize> {
-    let set = Set::from(Generations::new()?);
+    let set = Set::from(AgingList::new()?);
     let _members = KVBox::pin_init(
         pin_init::pin_init_array_from_fn::<_, N, _, core::convert::Infallible>(|i| {
-            Member::new(set.clone(), i as u64)
+            Node::new(set.clone(), i as u64)
         }),
         GFP_KERNEL,
     )?;
@@ -73,13 +73,13 @@ fn cost_of_nothing<const N: usize>() -> Result<usize> {
     }
 }
 
-#[kunit_tests(pddgpu_generations)]
+#[kunit_tests(pddgpu_aging_list)]
 mod tests {
     use super::*;
 
     #[test]
     fn members_join_the_youngest_and_leave() -> Result {
-        let set: Set = Generations::new()?;
+        let set: Set = AgingList::new()?;
 
         check_eq!(lens(&set), [0, 0, 0]);
         for count in [1, 2, 31, 32, 33, 64, 65, 1000] {
@@ -105,7 +105,7 @@ mod tests {
     fn those_that_are_due_pass_in_order() -> Result {
         for count in [0, 1, 31, 32, 33, 63, 64, 65, 200] {
             for due in [0, 1, 31, 32, 33, 64, 199, 200] {
-                let set: Set = Generations::new()?;
+                let set: Set = AgingList::new()?;
                 let mut all = KVec::new();
                 let passed = due.min(count);
 
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn one_that_is_not_due_holds_up_those_behind_it() -> Result {
-        let set: Set = Generations::new()?;
+        let set: Set = AgingList::new()?;
         let _all = [join(&set, 1)?, join(&set, 9)?, join(&set, 2)?];
 
         check_eq!(advance_below(&set, 0, 5), (2, 1));
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn members_leave_from_any_generation() -> Result {
-        let set: Set = Generations::new()?;
+        let set: Set = AgingList::new()?;
         let old = join(&set, 0)?;
         let older = join(&set, 1)?;
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_takes_what_is_wanted_and_adds_to_what_is_there() -> Result {
-        let set: Set = Generations::new()?;
+        let set: Set = AgingList::new()?;
         let mut all = KVec::new();
         let mut seen = KVVec::new();
 
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_member_is_its_value() -> Result {
-        let set: Set = Generations::new()?;
+        let set: Set = AgingList::new()?;
         let member = join(&set, 42)?;
 
         drop(set);
@@ -207,7 +207,7 @@ mod tests {
 
 /// Against lists of the values of each generation.
 fn random_walk() -> Result {
-    let set: Set = Generations::new()?;
+    let set: Set = AgingList::new()?;
     let mut all = KVec::<Boxed>::with_capacity(128, GFP_KERNEL)?;
     // Where each of `all` is; values rise, so a generation is sorted.
     let mut model = KVec::<(u64, usize)>::with_capacity(128, GFP_KERNEL)?;
@@ -257,4 +257,4 @@ fn random_walk() -> Result {
     Ok(())
 }
 
-walk_suite!(pddgpu_generations_walk);
+walk_suite!(pddgpu_aging_list_walk);

@@ -75,7 +75,7 @@ impl Model {
     }
 }
 
-#[kunit_tests(pddgpu_buddy)]
+#[kunit_tests(pddgpu_gpu_buddy)]
 mod tests {
     use super::*;
 
@@ -118,14 +118,15 @@ mod tests {
             let mut all = KVec::new();
 
             for _ in 0..size / CHUNK {
-                let blocks = mm.alloc(0..size, CHUNK, CHUNK, Flags::default())?;
+                let blocks = mm.alloc(&AllocMode::Simple, CHUNK, CHUNK, AllocFlags::default())?;
 
                 model.set(single(&blocks)?, true)?;
                 all.push(blocks, GFP_KERNEL)?;
             }
             check_eq!(mm.avail(), 0, "{:#x}", size);
             check_eq!(
-                mm.alloc(0..size, CHUNK, CHUNK, Flags::default()).err(),
+                mm.alloc(&AllocMode::Simple, CHUNK, CHUNK, AllocFlags::default())
+                    .err(),
                 Some(ENOSPC),
                 "{:#x}",
                 size
@@ -141,13 +142,14 @@ mod tests {
     #[test]
     fn takes_all_at_once() -> Result {
         for size in SIZES {
-            for flags in [
-                Flags::default(),
-                Flag::Contiguous.into(),
-                Flag::Range.into(),
+            for (mode, flags) in [
+                (AllocMode::Simple, AllocFlags::default()),
+                (AllocMode::Simple, AllocFlag::Contiguous.into()),
+                (AllocMode::TopDown, AllocFlags::default()),
+                (AllocMode::Range(0..size), AllocFlags::default()),
             ] {
                 let mut mm = Buddy::new(size, CHUNK)?;
-                let blocks = mm.alloc(0..size, size, CHUNK, flags)?;
+                let blocks = mm.alloc(&mode, size, CHUNK, flags)?;
 
                 check_eq!(bytes(&blocks), size);
                 check_eq!(mm.avail(), 0);
@@ -165,8 +167,8 @@ mod tests {
 
         for order in 0..=10 {
             let align = CHUNK << order;
-            let odd = mm.alloc(0..16 * MIB, CHUNK, CHUNK, Flags::default())?;
-            let blocks = mm.alloc(0..16 * MIB, 2 * align, align, Flags::default())?;
+            let odd = mm.alloc(&AllocMode::Simple, CHUNK, CHUNK, AllocFlags::default())?;
+            let blocks = mm.alloc(&AllocMode::Simple, 2 * align, align, AllocFlags::default())?;
 
             for block in blocks.iter() {
                 check_eq!(block.start % align, 0, "{:?} by {:#x}", block, align);
@@ -189,8 +191,13 @@ mod tests {
     fn topdown_is_the_end_and_a_range_the_start() -> Result {
         for size in [CHUNK, 2 * CHUNK, 64 * CHUNK] {
             let mut mm = Buddy::new(MIB, CHUNK)?;
-            let low = mm.alloc(0..MIB / 2, size, size, Flag::Range.into())?;
-            let high = mm.alloc(0..MIB, size, size, Flag::TopDown.into())?;
+            let low = mm.alloc(
+                &AllocMode::Range(0..MIB / 2),
+                size,
+                size,
+                AllocFlags::default(),
+            )?;
+            let high = mm.alloc(&AllocMode::TopDown, size, size, AllocFlags::default())?;
 
             check_eq!(high.contiguous(), Some(MIB - size..MIB), "{:#x}", size);
             check_eq!(low.contiguous(), Some(0..size), "{:#x}", size);
@@ -211,13 +218,9 @@ mod tests {
             (CHUNK..MIB - CHUNK, MIB - 2 * CHUNK),
             (MIB / 2..MIB, MIB / 2),
         ] {
-            for topdown in [false, true] {
+            for flags in [AllocFlags::default(), AllocFlag::PreferCleared.into()] {
                 let mut mm = Buddy::new(MIB, CHUNK)?;
-                let mut flags = Flags::from(Flag::Range);
-                if topdown {
-                    flags |= Flag::TopDown;
-                }
-                let blocks = mm.alloc(range.clone(), size, CHUNK, flags)?;
+                let blocks = mm.alloc(&AllocMode::Range(range.clone()), size, CHUNK, flags)?;
 
                 check_eq!(bytes(&blocks), size, "{:?}", range);
                 check!(
@@ -237,15 +240,20 @@ mod tests {
     #[test]
     fn an_exact_range_is_that_range_or_nothing() -> Result {
         let mut mm = Buddy::new(MIB, CHUNK)?;
-        let taken = mm.alloc(8 * CHUNK..9 * CHUNK, CHUNK, CHUNK, Flag::Range.into())?;
+        let taken = mm.alloc(
+            &AllocMode::Range(8 * CHUNK..9 * CHUNK),
+            CHUNK,
+            CHUNK,
+            AllocFlags::default(),
+        )?;
 
         for (start, end, free) in [(0, 8, true), (9, 20, true), (8, 9, false), (0, 20, false)] {
             let range = start * CHUNK..end * CHUNK;
             let result = mm.alloc(
-                range.clone(),
+                &AllocMode::Range(range.clone()),
                 range.end - range.start,
                 CHUNK,
-                Flag::Range.into(),
+                AllocFlags::default(),
             );
 
             check_eq!(
@@ -268,22 +276,22 @@ mod tests {
     fn what_can_never_be_met_is_einval() -> Result {
         let mut mm = Buddy::new(MIB, CHUNK)?;
 
-        for (range, size, min) in [
-            (0..MIB, 0, CHUNK),
-            (0..MIB, CHUNK + 1, CHUNK),
-            (0..MIB, CHUNK, CHUNK / 2),
-            (0..MIB, CHUNK, 3 * CHUNK),
-            (0..MIB, 2 * MIB, CHUNK),
-            (1..MIB, CHUNK, CHUNK),
-            (0..MIB + CHUNK, CHUNK, CHUNK),
+        for (mode, size, min) in [
+            (AllocMode::Simple, 0, CHUNK),
+            (AllocMode::Simple, CHUNK + 1, CHUNK),
+            (AllocMode::Simple, CHUNK, CHUNK / 2),
+            (AllocMode::Simple, CHUNK, 3 * CHUNK),
+            (AllocMode::Simple, 2 * MIB, CHUNK),
+            (AllocMode::Range(1..MIB), CHUNK, CHUNK),
+            (AllocMode::Range(0..MIB + CHUNK), CHUNK, CHUNK),
         ] {
             check_eq!(
-                mm.alloc(range.clone(), size, min, Flags::default()).err(),
+                mm.alloc(&mode, size, min, AllocFlags::default()).err(),
                 Some(EINVAL),
-                "{:#x} by {:#x} in {:?}",
+                "{:#x} by {:#x}, {:?}",
                 size,
                 min,
-                range
+                mode
             );
             check_eq!(mm.avail(), MIB);
         }
@@ -299,7 +307,12 @@ mod tests {
 
         for chunk in 0..MIB / CHUNK {
             let range = chunk * CHUNK..(chunk + 1) * CHUNK;
-            let blocks = mm.alloc(range, CHUNK, CHUNK, Flag::Range.into())?;
+            let blocks = mm.alloc(
+                &AllocMode::Range(range),
+                CHUNK,
+                CHUNK,
+                AllocFlags::default(),
+            )?;
 
             if chunk % 2 == 0 {
                 kept.push(blocks, GFP_KERNEL)?;
@@ -313,13 +326,18 @@ mod tests {
 
         check_eq!(mm.avail(), MIB / 2);
         check_eq!(
-            mm.alloc(0..MIB, 2 * CHUNK, CHUNK, Flag::Contiguous.into())
-                .err(),
+            mm.alloc(
+                &AllocMode::Simple,
+                2 * CHUNK,
+                CHUNK,
+                AllocFlag::Contiguous.into()
+            )
+            .err(),
             Some(ENOSPC)
         );
         check_eq!(mm.avail(), MIB / 2);
 
-        let scattered = mm.alloc(0..MIB, 8 * CHUNK, CHUNK, Flags::default())?;
+        let scattered = mm.alloc(&AllocMode::Simple, 8 * CHUNK, CHUNK, AllocFlags::default())?;
         check_eq!(scattered.iter().count(), 8);
         check_eq!(bytes(&scattered), 8 * CHUNK);
         check_eq!(scattered.contiguous(), None);
@@ -338,7 +356,12 @@ mod tests {
 
         for chunks in 1..=MIB / CHUNK {
             let size = chunks * CHUNK;
-            let blocks = mm.alloc(0..MIB, size, CHUNK, Flag::Contiguous.into())?;
+            let blocks = mm.alloc(
+                &AllocMode::Simple,
+                size,
+                CHUNK,
+                AllocFlag::Contiguous.into(),
+            )?;
 
             check_eq!(
                 blocks.contiguous().map(|range| range.end - range.start),
@@ -360,7 +383,12 @@ mod tests {
 
             for chunks in 1..=block_size / CHUNK {
                 let mut mm = Buddy::new(MIB, CHUNK)?;
-                let blocks = mm.alloc(0..MIB, block_size, block_size, Flags::default())?;
+                let blocks = mm.alloc(
+                    &AllocMode::Simple,
+                    block_size,
+                    block_size,
+                    AllocFlags::default(),
+                )?;
                 let before = single(&blocks)?;
                 let blocks = mm.trim(blocks, chunks * CHUNK);
 
@@ -384,14 +412,19 @@ mod tests {
         let mut mm = Buddy::new(MIB, CHUNK)?;
 
         // Several blocks.
-        let blocks = mm.alloc(0..MIB, 3 * CHUNK, CHUNK, Flags::default())?;
+        let blocks = mm.alloc(&AllocMode::Simple, 3 * CHUNK, CHUNK, AllocFlags::default())?;
         check_eq!(blocks.iter().count(), 2);
         let mut blocks = mm.trim(blocks, CHUNK);
         check_eq!(bytes(&blocks), 3 * CHUNK);
         mm.free(blocks, false);
 
         // Sizes that are none, too large or no chunks.
-        blocks = mm.alloc(0..MIB, 4 * CHUNK, 4 * CHUNK, Flags::default())?;
+        blocks = mm.alloc(
+            &AllocMode::Simple,
+            4 * CHUNK,
+            4 * CHUNK,
+            AllocFlags::default(),
+        )?;
         for size in [0, 5 * CHUNK, CHUNK + 1, u64::MAX] {
             blocks = mm.trim(blocks, size);
             check_eq!(bytes(&blocks), 4 * CHUNK, "{:#x}", size);
@@ -408,7 +441,8 @@ mod tests {
             let mut mm = Buddy::new(MIB, CHUNK)?;
             let mut all = KVec::new();
 
-            while let Ok(blocks) = mm.alloc(0..MIB, CHUNK, CHUNK, Flags::default()) {
+            while let Ok(blocks) = mm.alloc(&AllocMode::Simple, CHUNK, CHUNK, AllocFlags::default())
+            {
                 all.push(blocks, GFP_KERNEL)?;
             }
             while !all.is_empty() {
@@ -416,7 +450,7 @@ mod tests {
                 mm.free(all.remove(at).map_err(|_| EINVAL)?, false);
             }
 
-            let whole = mm.alloc(0..MIB, MIB, MIB, Flags::default())?;
+            let whole = mm.alloc(&AllocMode::Simple, MIB, MIB, AllocFlags::default())?;
             check_eq!(single(&whole)?, 0..MIB, "seed {}", seed);
             mm.free(whole, false);
         }
@@ -449,24 +483,25 @@ fn random_walk() -> Result {
                 let size = CHUNK * (1 + random.below(24));
                 let min = CHUNK << random.below(3);
                 let contiguous = random.below(4) == 0;
-                let topdown = random.below(2) == 0;
                 let size = size.next_multiple_of(min);
                 let mut range = 0..SIZE;
-                let mut flags = Flags::default();
+                let mut flags = AllocFlags::default();
 
                 if contiguous {
-                    flags |= Flag::Contiguous;
+                    flags |= AllocFlag::Contiguous;
                 }
-                if topdown {
-                    flags |= Flag::TopDown;
-                }
-                if random.below(3) == 0 {
-                    let start = random.below(SIZE / CHUNK - 80);
-                    range = start * CHUNK..(start + 41 + random.below(39)) * CHUNK;
-                    flags |= Flag::Range;
-                }
+                let mode = match random.below(3) {
+                    0 => {
+                        let start = random.below(SIZE / CHUNK - 80);
 
-                match mm.alloc(range.clone(), size, min, flags) {
+                        range = start * CHUNK..(start + 41 + random.below(39)) * CHUNK;
+                        AllocMode::Range(range.clone())
+                    }
+                    1 => AllocMode::TopDown,
+                    _ => AllocMode::Simple,
+                };
+
+                match mm.alloc(&mode, size, min, flags) {
                     Err(err) => check!(err == ENOSPC || err == EINVAL, "step {}", step),
                     Ok(blocks) => {
                         for block in blocks.iter() {
@@ -512,4 +547,4 @@ fn random_walk() -> Result {
     Ok(())
 }
 
-walk_suite!(pddgpu_buddy_walk);
+walk_suite!(pddgpu_gpu_buddy_walk);

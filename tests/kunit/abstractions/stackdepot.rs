@@ -11,7 +11,7 @@ fn here() -> Trace {
     Trace::save(0)
 }
 
-#[kunit_tests(pddgpu_stack)]
+#[kunit_tests(pddgpu_stackdepot)]
 mod tests {
     use super::*;
     use crate::kunit::{

@@ -43,7 +43,7 @@ fn card_of(pages: u64) -> Result<Card> {
     Card::new(
         pages * PAGE,
         pages * PAGE / 10,
-        gtt_mgr::RESERVED_SIZE + pages * PAGE,
+        gmc::RESERVED_SIZE + pages * PAGE,
     )
 }
 
@@ -414,7 +414,7 @@ mod tests {
             check_eq!(in_use(&card), expected);
             check_eq!(Payload::alive(), 1);
             work.signal(Ok(()));
-            card.wait_for_frees();
+            card.wait_for_delayed_deletes();
             check_eq!(in_use(&card), [0, 0, 0]);
             check_eq!(Payload::alive(), 0);
         }

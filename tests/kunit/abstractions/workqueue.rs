@@ -72,7 +72,7 @@ fn linger() {
     fsleep(Delta::from_millis(100));
 }
 
-#[kunit_tests(pddgpu_periodic)]
+#[kunit_tests(pddgpu_workqueue)]
 mod tests {
     use super::*;
     use crate::kunit::check_eq;

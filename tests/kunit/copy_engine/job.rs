@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jobs of the copy engine: how they are cut into pieces and packets.
+//! Jobs of the copy engine: how they are cut into chunks and packets.
 
 use kernel::prelude::*;
 
@@ -49,22 +49,22 @@ mod tests {
         Ok(())
     }
 
-    /// All packets of the next piece.
-    fn piece(work: &Work, at: &mut Progress) -> Result<KVec<Packet>> {
+    /// All packets of the next chunk.
+    fn chunk(work: &Work, at: &mut Progress) -> Result<KVec<Packet>> {
         let mut packets = KVec::new();
 
-        work.next_piece(at, WINDOW, |packet| Ok(packets.push(packet, GFP_KERNEL)?))?;
+        work.next_chunk(at, WINDOW, |packet| Ok(packets.push(packet, GFP_KERNEL)?))?;
         Ok(packets)
     }
 
     #[test]
     fn packets_end_with_either_side() -> Result {
         let work = Work::Copy {
-            from: Side::Addressed(ranges(&[(0, 3 * PAGE), (8 * PAGE, PAGE)])?),
-            to: Side::Addressed(ranges(&[(100 * PAGE, PAGE), (200 * PAGE, 3 * PAGE)])?),
+            from: CopyEnd::Mapped(ranges(&[(0, 3 * PAGE), (8 * PAGE, PAGE)])?),
+            to: CopyEnd::Mapped(ranges(&[(100 * PAGE, PAGE), (200 * PAGE, 3 * PAGE)])?),
         };
         let mut at = Progress::default();
-        let packets = piece(&work, &mut at)?;
+        let packets = chunk(&work, &mut at)?;
         let expected = [(0, 100, 1), (1, 200, 2), (8, 202, 1)];
 
         check_eq!(packets.len(), expected.len());
@@ -79,7 +79,7 @@ mod tests {
             );
         }
         check!(work.is_done(&at));
-        check_eq!(piece(&work, &mut at)?.len(), 0);
+        check_eq!(chunk(&work, &mut at)?.len(), 0);
         Ok(())
     }
 
@@ -88,7 +88,7 @@ mod tests {
         let work = Work::Clear {
             to: ranges(&[(MIB, 5 * MIB)])?,
         };
-        let packets = piece(&work, &mut Progress::default())?;
+        let packets = chunk(&work, &mut Progress::default())?;
         let expected = [(1, 2), (3, 2), (5, 1)];
 
         check_eq!(packets.len(), expected.len());
@@ -106,28 +106,28 @@ mod tests {
 
     /// As many packets as a ring has room for at once; the rest comes later.
     #[test]
-    fn pieces_are_not_too_long() -> Result {
-        let pages = 2 * u64::from(MAX_PIECE) + 1;
+    fn chunks_are_not_too_long() -> Result {
+        let pages = 2 * u64::from(MAX_CHUNK_PACKETS) + 1;
         let work = Work::Clear {
             to: Ranges::new((0..pages).map(|page| 2 * page * PAGE..(2 * page + 1) * PAGE))?,
         };
         let mut at = Progress::default();
 
-        for expected in [MAX_PIECE as usize, MAX_PIECE as usize, 1] {
+        for expected in [MAX_CHUNK_PACKETS as usize, MAX_CHUNK_PACKETS as usize, 1] {
             check!(!work.is_done(&at));
-            check_eq!(piece(&work, &mut at)?.len(), expected);
+            check_eq!(chunk(&work, &mut at)?.len(), expected);
         }
         check!(work.is_done(&at));
         Ok(())
     }
 
-    /// A piece is as long as a window, wherever the buffer is in the meantime.
+    /// A chunk is as long as a window, wherever the buffer is in the meantime.
     #[test]
     fn windows_are_filled() -> Result {
         let bytes = 2 * WINDOW_BYTES + PAGE;
         let work = Work::Copy {
-            from: Side::Pages(ranges(&[(MIB, MIB), (16 * MIB, bytes - MIB)])?),
-            to: Side::Addressed(ranges(&[(64 * MIB, bytes)])?),
+            from: CopyEnd::SystemPages(ranges(&[(MIB, MIB), (16 * MIB, bytes - MIB)])?),
+            to: CopyEnd::Mapped(ranges(&[(64 * MIB, bytes)])?),
         };
         let mut at = Progress::default();
         let mut to = 64 * MIB;
@@ -148,7 +148,7 @@ mod tests {
                     done => 16 * MIB + done - MIB,
                 })
             );
-            for packet in piece(&work, &mut at)? {
+            for packet in chunk(&work, &mut at)? {
                 check_eq!(
                     packet,
                     Packet::Copy {
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn sides_have_the_same_size() -> Result {
         let work = Work::Copy {
-            from: Side::Addressed(ranges(&[(0, 2 * PAGE)])?),
-            to: Side::Addressed(ranges(&[(MIB, PAGE)])?),
+            from: CopyEnd::Mapped(ranges(&[(0, 2 * PAGE)])?),
+            to: CopyEnd::Mapped(ranges(&[(MIB, PAGE)])?),
         };
 
         check_eq!(Job::new(work).err(), Some(EINVAL));
@@ -181,18 +181,18 @@ mod tests {
         for work in [
             Work::Clear { to: ranges(&[])? },
             Work::Copy {
-                from: Side::Addressed(ranges(&[])?),
-                to: Side::Addressed(ranges(&[])?),
+                from: CopyEnd::Mapped(ranges(&[])?),
+                to: CopyEnd::Mapped(ranges(&[])?),
             },
             Work::Copy {
-                from: Side::Pages(ranges(&[])?),
-                to: Side::Addressed(ranges(&[])?),
+                from: CopyEnd::SystemPages(ranges(&[])?),
+                to: CopyEnd::Mapped(ranges(&[])?),
             },
         ] {
             let mut at = Progress::default();
 
             check!(work.is_done(&at));
-            check_eq!(piece(&work, &mut at)?.len(), 0);
+            check_eq!(chunk(&work, &mut at)?.len(), 0);
             check_eq!(work.window_pages(&at).count(), 0);
         }
         Ok(())
@@ -200,35 +200,37 @@ mod tests {
 
     /// Where the ring was found to be broken, the same packet comes again.
     #[test]
-    fn a_packet_that_could_not_be_told_is_told_again() -> Result {
+    fn a_packet_that_could_not_be_submitted_is_submitted_again() -> Result {
         for work in [
             Work::Clear {
                 to: ranges(&[(0, PAGE), (2 * PAGE, PAGE), (4 * PAGE, PAGE)])?,
             },
             Work::Copy {
-                from: Side::Addressed(ranges(&[(0, PAGE), (2 * PAGE, 2 * PAGE)])?),
-                to: Side::Addressed(ranges(&[(MIB, 2 * PAGE), (2 * MIB, PAGE)])?),
+                from: CopyEnd::Mapped(ranges(&[(0, PAGE), (2 * PAGE, 2 * PAGE)])?),
+                to: CopyEnd::Mapped(ranges(&[(MIB, 2 * PAGE), (2 * MIB, PAGE)])?),
             },
         ] {
-            let all = piece(&work, &mut Progress::default())?;
+            let all = chunk(&work, &mut Progress::default())?;
             let mut at = Progress::default();
-            let mut told = KVec::new();
+            let mut submitted = KVec::new();
 
             check_eq!(all.len(), 3);
             for room in 0..3 {
-                let result = work.next_piece(&mut at, WINDOW, |packet| {
-                    if told.len() == room {
+                let result = work.next_chunk(&mut at, WINDOW, |packet| {
+                    if submitted.len() == room {
                         return Err(EIO);
                     }
-                    Ok(told.push(packet, GFP_KERNEL)?)
+                    Ok(submitted.push(packet, GFP_KERNEL)?)
                 });
 
                 check_eq!(result, Err(EIO), "{} packets", room);
                 check!(!work.is_done(&at));
             }
-            work.next_piece(&mut at, WINDOW, |packet| Ok(told.push(packet, GFP_KERNEL)?))?;
+            work.next_chunk(&mut at, WINDOW, |packet| {
+                Ok(submitted.push(packet, GFP_KERNEL)?)
+            })?;
             check!(work.is_done(&at));
-            check_eq!(told[..], all[..]);
+            check_eq!(submitted[..], all[..]);
         }
         Ok(())
     }
@@ -240,8 +242,8 @@ mod tests {
                 to: ranges(&[(0, MIB)])?,
             },
             Work::Copy {
-                from: Side::Addressed(ranges(&[(0, MIB)])?),
-                to: Side::Addressed(ranges(&[(MIB, MIB)])?),
+                from: CopyEnd::Mapped(ranges(&[(0, MIB)])?),
+                to: CopyEnd::Mapped(ranges(&[(MIB, MIB)])?),
             },
         ] {
             check!(!work.is_windowed());
@@ -256,12 +258,12 @@ mod tests {
             let (pages, other) = (ranges(&[(5 * MIB, 2 * PAGE)])?, ranges(&[(0, 2 * PAGE)])?);
             let work = match to_pages {
                 false => Work::Copy {
-                    from: Side::Pages(pages),
-                    to: Side::Addressed(other),
+                    from: CopyEnd::SystemPages(pages),
+                    to: CopyEnd::Mapped(other),
                 },
                 true => Work::Copy {
-                    from: Side::Addressed(other),
-                    to: Side::Pages(pages),
+                    from: CopyEnd::Mapped(other),
+                    to: CopyEnd::SystemPages(pages),
                 },
             };
             let mut at = Progress::default();
@@ -272,7 +274,7 @@ mod tests {
 
             check!(work.window_pages(&at).eq([5 * MIB..5 * MIB + 2 * PAGE]));
             check_eq!(
-                piece(&work, &mut at)?[..],
+                chunk(&work, &mut at)?[..],
                 [Packet::Copy {
                     from,
                     to,
@@ -297,7 +299,7 @@ mod tests {
 
     /// Whatever the number that the engine says it has reached.
     #[test]
-    fn a_job_that_is_not_told_is_not_finished() -> Result {
+    fn a_job_that_is_not_submitted_is_not_finished() -> Result {
         let job = Job::new(Work::Clear {
             to: ranges(&[(0, PAGE)])?,
         })?;
@@ -306,7 +308,7 @@ mod tests {
             check!(job.last.load(Relaxed) > reached, "{}", reached);
         }
         check_eq!(job.begun.load(Relaxed), 0);
-        // There is nobody to be told.
+        // There is nobody to be submitted.
         job.end(Err(EIO));
         Ok(())
     }
@@ -351,16 +353,16 @@ mod tests {
             }
             let work = match step % 3 {
                 0 => Work::Copy {
-                    from: Side::Addressed(from),
-                    to: Side::Addressed(to),
+                    from: CopyEnd::Mapped(from),
+                    to: CopyEnd::Mapped(to),
                 },
                 1 => Work::Copy {
-                    from: Side::Pages(from),
-                    to: Side::Addressed(to),
+                    from: CopyEnd::SystemPages(from),
+                    to: CopyEnd::Mapped(to),
                 },
                 _ => Work::Copy {
-                    from: Side::Addressed(from),
-                    to: Side::Pages(to),
+                    from: CopyEnd::Mapped(from),
+                    to: CopyEnd::SystemPages(to),
                 },
             };
             let mut at = Progress::default();
@@ -378,9 +380,9 @@ mod tests {
                     Some(offset) => window[(offset / PAGE) as usize],
                     None => address,
                 };
-                let packets = piece(&work, &mut at)?;
+                let packets = chunk(&work, &mut at)?;
 
-                check!(packets.len() <= MAX_PIECE as usize, "step {}", step);
+                check!(packets.len() <= MAX_CHUNK_PACKETS as usize, "step {}", step);
                 for packet in packets {
                     let Packet::Copy { from, to, bytes } = packet else {
                         return Err(EINVAL);

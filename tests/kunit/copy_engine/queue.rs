@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the engine was told: which job it is at, and what is told anew after a reset.
+//! The submit queue: which job the engine works on, and what is submitted again after a reset.
 
 use super::{
     super::job::{
@@ -13,13 +13,13 @@ use super::{
 const PAGE: u64 = kernel::page::PAGE_SIZE as u64;
 
 /// A job that is known by its pages.
-fn job(pages: u64) -> Result<ListArc<Job>> {
+fn job(pages: u64) -> Result<ListArc<Job<CopyEngine>>> {
     Job::new(Work::Clear {
         to: Ranges::new(core::iter::once(0..pages * PAGE))?,
     })
 }
 
-fn list(jobs: &[u64]) -> Result<List<Job>> {
+fn list(jobs: &[u64]) -> Result<List<Job<CopyEngine>>> {
     let mut list = List::new();
 
     for &pages in jobs {
@@ -28,24 +28,27 @@ fn list(jobs: &[u64]) -> Result<List<Job>> {
     Ok(list)
 }
 
-/// An engine that has the jobs `waiting` before it and is in the middle of `current`.
-fn state(waiting: &[u64], current: Option<u64>) -> Result<State> {
-    let mut state = State::new(&Carveout {
+/// A queue that has the jobs `waiting` and is in the middle of `partial`.
+fn queue_of(waiting: &[u64], partial: Option<u64>) -> Result<SubmitQueue<CopyEngine>> {
+    let mut queue = SubmitQueue::new(&ReservedVram {
         gart: 0..PAGE,
         commands: PAGE..2 * PAGE,
         interrupts: 2 * PAGE..3 * PAGE,
         fence: 3 * PAGE..4 * PAGE,
     })?;
 
-    state.waiting = list(waiting)?;
-    state.current = match current {
-        Some(pages) => Some((job(pages)?, Progress::default())),
+    queue.waiting = list(waiting)?;
+    queue.partial = match partial {
+        Some(pages) => Some(Partial {
+            job: job(pages)?,
+            progress: Progress::default(),
+        }),
         None => None,
     };
-    Ok(state)
+    Ok(queue)
 }
 
-#[kunit_tests(pddgpu_state)]
+#[kunit_tests(pddgpu_queue)]
 mod tests {
     use super::*;
     use crate::kunit::{
@@ -55,8 +58,8 @@ mod tests {
 
     /// Later jobs may need what the earlier ones made.
     #[test]
-    fn what_is_begun_again_is_done_in_the_same_order() -> Result {
-        for (told, current, waiting) in [
+    fn requeued_jobs_keep_their_order() -> Result {
+        for (submitted, partial, waiting) in [
             (&[][..], None, &[][..]),
             (&[], None, &[1, 2]),
             (&[], Some(1), &[]),
@@ -65,17 +68,17 @@ mod tests {
             (&[1, 2], Some(3), &[4, 5]),
             (&[1, 2, 3], None, &[4]),
         ] {
-            let mut jobs = list(told)?;
-            let mut state = state(waiting, current)?;
-            let count = told.len() + waiting.len() + usize::from(current.is_some());
+            let mut jobs = list(submitted)?;
+            let mut queue = queue_of(waiting, partial)?;
+            let count = submitted.len() + waiting.len() + usize::from(partial.is_some());
 
             // Again and again.
             for _ in 0..2 {
-                state.begin_again(&mut jobs);
+                queue.requeue_inflight(&mut jobs);
                 check!(jobs.is_empty(), "{} jobs", count);
-                check!(state.current.is_none(), "{} jobs", count);
+                check!(queue.partial.is_none(), "{} jobs", count);
                 check!(
-                    state
+                    queue
                         .waiting
                         .iter()
                         .map(|job| job.work.bytes() / PAGE)
@@ -90,17 +93,17 @@ mod tests {
 
     #[test]
     fn no_window_is_in_use_after_a_reset() -> Result {
-        let mut state = state(&[], Some(1))?;
+        let mut queue = queue_of(&[], Some(1))?;
 
-        state.windows = [7, 8];
-        state.begin_again(&mut List::new());
-        check_eq!(state.windows, [0, 0]);
+        queue.windows = [7, 8];
+        queue.requeue_inflight(&mut List::new());
+        check_eq!(queue.windows, [0, 0]);
         Ok(())
     }
 
     #[test]
-    fn the_engine_is_at_the_oldest_that_it_was_told() -> Result {
-        for (told, current, waiting, first) in [
+    fn the_engine_is_at_the_oldest_that_it_was_submitted() -> Result {
+        for (submitted, partial, waiting, first) in [
             (&[][..], None, &[][..], None),
             // Of these it knows nothing yet.
             (&[], None, &[1, 2], None),
@@ -108,15 +111,15 @@ mod tests {
             (&[4, 5], Some(3), &[1, 2], Some(4)),
             (&[4, 5], None, &[1], Some(4)),
         ] {
-            let jobs = list(told)?;
-            let state = state(waiting, current)?;
+            let jobs = list(submitted)?;
+            let queue = queue_of(waiting, partial)?;
 
             check_eq!(
-                state.first(&jobs).map(|job| job.work.bytes() / PAGE),
+                queue.running(&jobs).map(|job| job.work.bytes() / PAGE),
                 first,
                 "{:?}, {:?}, {:?}",
-                told,
-                current,
+                submitted,
+                partial,
                 waiting
             );
         }

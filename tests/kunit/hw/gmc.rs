@@ -116,7 +116,7 @@ mod tests {
     /// What the driver has of VRAM: an entry of 8 bytes for each page of GTT, rings of 64 and 16 KiB, and
     /// a page.
     #[test]
-    fn carveouts() -> Result {
+    fn reserved_vrams() -> Result {
         for (features, visible, gtt, bytes) in [
             (0x7, 256 * MIB, 1024 * MIB, Some(2 * MIB + 84 * 1024)),
             (0xf, 256 * MIB, 4096 * MIB, Some(8 * MIB + 84 * 1024)),
@@ -131,22 +131,22 @@ mod tests {
             // The table would take up what the CPU can reach.
             (0x7, 16 * MIB, 4096 * MIB, None),
         ] {
-            let carveout = card(features, visible, gtt).carveout();
+            let reserved_vram = card(features, visible, gtt).reserved_vram();
 
             check_eq!(
-                carveout.as_ref().map(Carveout::size),
+                reserved_vram.as_ref().map(ReservedVram::size),
                 bytes,
                 "{:#x}, {:#x}, {:#x}",
                 features,
                 visible,
                 gtt
             );
-            if let Some(carveout) = carveout {
+            if let Some(reserved_vram) = reserved_vram {
                 let parts = [
-                    &carveout.gart,
-                    &carveout.commands,
-                    &carveout.interrupts,
-                    &carveout.fence,
+                    &reserved_vram.gart,
+                    &reserved_vram.commands,
+                    &reserved_vram.interrupts,
+                    &reserved_vram.fence,
                 ];
                 let mut end = 0;
 
@@ -156,7 +156,7 @@ mod tests {
                     end = part.end;
                 }
                 check_eq!(
-                    carveout.gart.end - carveout.gart.start,
+                    reserved_vram.gart.end - reserved_vram.gart.start,
                     (gtt / PAGE * 8).next_multiple_of(PAGE)
                 );
             }
@@ -165,9 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn a_carveout_is_at_most_half_of_what_the_cpu_can_reach() -> Result {
+    fn a_reserved_vram_is_at_most_half_of_what_the_cpu_can_reach() -> Result {
         const GTT: u64 = 32 * MIB;
-        let size = Carveout::new(GTT).size();
+        let size = ReservedVram::new(GTT).size();
 
         for (visible, good) in [
             (0, false),
@@ -178,7 +178,7 @@ mod tests {
             (2 * size + PAGE, true),
         ] {
             check_eq!(
-                card(0x7, visible, GTT).carveout().is_some(),
+                card(0x7, visible, GTT).reserved_vram().is_some(),
                 good,
                 "{:#x} of {:#x}",
                 size,
@@ -192,13 +192,13 @@ mod tests {
     #[test]
     fn rings_are_powers_of_two_wherever_the_table_ends() -> Result {
         for pages in [1, 511, 512, 513, 1 << 10, (1 << 20) - 1, 1 << 20] {
-            let carveout = Carveout::new(pages * PAGE);
+            let reserved_vram = ReservedVram::new(pages * PAGE);
 
-            for ring in [&carveout.commands, &carveout.interrupts] {
+            for ring in [&reserved_vram.commands, &reserved_vram.interrupts] {
                 check!((ring.end - ring.start).is_power_of_two(), "{} pages", pages);
                 check_eq!(ring.start % PAGE, 0, "{} pages", pages);
             }
-            check!(carveout.gart.end >= pages * 8, "{} pages", pages);
+            check!(reserved_vram.gart.end >= pages * 8, "{} pages", pages);
         }
         Ok(())
     }

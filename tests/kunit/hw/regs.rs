@@ -9,7 +9,7 @@ use kernel::{
 
 use super::*;
 
-#[kunit_tests(pddgpu_hw)]
+#[kunit_tests(pddgpu_regs)]
 mod tests {
     use super::*;
     use crate::kunit::{

@@ -101,7 +101,7 @@ mod tests {
         ];
 
         for (n, (err, _)) in (1..).zip(errors) {
-            (0..n).for_each(|_| stats.alloc_start().alloc_end(&Err(err)));
+            (0..n).for_each(|_| stats.alloc_start().alloc_end(Err(err)));
         }
         let failures = stats.query(0, 0).failures;
         check_eq!(failures.len(), errors.len());
@@ -216,7 +216,7 @@ mod tests {
         let _buffer = bench.track_by(42, 9, 8192)?;
         let known = bench
             .stats
-            .list(&[YOUNG], |_| true)?
+            .list(&[LeakState::Young], |_| true)?
             .first()
             .copied()
             .ok_or(ENOENT)?;
@@ -233,8 +233,8 @@ mod tests {
             check_eq!(leak(&Leak { age, ..known }).age_ms, age_ms, "{} ns", age);
         }
         for (state, expected) in [
-            (SUSPECTED, uapi::PDDGPU_LEAK_SUSPECTED),
-            (CONFIRMED, uapi::PDDGPU_LEAK_CONFIRMED),
+            (LeakState::Suspected, uapi::PDDGPU_LEAK_SUSPECTED),
+            (LeakState::Confirmed, uapi::PDDGPU_LEAK_CONFIRMED),
         ] {
             check_eq!(leak(&Leak { state, ..known }).state, expected);
         }

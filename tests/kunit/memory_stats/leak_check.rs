@@ -9,8 +9,8 @@ use super::{
             NSEC_PER_SEC, //
         },
         leak::{
-            Owner,
-            YOUNG, //
+            LeakState::Young,
+            Owner, //
         }, //
     },
     *, //
@@ -70,10 +70,13 @@ mod tests {
 
         let leaks = bench.stats.leak_list()?;
         check!(leaks.iter().map(|leak| leak.id).eq(0..5));
-        check!(leaks
-            .iter()
-            .map(|leak| leak.state)
-            .eq([CONFIRMED, CONFIRMED, CONFIRMED, SUSPECTED, SUSPECTED]));
+        check!(leaks.iter().map(|leak| leak.state).eq([
+            LeakState::Confirmed,
+            LeakState::Confirmed,
+            LeakState::Confirmed,
+            LeakState::Suspected,
+            LeakState::Suspected
+        ]));
         for leak in leaks.iter() {
             let age = 100 * (5 - leak.id as i64);
 
@@ -118,26 +121,29 @@ mod tests {
         let bench = Bench::new()?;
         let buffer = bench.track(9)?;
         let leak = || -> Result<Leak> {
-            let all = bench.stats.list(&[YOUNG], |_| true)?;
+            let all = bench.stats.list(&[LeakState::Young], |_| true)?;
 
             all.first().copied().ok_or(ENOENT)
         };
 
         let first = leak()?;
-        check_eq!((first.id, first.param.size, first.state), (9, 4096, YOUNG));
+        check_eq!(
+            (first.id, first.param.size, first.state),
+            (9, 4096, LeakState::Young)
+        );
         check_eq!((first.owner.client, first.owner.pid), (7, 42));
         check_eq!(first.owner.comm(), "kunit");
         check_eq!(first.domain, None);
         check!(first.is_orphaned());
 
-        for holder in [Holder::Handle, Holder::Mapping, Holder::Export] {
-            buffer.held(holder, 1);
-            buffer.held(holder, 1);
+        for holder in [RefKind::Handle, RefKind::Mapping, RefKind::Export] {
+            buffer.ref_added(holder);
+            buffer.ref_added(holder);
             let held = leak()?;
             let counts = [
-                (Holder::Handle, held.handles),
-                (Holder::Mapping, held.mappings),
-                (Holder::Export, held.exports),
+                (RefKind::Handle, held.handles),
+                (RefKind::Mapping, held.mappings),
+                (RefKind::Export, held.exports),
             ];
 
             for (kind, count) in counts {
@@ -164,7 +170,9 @@ mod tests {
         for id in 0..100 {
             buffers.push(bench.track(id)?, GFP_KERNEL)?;
         }
-        let odd = bench.stats.list(&[YOUNG], |leak| leak.id % 2 == 1)?;
+        let odd = bench
+            .stats
+            .list(&[LeakState::Young], |leak| leak.id % 2 == 1)?;
         check!(odd.iter().map(|leak| leak.id).eq((1..100).step_by(2)));
         check_eq!(bench.stats.leak_list()?.len(), 0);
         Ok(())
@@ -259,17 +267,17 @@ mod tests {
         let bench = Bench::new()?;
         let buffer = bench.track(1)?;
         let leak = || -> Result<Leak> {
-            let all = bench.stats.list(&[YOUNG], |_| true)?;
+            let all = bench.stats.list(&[LeakState::Young], |_| true)?;
 
             all.first().copied().ok_or(ENOENT)
         };
 
-        for holder in [Holder::Handle, Holder::Mapping, Holder::Export] {
-            buffer.held(holder, -1);
+        for holder in [RefKind::Handle, RefKind::Mapping, RefKind::Export] {
+            buffer.ref_dropped(holder);
             let now = leak()?;
             check_eq!((now.handles, now.mappings, now.exports), (0, 0, 0));
             check!(now.is_orphaned());
-            buffer.held(holder, 1);
+            buffer.ref_added(holder);
             check!(leak()?.is_orphaned());
         }
         Ok(())
@@ -282,8 +290,8 @@ mod tests {
 
         for (seconds, state) in [
             (0, 0),
-            (31, trace::LEAK_SUSPECTED),
-            (300, trace::LEAK_CONFIRMED),
+            (31, LeakState::Suspected),
+            (300, LeakState::Confirmed),
         ] {
             bench.after(seconds);
             bench.stats.leak_check();

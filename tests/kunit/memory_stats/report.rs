@@ -120,7 +120,7 @@ mod tests {
         let bench = Bench::new()?;
 
         for err in [ENOSPC, ENOSPC, E2BIG, EIO] {
-            bench.stats.alloc_start().alloc_end(&Err(err));
+            bench.stats.alloc_start().alloc_end(Err(err));
         }
         let text = statistics(&bench)?;
         let text = core::str::from_utf8(&text)?;
@@ -211,7 +211,7 @@ mod tests {
         let bench = Bench::new()?;
         let old = bench.track_by(1, 17, 12288)?;
 
-        old.held(crate::ttm::Holder::Handle, 1);
+        old.ref_added(crate::abstractions::ttm::RefKind::Handle);
         bench.after(270);
         let _other = bench.track_by(1, 18, 4096)?;
         bench.after(30);
@@ -247,7 +247,7 @@ mod tests {
         let _buffer = bench.track(1)?;
         let known = bench
             .stats
-            .list(&[YOUNG], |_| true)?
+            .list(&[LeakState::Young], |_| true)?
             .first()
             .copied()
             .ok_or(ENOENT)?;

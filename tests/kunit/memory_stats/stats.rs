@@ -68,7 +68,8 @@ impl Bench {
 
     /// How many buffers are young, suspected, confirmed.
     pub(super) fn states(&self) -> [usize; 3] {
-        [YOUNG, SUSPECTED, CONFIRMED].map(|state| self.stats.leaks(state))
+        [LeakState::Young, LeakState::Suspected, LeakState::Confirmed]
+            .map(|state| self.stats.leaks(state))
     }
 }
 
@@ -92,7 +93,7 @@ mod tests {
         let stats = &bench.stats;
 
         for (err, _) in FAILURES {
-            stats.alloc_start().alloc_end(&Err(err.unwrap_or(EIO)));
+            stats.alloc_start().alloc_end(Err(err.unwrap_or(EIO)));
         }
         // Dropped without a result.
         drop(stats.alloc_start());
@@ -202,7 +203,7 @@ mod tests {
 
         stats.take(Heap::Vram, 300);
         stats.give_back(Heap::Vram, 100);
-        stats.alloc_start().alloc_end(&Err(ENOSPC));
+        stats.alloc_start().alloc_end(Err(ENOSPC));
         let start = FreeStart::new();
         stats.free_start(&start);
         stats.free_end(&alive, &start);
@@ -340,7 +341,7 @@ mod tests {
         let bench = Bench::new()?;
         let param = BoParam::new(4096, 0, Domain::Gtt as u32, 0)?;
         let buffer = KBox::pin_init(bench.stats.track(param, 12), GFP_KERNEL)?;
-        let caller = crate::sys::process::Process::current();
+        let caller = crate::abstractions::task::Process::current();
 
         check_eq!(buffer.owner.client, 12);
         check_eq!(buffer.owner.pid, caller.pid);

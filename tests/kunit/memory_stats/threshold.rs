@@ -12,7 +12,7 @@ use super::{
     *, //
 };
 
-#[kunit_tests(pddgpu_limit)]
+#[kunit_tests(pddgpu_threshold)]
 mod tests {
     use super::*;
     use crate::kunit::{

@@ -252,8 +252,10 @@ mod tests {
         let bo = card.create(4, 1, &[GTT.temporary()])?;
 
         check_eq!(pages(&card, &bo)?, None);
-        bo.reserve()?
-            .validate(&[GTT], &mut crate::ttm::OperationCtx::interruptible())?;
+        bo.reserve()?.validate(
+            &[GTT],
+            &mut crate::abstractions::ttm::OperationCtx::interruptible(),
+        )?;
         check_eq!(pages(&card, &bo)?, Some(0..4));
         check_eq!(in_use(&card)?, 4);
         Ok(())

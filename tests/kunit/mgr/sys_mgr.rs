@@ -26,7 +26,7 @@ const PAGE: u64 = PAGE_SIZE as u64;
 const SYSTEM: Place = Place::anywhere(MemType::System);
 
 fn card() -> Result<Card> {
-    Card::new(100 * PAGE, 10 * PAGE, gtt_mgr::RESERVED_SIZE + 100 * PAGE)
+    Card::new(100 * PAGE, 10 * PAGE, gmc::RESERVED_SIZE + 100 * PAGE)
 }
 
 /// Pages that buffers have, as TTM and the statistics say, which must agree.

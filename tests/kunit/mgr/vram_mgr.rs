@@ -38,7 +38,7 @@ const MIB: u64 = SZ_1M as u64;
 const VRAM: Place = Place::anywhere(MemType::Vram).desired();
 
 fn card(size: u64, visible_size: u64) -> Result<Card> {
-    Card::new(size, visible_size, gtt_mgr::RESERVED_SIZE + MIB)
+    Card::new(size, visible_size, gmc::RESERVED_SIZE + MIB)
 }
 
 /// The pages `pages`, and no others.

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_write_of_nothing_is_a_command() -> Result {
-        let card = Card::new(MIB, MIB, gtt_mgr::RESERVED_SIZE + MIB)?;
+        let card = Card::new(MIB, MIB, gmc::RESERVED_SIZE + MIB)?;
         let before = RUNS.load(Relaxed);
 
         check_eq!(run::<Count>(card.drm(), core::ptr::null(), 0), 0);
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_not_run() -> Result {
-        let card = Card::new(MIB, MIB, gtt_mgr::RESERVED_SIZE + MIB)?;
+        let card = Card::new(MIB, MIB, gmc::RESERVED_SIZE + MIB)?;
         let before = RUNS.load(Relaxed);
 
         for (len, errno) in [
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn errors_of_commands_go_to_the_writer() -> Result {
-        let card = Card::new(MIB, MIB, gtt_mgr::RESERVED_SIZE + MIB)?;
+        let card = Card::new(MIB, MIB, gmc::RESERVED_SIZE + MIB)?;
 
         check_eq!(
             run::<Refuse>(card.drm(), core::ptr::null(), 0),
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_setting_is_a_line_with_a_number() -> Result {
-        let card = Card::new(MIB, MIB, gtt_mgr::RESERVED_SIZE + MIB)?;
+        let card = Card::new(MIB, MIB, gmc::RESERVED_SIZE + MIB)?;
 
         for (number, text) in [
             (0, "0\n"),
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_setting_is_set_to_one_number_or_stays() -> Result {
-        let card = Card::new(MIB, MIB, gtt_mgr::RESERVED_SIZE + MIB)?;
+        let card = Card::new(MIB, MIB, gmc::RESERVED_SIZE + MIB)?;
         let mut before = 5;
 
         NUMBER.store(before, Relaxed);

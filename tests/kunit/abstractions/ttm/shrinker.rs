@@ -26,7 +26,7 @@ const SYSTEM: Place = Place::anywhere(MemType::System);
 type DeviceShrinker = Shrinker<device::Driver>;
 
 fn card() -> Result<Card> {
-    Card::new(100 * PAGE, 10 * PAGE, gtt_mgr::RESERVED_SIZE + 100 * PAGE)
+    Card::new(100 * PAGE, 10 * PAGE, gmc::RESERVED_SIZE + 100 * PAGE)
 }
 
 fn in_gtt(bo: &Buffer) -> Result<bool> {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ranges of VRAM that are withheld from buffers.
+
+use core::ops::Range;
+
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+use crate::abstractions::gpu_buddy::{
+    AllocFlags,
+    AllocMode,
+    Blocks,
+    Buddy, //
+};
+
+/// A range withheld from buffers.
+pub(super) struct Reservation {
+    /// Bytes.
+    pub(super) range: Range<u64>,
+    /// What was allocated for it; [`None`] as long as it is pending.
+    blocks: Option<Blocks>,
+}
+
+impl Reservation {
+    /// What became of it.
+    pub(super) fn status(&self) -> PageStatus {
+        match self.blocks {
+            Some(_) => PageStatus::Reserved,
+            None => PageStatus::Pending,
+        }
+    }
+}
+
+/// What became of a page that was to be reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageStatus {
+    /// A buffer still has it.
+    Pending,
+    /// No buffer will get it.
+    Reserved,
+}
+
+/// All reservations of a card. They are never given up.
+pub(super) struct Reservations(KVec<Reservation>);
+
+impl Reservations {
+    /// Reservations of which one is the first `own` bytes, unless that is 0.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if these bytes do not fit; `ENOMEM`.
+    pub(super) fn new(mm: &mut Buddy, own: u64) -> Result<Self> {
+        let mut this = Self(KVec::with_capacity(1, GFP_KERNEL)?);
+
+        if own > 0 {
+            let range = 0..own;
+            let blocks = alloc(mm, &range)?;
+
+            this.0.push(
+                Reservation {
+                    range,
+                    blocks: Some(blocks),
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(this)
+    }
+
+    /// Adds a pending reservation.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if part of the range is reserved or pending already; `ENOMEM`.
+    pub(super) fn add(&mut self, range: Range<u64>) -> Result {
+        if self
+            .iter()
+            .any(|rsv| rsv.range.start < range.end && range.start < rsv.range.end)
+        {
+            return Err(EEXIST);
+        }
+
+        self.0.push(
+            Reservation {
+                range,
+                blocks: None,
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(())
+    }
+
+    /// Tries again to reserve what is pending.
+    pub(super) fn do_reserve(&mut self, mm: &mut Buddy) {
+        for rsv in self.0.iter_mut() {
+            if rsv.blocks.is_none() {
+                rsv.blocks = alloc(mm, &rsv.range).ok();
+            }
+        }
+    }
+
+    /// All reservations.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Reservation> {
+        self.0.iter()
+    }
+
+    /// The ranges that no buffer has any more.
+    pub(super) fn reserved(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.iter()
+            .filter(|rsv| rsv.status() == PageStatus::Reserved)
+            .map(|rsv| &rsv.range)
+    }
+
+    /// Gives all memory back to the allocator.
+    pub(super) fn free_all(&mut self, mm: &mut Buddy) {
+        for rsv in self.0.iter_mut() {
+            if let Some(blocks) = rsv.blocks.take() {
+                mm.free(blocks, false);
+            }
+        }
+    }
+}
+
+fn alloc(mm: &mut Buddy, range: &Range<u64>) -> Result<Blocks> {
+    mm.alloc(
+        &AllocMode::Range(range.clone()),
+        range.end - range.start,
+        PAGE_SIZE as u64,
+        AllocFlags::default(),
+    )
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The search for free VRAM: how a request is put to the buddy allocator.
+
+use kernel::{
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sizes::SizeConstants, //
+};
+
+use crate::abstractions::{
+    gpu_buddy::{
+        AllocFlag,
+        AllocFlags,
+        AllocMode,
+        Blocks,
+        Buddy, //
+    },
+    ttm::Request, //
+};
+
+/// Bytes of the smallest block of a buffer that is at least as large, unless VRAM is too fragmented.
+pub(super) const DEFAULT_PAGE_SIZE: u64 = u64::SZ_2M;
+
+/// A search for VRAM.
+pub(super) struct Search<'a> {
+    pub(super) mm: &'a mut Buddy,
+    /// Bytes of VRAM.
+    pub(super) size: u64,
+    /// Bytes of it, from its start, that the CPU can reach.
+    pub(super) visible_size: u64,
+}
+
+impl Search<'_> {
+    /// Takes blocks for a request. For a place from the end of VRAM they are beyond the CPU's reach, if there
+    /// is room.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC`, `ENOMEM`.
+    pub(super) fn blocks(&mut self, request: &Request<'_>) -> Result<Blocks> {
+        let cleared = AllocFlags::from(AllocFlag::PreferCleared);
+        // A buffer that is moved here overwrites all of the memory, so it does not need zeroes.
+        let (wanted, other) = if request.is_new() {
+            (cleared, AllocFlags::default())
+        } else {
+            (AllocFlags::default(), cleared)
+        };
+        let blocks = self.alloc(request, wanted)?;
+
+        // The allocator keeps apart what is zero and what is not, and looks into the other half only
+        // where the one has nothing at all. So there may be room beyond the CPU's reach yet.
+        if request.place.is_topdown() && self.is_visible(&blocks) {
+            if let Ok(others) = self.alloc(request, other) {
+                let (kept, back) = if self.is_visible(&others) {
+                    (blocks, others)
+                } else {
+                    (others, blocks)
+                };
+                let is_clear = back.dirty().next().is_none();
+
+                self.mm.free(back, is_clear);
+                return Ok(kept);
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Whether the CPU can reach a part of the blocks.
+    fn is_visible(&self, blocks: &Blocks) -> bool {
+        blocks.iter().any(|block| block.start < self.visible_size)
+    }
+
+    /// Takes blocks for a request, as large as they come, with `flags` first of one half of the memory.
+    fn alloc(&mut self, request: &Request<'_>, flags: AllocFlags) -> Result<Blocks> {
+        let size = request.size();
+        let align = request.alignment() << PAGE_SHIFT;
+        let pages = request.place.range(self.size >> PAGE_SHIFT);
+        let range = pages.start << PAGE_SHIFT..pages.end << PAGE_SHIFT;
+
+        // What can never fit gets the next place, not the error the allocator has for it.
+        if range.is_empty() || size > range.end - range.start {
+            return Err(ENOSPC);
+        }
+
+        // Inside of a range the allocator cannot search from the end.
+        let mode = if range != (0..self.size) {
+            AllocMode::Range(range)
+        } else if request.place.is_topdown() {
+            AllocMode::TopDown
+        } else {
+            AllocMode::Simple
+        };
+
+        // A buffer smaller than its alignment takes a block of that alignment, and gives back what it does
+        // not need of it.
+        if size < align {
+            let block = self.mm.alloc(&mode, align, align, flags)?;
+
+            return Ok(self.mm.trim(block, size));
+        }
+
+        if request.place.is_contiguous() {
+            return self.alloc_contiguous(&mode, size, align, flags | AllocFlag::Contiguous);
+        }
+
+        let page_size = DEFAULT_PAGE_SIZE.max(align);
+        if size >= page_size {
+            let blocks = self.mm.alloc(&mode, size, page_size, flags);
+
+            if blocks.is_ok() {
+                return blocks;
+            }
+        }
+        self.mm.alloc(&mode, size, align, flags)
+    }
+
+    /// Takes one range of blocks.
+    ///
+    /// Inside of a range the allocator only looks for a block of the next power of two. If there is none, every
+    /// place at which a large buffer could start is tried.
+    fn alloc_contiguous(
+        &mut self,
+        mode: &AllocMode,
+        size: u64,
+        align: u64,
+        flags: AllocFlags,
+    ) -> Result<Blocks> {
+        let blocks = self.mm.alloc(mode, size, align, flags);
+        let AllocMode::Range(range) = mode else {
+            return blocks;
+        };
+
+        if blocks.is_ok() || size.is_power_of_two() {
+            return blocks;
+        }
+
+        let step = DEFAULT_PAGE_SIZE.max(align);
+        let mut start = range.start.next_multiple_of(step);
+        while start + size <= range.end {
+            let window = AllocMode::Range(start..start + size);
+            let blocks = self.mm.alloc(&window, size, PAGE_SIZE as u64, flags);
+
+            if blocks.is_ok() {
+                return blocks;
+            }
+            start += step;
+        }
+        blocks
+    }
+}
