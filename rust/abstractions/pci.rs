@@ -4,10 +4,7 @@
 //!
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
 
-use core::{
-    ops::Range,
-    ptr::from_ref, //
-};
+use core::ptr::from_ref;
 
 use kernel::{
     device::{
@@ -16,6 +13,13 @@ use kernel::{
     },
     devres::Devres,
     error::to_result,
+    io::{
+        Io,
+        Mmio,
+        MmioRaw,
+        Region,
+        RelaxedMmio, //
+    },
     pci,
     prelude::*,
     sync::Arc, //
@@ -107,16 +111,27 @@ impl WcBar {
         )?)
     }
 
+    /// The memory, to be accessed while `parent` is bound. Accesses are ordered as write-combining allows.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `parent` is not the device it was made for.
+    fn io<'a>(&'a self, parent: &'a device::Device<Bound>) -> Result<RelaxedMmio<'a, Region>> {
+        let mapping = self.mapping.access(parent)?;
+        let raw = MmioRaw::new_region(mapping.map.addr(), usize::try_from(self.size)?)?;
+
+        // SAFETY: By the type invariant of `Mapping` these bytes are mapped, and they stay so while the
+        // device is bound.
+        Ok(unsafe { Mmio::from_raw(raw) }.relaxed())
+    }
+
     /// Reads the word at `offset`, a multiple of 8, while `parent` is bound.
     ///
     /// # Errors
     ///
     /// `EINVAL` if `parent` is not the device it was made for, or for words outside.
     pub(crate) fn read(&self, parent: &device::Device<Bound>, offset: u64) -> Result<u64> {
-        let address: *const u64 = self.address(parent, offset, 8)?.cast();
-
-        // SAFETY: Mapped, and inside.
-        Ok(unsafe { address.read_volatile() })
+        self.io(parent)?.try_read64(usize::try_from(offset)?)
     }
 
     /// Writes `words` from `offset` on, a multiple of 8, while `parent` is bound.
@@ -128,33 +143,15 @@ impl WcBar {
         &self,
         parent: &device::Device<Bound>,
         offset: u64,
-        words: &[u64],
+        words: impl IntoIterator<Item = u64>,
     ) -> Result {
-        let bytes = size_of_val(words);
-        let address = self.address(parent, offset, bytes as u64)?;
+        let io = self.io(parent)?;
 
-        // SAFETY: Mapped, and inside.
-        unsafe { bindings::memcpy_toio(address, words.as_ptr().cast(), bytes) };
-        Ok(())
-    }
-
-    /// As [`write`](Self::write), but from an iterator, as many as there is room for between two offsets.
-    ///
-    /// # Errors
-    ///
-    /// As for [`read`](Self::read).
-    pub(crate) fn write_each(
-        &self,
-        parent: &device::Device<Bound>,
-        offsets: Range<u64>,
-        words: impl Iterator<Item = u64>,
-    ) -> Result {
-        let bytes = offsets.end.checked_sub(offsets.start).ok_or(EINVAL)?;
-        let address: *mut u64 = self.address(parent, offsets.start, bytes)?.cast();
-
-        for (index, word) in (0..usize::try_from(bytes)? / size_of::<u64>()).zip(words) {
-            // SAFETY: Mapped, and inside.
-            unsafe { address.add(index).write_volatile(word) };
+        for (at, word) in (usize::try_from(offset)?..)
+            .step_by(size_of::<u64>())
+            .zip(words)
+        {
+            io.try_write64(word, at)?;
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Engine {
         let mut inflight = self.inflight.lock();
         self.aperture
             .bar()
-            .write(hw.parent, self.fence, &[inflight.completed])?;
+            .write(hw.parent, self.fence, [inflight.completed])?;
         inflight.interrupts.start(hw.regs, self.gmc.vram.start);
         queue.commands.start(hw.regs, self.gmc.vram.start);
         inflight.active = true;

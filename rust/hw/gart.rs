@@ -38,8 +38,6 @@ pub(crate) struct Gart {
     vram: Arc<WcBar>,
     /// VRAM offset of the first entry.
     base: u64,
-    /// VRAM offset of the end of the last.
-    end: u64,
     /// Its lock is innermost.
     #[pin]
     table: Mutex<Table>,
@@ -76,13 +74,12 @@ impl Gart {
     ) -> Result<impl PinInit<Self>> {
         let count = usize::try_from((table.end - table.start) / size_of::<u64>() as u64)?;
         let entries = KVVec::from_elem(0, count, GFP_KERNEL)?;
-        let Range { start: base, end } = *table;
+        let base = table.start;
 
         Ok(pin_init!(Self {
             regs,
             vram,
             base,
-            end,
             table <- new_mutex!(Table {
                 entries,
                 stale: false,
@@ -187,6 +184,6 @@ impl Gart {
     ) -> Result {
         let start = self.base + first * size_of::<u64>() as u64;
 
-        self.vram.write_each(parent, start..self.end, entries)
+        self.vram.write(parent, start, entries)
     }
 }

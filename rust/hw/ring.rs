@@ -90,7 +90,7 @@ impl CommandRing {
     ///
     /// `EINVAL` if `parent` is another device.
     pub(crate) fn push(&mut self, vram: &WcBar, parent: &Device<Bound>, packet: Packet) -> Result {
-        vram.write(parent, self.base + u64::from(self.wptr), &packet.encode())?;
+        vram.write(parent, self.base + u64::from(self.wptr), packet.encode())?;
         self.wptr = (self.wptr + PACKET_SIZE) & (self.size - 1);
         Ok(())
     }
