@@ -29,7 +29,7 @@ pub(crate) mod raw {
     include!(concat!(env!("PDDGPU_GENERATED"), "/bindings_generated.rs"));
 }
 
-/// `include/uapi/drm/pddgpu_drm.h`, which documents it.
+/// `include/uapi/drm/pddgpu_drm.h`. The header documents each type and constant.
 #[allow(
     clippy::all,
     clippy::undocumented_unsafe_blocks,

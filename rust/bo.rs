@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffer objects: what user space asks for, and where that lets them be.
+//! Buffer objects: creation, placement policy, moves, and the answers to TTM's questions about
+//! them.
+//!
+//! [`pddgpu_bo_create`] and [`pddgpu_bo_move`] serve the ioctls. [`BoDriver`] implements
+//! [`ttm::Driver`](crate::abstractions::ttm::Driver): it tells TTM where a buffer may be evicted to, how it is
+//! moved from one kind of memory to another, and what to do before its memory is freed.
 
 use core::ops::Range;
 
@@ -64,15 +69,15 @@ use crate::{
     }, //
 };
 
-/// The driver's side of a buffer.
+/// What this driver keeps with each buffer.
 #[pin_data]
 pub(crate) struct BoData {
-    /// What was asked for.
+    /// The checked arguments of the creation.
     pub(crate) param: BoParam,
-    /// What the leak detector knows.
+    /// The buffer's entry in the leak detector.
     #[pin]
     pub(crate) tracking: Tracking,
-    /// Whether the creation succeeded, so that the free counts.
+    /// Whether the creation succeeded. Only then is the free counted.
     created: Atomic<bool>,
     free_start: FreeStart,
 }
@@ -100,8 +105,9 @@ impl drm::Types for PddgpuDrm {
 ///
 /// # Errors
 ///
-/// `E2BIG` for a size that no domain could ever hold; `ENOSPC` if there is room in none of them;
-/// `ENOMEM`; `ENODEV` once the card is unplugged; `ERESTARTSYS` on a signal. Nothing is left behind.
+/// `E2BIG` for a size that none of the domains could ever hold; `ENOSPC` if none of them has room
+/// now; `ENOMEM`; `EIO` for VRAM if the copy engine is wedged; `ENODEV` once the card is unplugged;
+/// `ERESTARTSYS` on a signal. A failed creation leaves no buffer and no memory allocated.
 pub(crate) fn pddgpu_bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> {
     let guard = dev.stats.alloc_start();
     let result = bo_create(dev, bp, client);
@@ -161,7 +167,7 @@ fn retry_after_delayed_delete<R>(pdev: &Pddgpu, mut f: impl FnMut() -> Result<R>
     }
 }
 
-/// Zeroes a new buffer, as far as its memory is not known to be zero.
+/// Zeroes a new buffer. Memory that is known to be zero already is left out.
 fn clear(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
     let pdev = bo.dev();
 
@@ -219,9 +225,10 @@ fn capacity(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> u64 {
     }
 }
 
-/// Where in a domain a buffer with these flags may be.
+/// The place in a domain that a buffer with these flags is allocated from.
 ///
-/// What the CPU need not reach comes from beyond the aperture, to leave that to what it must.
+/// Buffers that need no CPU access are allocated from the end of VRAM, top down. This keeps the
+/// aperture, which is at the start of VRAM, free for the buffers that need it.
 fn placement_from_domain(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> Place {
     let place = Place::anywhere(domain.mem_type());
 
@@ -233,7 +240,7 @@ fn placement_from_domain(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> P
     }
 }
 
-/// The part of VRAM that the CPU can reach.
+/// The part of VRAM that is inside the aperture.
 fn visible_vram(pdev: &Pddgpu, flags: CreateFlags) -> Place {
     let place = Place::anywhere(MemType::Vram).below(pdev.gmc.visible_size >> PAGE_SHIFT);
 
@@ -244,14 +251,17 @@ fn visible_vram(pdev: &Pddgpu, flags: CreateFlags) -> Place {
     }
 }
 
-/// Moves a buffer to a domain, with its content, for which only those wait who use it.
+/// Moves a buffer and its content to a domain.
 ///
-/// Without a copy engine it is the CPU that copies: at once, and into VRAM only where it can reach.
+/// The copy engine does the copy after this function has returned. The buffer carries the fence of
+/// the copy, and everything that accesses the content waits for that fence. On a card without a
+/// copy engine the CPU copies before the function returns; then a move to VRAM goes into the
+/// aperture.
 ///
 /// # Errors
 ///
-/// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned one; `EIO` if the card
-/// is broken; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
+/// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned buffer; `EIO` if the
+/// copy engine is wedged; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
 pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
     retry_after_delayed_delete(bo.dev(), || bo_move(bo, domain))
 }
@@ -260,7 +270,8 @@ fn bo_move(bo: &Bo, domain: Domain) -> Result {
     let pdev = bo.dev();
     let mut locked = bo.reserve()?;
 
-    // A buffer stranded on its way through GTT has no address there yet.
+    // A move that failed after its hop leaves the buffer in GTT without a GPU address. Moving it to
+    // GTT again gives it one.
     let here = BoPlacement::new(&locked);
     if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
         locked.used();
@@ -285,11 +296,11 @@ fn bo_move(bo: &Bo, domain: Domain) -> Result {
 
 /// Where a buffer is.
 pub(crate) struct BoPlacement {
-    /// [`None`] for a buffer without memory.
+    /// The domain; [`None`] for a buffer without memory.
     pub(crate) domain: Option<Domain>,
-    /// GPU address of its first byte, if it is one range for the card.
+    /// GPU address of the first byte, if the buffer is one range of GPU addresses.
     pub(crate) gpu_addr: Option<u64>,
-    /// Bytes of it that the CPU can reach.
+    /// Bytes of the buffer that the CPU can access where they are now.
     pub(crate) visible: u64,
 }
 
@@ -373,7 +384,7 @@ impl ttm::Driver for BoDriver {
 
     fn unbind(entered: &Entered<'_>, dev: &PddgpuDevice, pages: Range<u64>) {
         if let Some(engine) = &dev.engine {
-            // Fails only for a table that has no such pages.
+            // The pages were mapped before, so they are inside the table and this cannot fail.
             let _ = engine.gart().unmap(entered.parent(), pages);
         }
     }
@@ -402,7 +413,7 @@ impl ttm::Driver for BoDriver {
                 None => Move::Copy,
             },
             _ => {
-                // The engine may still use the addresses that go.
+                // GTT to system frees the GTT addresses. The copy engine may still be using them.
                 if old.start().is_some() {
                     bo.wait(ctx)?;
                 }
@@ -433,7 +444,8 @@ impl ttm::Driver for BoDriver {
         bo.object().tracking.placed(domain, visible);
     }
 
-    /// Wipes VRAM, so that its next owner gets it as it is.
+    /// Has the copy engine zero the VRAM of a freed buffer, so that its next owner need not wait
+    /// for that.
     fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
         let pdev = bo.dev();
         let engine = pdev.engine.as_ref()?;
@@ -471,7 +483,8 @@ impl ttm::Driver for BoDriver {
         if bo.resource().is_none() {
             return Err(EINVAL);
         }
-        // What the engine failed at may be in anybody's memory.
+        // A copy or a clear that failed may have left another client's data in this buffer's
+        // memory.
         if pdev.is_wedged() {
             return Err(EIO);
         }

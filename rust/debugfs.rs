@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What root reads under the card's DRM directory in debugfs.
+//! The files of this driver in the card's debugfs directory. Only root can access them.
 
 use kernel::{
     fmt,
@@ -34,7 +34,7 @@ use crate::{
     }, //
 };
 
-/// Makes all files.
+/// Creates all files.
 pub(crate) fn init(dir: &Dir<'_, PddgpuDrm>) {
     dir.report::<VramMm>();
     dir.report::<GttMm>();
@@ -105,7 +105,7 @@ impl Report for Leaks {
     }
 }
 
-/// `pddgpu_stats_reset`: writing anything sets the statistics to 0, but for what is alive.
+/// `pddgpu_stats_reset`: writing anything resets the counters. Live buffers and bytes stay.
 struct StatsReset;
 
 impl Command for StatsReset {
@@ -130,7 +130,7 @@ impl Setting for LeakCheckInterval {
     }
 
     fn set(dev: &PddgpuDevice, ms: u64) -> Result {
-        // Once unplugged, nothing is checked any more.
+        // The leak check stops when the card is unplugged, and must not be started again.
         let _entered = dev.enter()?;
 
         dev.stats.set_leak_check_interval(ms)
@@ -185,7 +185,7 @@ impl Setting for LimitPercent {
     }
 }
 
-/// `pddgpu_leak_traces`: 1 to keep the calls that create buffers, 0 not to.
+/// `pddgpu_leak_traces`: 1 to save a stack trace with each new buffer, 0 not to.
 struct LeakTraces;
 
 impl Setting for LeakTraces {
@@ -204,11 +204,12 @@ impl Setting for LeakTraces {
     }
 }
 
-/// `pddgpu_vram_reserve`: takes a range of VRAM out of use, or asks about a page.
+/// `pddgpu_vram_reserve`: reserves a range of VRAM, or queries a page.
 ///
-/// `START SIZE`, in bytes from the start of VRAM, withholds a range from buffers for good. `START`
-/// alone asks what became of a page: the write succeeds if it is reserved, fails with `EBUSY` if it
-/// still waits for a buffer to go, and with `ENOENT` if it was never to be reserved.
+/// Writing `START SIZE`, in bytes from the start of VRAM, reserves that range: no buffer is
+/// allocated there any more. Writing `START` alone queries the page at that offset. The write
+/// succeeds if the page is reserved, fails with `EBUSY` if the reservation is pending because a
+/// buffer still has the page, and fails with `ENOENT` if the page was never reserved.
 struct VramReserve;
 
 impl Command for VramReserve {
@@ -259,7 +260,7 @@ impl Report for GemInfo {
     fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
         dev.for_each_file(|file| show_client(file, p))?;
 
-        // What no client has a handle to.
+        // Buffers that no client has a handle for.
         let orphans = dev.stats.list(&LeakState::ALL, |leak| leak.handles == 0)?;
         if !orphans.is_empty() {
             drm_print!(p, "client - (no handle)\n");

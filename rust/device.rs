@@ -28,7 +28,7 @@ use crate::{
     }, //
 };
 
-/// The driver's DRM side.
+/// This driver's implementation of [`drm::Driver`].
 pub(crate) struct PddgpuDrm;
 
 /// A card's DRM device.
@@ -46,10 +46,11 @@ pub(crate) trait ModuleRoot {
     fn debug_level() -> u32;
 }
 
-/// A card's memory, as long as anybody has it open.
+/// The data of a card's DRM device. It lives until the last user of the device is gone, which may
+/// be after the card was unbound.
 #[pin_data]
 pub(crate) struct Pddgpu {
-    /// What the card said about itself.
+    /// Chip, address space and features, as the registers describe them.
     pub(crate) gmc: Gmc,
     /// The manager of VRAM.
     #[pin]
@@ -60,11 +61,11 @@ pub(crate) struct Pddgpu {
     /// The manager of the CPU domain.
     #[pin]
     pub(crate) system: Manager<SysMgr>,
-    /// What all of them count.
+    /// Usage, timing and leak statistics.
     pub(crate) stats: Arc<Stats>,
-    /// The CPU's window onto VRAM.
+    /// The BAR through which the CPU accesses VRAM.
     pub(crate) aperture: Arc<Aperture>,
-    /// What moves memory; [`None`] if that is the CPU.
+    /// The copy engine; [`None`] for a card without one, where the CPU copies and clears.
     pub(crate) engine: Option<Arc<CopyEngine>>,
     /// The TTM device.
     pub(crate) bdev: Arc<BaseDevice>,

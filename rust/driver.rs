@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probe and unbind: the order in which a card comes up and goes down.
+//! The PCI and DRM driver: probe, unbind, and the ioctl table.
 //!
-//! Up: DMA mask, BARs, the card's word about itself, memory controller, TTM with its managers, DRM
-//! device, shrinker, copy engine, registration. Down, which is the order of the fields of [`PddgpuData`]:
-//! memory pressure no longer takes pages; the DRM device is unplugged, so that nobody touches the card any
-//! more; the copy engine stops; the statistics say what is still alive; pages lose their bus addresses; the
-//! memory controller is turned off; the BARs are unmapped. What files still hold stays in [`Pddgpu`] until the
-//! last of them is closed.
+//! Probe sets up, in this order: the DMA mask, the BARs, the description of the card that its
+//! registers give, the memory controller, the TTM device, the statistics, the copy engine, the
+//! resource managers, the shrinker, and the interrupt. The DRM device is registered last.
+//!
+//! Unbind drops the fields of [`PddgpuData`] in the order in which they are declared:
+//!
+//! 1. The shrinker is unregistered.
+//! 2. The DRM device is unplugged. From here on no code can access the hardware through it.
+//! 3. The copy engine stops. The fences of unfinished jobs are signalled with `ENODEV`.
+//! 4. The leak check stops, and the log lists the buffers that are still alive.
+//! 5. The pages of buffers are unmapped from DMA and freed.
+//! 6. The memory controller is disabled.
+//!
+//! Then devres unmaps the BARs. [`Pddgpu`], the data of the DRM device, stays until the last file,
+//! mapping and dma-buf is gone.
 
 use core::ops::Range;
 
@@ -100,7 +109,10 @@ impl drm::Driver for PddgpuDrm {
     }
 }
 
-/// A bound card. The fields go in this order.
+/// A bound card.
+///
+/// Unbind drops the fields in the order in which they are declared. The module documentation says
+/// why it is this order.
 pub(crate) struct PddgpuData<'bound> {
     _shrinker: Shrinker<BoDriver>,
     _registration: drm::Registration<PddgpuDrm>,
@@ -110,10 +122,10 @@ pub(crate) struct PddgpuData<'bound> {
     _gmc: gmc::Enabled<'bound>,
 }
 
-/// The driver's PCI side.
+/// This driver's implementation of [`pci::Driver`].
 pub(crate) struct PddgpuDriver;
 
-// Without driver data: what `new_id` adds must carry the same as an entry here, and has none.
+// The entries carry no driver data: an ID that is added through `new_id` has none either.
 kernel::pci_device_table!(
     PCI_TABLE,
     @none,
@@ -273,7 +285,7 @@ fn start_engine<'bound>(
     copy_engine::Running::new(pdev, engine.clone(), lost).map(Some)
 }
 
-/// VRAM lost what it held in `page`: nobody is to get it any more.
+/// Reserves a page of VRAM that had an uncorrectable error, so that no buffer is allocated there.
 fn retire_page(pdev: &PddgpuDevice, page: Range<u64>) {
     let result = pdev.vram.reserve_range(page.clone());
 
@@ -289,7 +301,7 @@ fn retire_page(pdev: &PddgpuDevice, page: Range<u64>) {
     );
 }
 
-/// Bytes of each heap, 0 for the one that has no limit of the card's.
+/// Bytes of each heap; 0 for the CPU heap, which the card does not limit.
 fn heap_totals(gmc: &Gmc) -> [u64; 4] {
     Heap::ALL.map(|heap| match heap {
         Heap::Vram => gmc.vram_size(),

@@ -22,7 +22,7 @@ use crate::abstractions::drm::ioctl::{
     Descriptor, //
 };
 
-/// All ioctls, by number.
+/// The ioctl table, in the order of the numbers.
 pub(crate) const TABLE: [Descriptor; 6] = ioctl::table([
     Descriptor::new::<GemCreate>(),
     Descriptor::new::<GemMmap>(),

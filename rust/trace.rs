@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events for the life of a buffer, as `docs/tracing.md` describes them.
+//! Trace events. `docs/tracing.md` describes them for users.
 //!
-//! Sizes are in bytes. A domain is one `PDDGPU_GEM_DOMAIN_*`, or 0 for a buffer without memory;
-//! `domains` is a mask of them. `id` is a number that no other buffer of `dev`, the card, has had.
-//! All may be called in any context, also under spinlocks.
+//! `dev` is the card. `id` is a number that no other buffer of the card has had. Sizes are in
+//! bytes. A domain is one `PDDGPU_GEM_DOMAIN_*`, or 0 for a buffer without memory; `domains` is a
+//! mask of them. All functions may be called in any context.
 //!
 //! C header: `c_shims/pddgpu_trace.h`
 
@@ -15,12 +15,12 @@ use crate::{
     bindings::raw, //
 };
 
-/// [`leak`]: a buffer that was suspected or confirmed is gone.
+/// A `state` of [`leak`]: a suspected or confirmed leak was freed.
 pub(crate) const LEAK_FREED: u32 = raw::PDDGPU_TRACE_LEAK_FREED;
 
 tracepoints! {
-    /// A buffer was created, which took `duration` ns. `flags` are `PDDGPU_GEM_CREATE_*`,
-    /// `placement` is the domain it is in.
+    /// A buffer was created. The creation took `duration` ns. `flags` is a mask of
+    /// `PDDGPU_GEM_CREATE_*`, and `placement` is the domain the buffer is in.
     pub(crate) fn bo_create(
         dev: &Device,
         id: u64,
@@ -31,7 +31,7 @@ tracepoints! {
         duration: u64,
     ) = pddgpu_bo_create;
 
-    /// A buffer is freed, which took `duration` ns, after it lived for `lifetime` ns.
+    /// A buffer was freed. The free took `duration` ns. The buffer was created `lifetime` ns ago.
     pub(crate) fn bo_free(
         dev: &Device,
         id: u64,
@@ -40,8 +40,9 @@ tracepoints! {
         duration: u64,
     ) = pddgpu_bo_free;
 
-    /// A buffer went from one domain to another, which took `duration` ns, or failed to with the
-    /// negative errno `ret`, else 0. `evict`: not because anybody asked for it.
+    /// A buffer was moved from one domain to another, or could not be moved. `duration` is in ns;
+    /// it does not include a copy by the copy engine, which is only submitted. `ret` is 0, or the
+    /// negative errno of the failure. `evict` is set if the kernel moved the buffer to make room.
     #[expect(clippy::too_many_arguments)]
     pub(crate) fn bo_move(
         dev: &Device,
@@ -54,7 +55,7 @@ tracepoints! {
         ret: i32,
     ) = pddgpu_bo_move;
 
-    /// A buffer has to make room for others.
+    /// A buffer was moved to make room for others. Follows the [`bo_move`] of the same move.
     pub(crate) fn bo_evict(
         dev: &Device,
         id: u64,

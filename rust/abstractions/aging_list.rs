@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Objects that grow old together: lists in order of birth, one per generation.
+//! Lists of objects by age.
 //!
-//! To join and to leave takes no allocation and no search. An object that is due leaves its
-//! generation's list from the front, as those before it are due too: growing old costs what changes,
-//! not what is there. The lock is innermost, and held for a few objects at a time, whatever their
-//! number.
+//! Each object is in the list of its generation. New objects are added to generation 0. Each list
+//! is in the order of creation, so the objects that are old enough for the next generation are at
+//! its front: advancing them visits only these objects and one more. Adding and removing an object
+//! takes constant time and allocates nothing.
+//!
+//! All lists are protected by one spinlock. It is held for at most a few dozen objects at a time,
+//! and no other lock is taken while it is held.
 
 use core::{
     marker::PhantomData,
@@ -25,7 +28,7 @@ use kernel::{
 
 use crate::bindings::raw as bindings;
 
-/// Objects looked at with the lock held, at most.
+/// Most objects that are visited before the lock is released.
 const BATCH: usize = 32;
 
 /// The generation of a node that is only a cursor: it marks a place for a walk.
@@ -37,8 +40,10 @@ struct RawNode {
     generation: usize,
 }
 
-/// Puts `link` into the ring after `at`: `list_add()` without the checks that a hardened kernel makes in
-/// C, as the lists are out of everybody else's reach.
+/// Inserts `link` into the ring after `at`.
+///
+/// This is `list_add()` without the checks of a hardened kernel (`CONFIG_LIST_HARDENED`), which
+/// would be a call to C. No code outside of this file has access to the lists.
 ///
 /// # Safety
 ///
@@ -55,7 +60,7 @@ unsafe fn insert(link: *mut bindings::list_head, at: *mut bindings::list_head) {
     }
 }
 
-/// Takes `link` out of its ring.
+/// Removes `link` from its ring.
 ///
 /// # Safety
 ///
@@ -120,14 +125,14 @@ pub(crate) struct AgingList<T, const N: usize> {
     _phantom: PhantomData<fn(T)>,
 }
 
-// SAFETY: Lists belong to no thread.
+// SAFETY: The lists have no reference to the thread that made them.
 unsafe impl<T: Send, const N: usize> Send for AgingList<T, N> {}
 
 // SAFETY: By the type invariant; members are seen from any thread.
 unsafe impl<T: Send + Sync, const N: usize> Sync for AgingList<T, N> {}
 
 impl<T, const N: usize> AgingList<T, N> {
-    /// No members.
+    /// Creates empty lists.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
@@ -148,13 +153,14 @@ impl<T, const N: usize> AgingList<T, N> {
         )
     }
 
-    /// How many members a generation has.
+    /// The number of members in a generation.
     pub(crate) fn len(&self, generation: usize) -> usize {
         self.heads.lock().len[generation]
     }
 
-    /// Lets the members of `generation` that are `due` pass into the next one, the oldest first, up to
-    /// the first that is not. `passed` sees each of them. Neither may sleep.
+    /// Moves members of `generation` to the next one, the oldest first, until the first for which
+    /// `due` returns `false`. `passed` is called for each member that is moved. Neither closure may
+    /// sleep.
     pub(crate) fn advance(
         &self,
         generation: usize,
@@ -190,8 +196,10 @@ impl<T, const N: usize> AgingList<T, N> {
         }
     }
 
-    /// What `copy` makes of the members of a generation, oldest first. Members that come, go or grow
-    /// old meanwhile may be missed. `copy` must not sleep.
+    /// Appends the result of `copy` for each member of a generation to `out`, oldest first.
+    ///
+    /// The lock is released every few members. Members that are added, removed or advanced
+    /// meanwhile may be missed. `copy` must not sleep.
     ///
     /// # Errors
     ///
@@ -251,7 +259,7 @@ impl<T, const N: usize> AgingList<T, N> {
     }
 }
 
-/// A value that is a member as long as it lives.
+/// A value that is in the lists until it is dropped.
 ///
 /// # Invariants
 ///
@@ -271,7 +279,7 @@ unsafe impl<T: Send, const N: usize> Send for Node<T, N> {}
 unsafe impl<T: Sync, const N: usize> Sync for Node<T, N> {}
 
 impl<T, const N: usize> Node<T, N> {
-    /// Joins generation 0.
+    /// Initialises a member and adds it to generation 0.
     pub(crate) fn new(set: Arc<AgingList<T, N>>, value: impl Init<T>) -> impl PinInit<Self> {
         pin_init!(Self {
             value <- value,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the calling task is allowed.
+//! Capabilities of the calling task.
 //!
 //! C header: [`include/linux/capability.h`](srctree/include/linux/capability.h)
 
 use crate::bindings::raw as bindings;
 
-/// Whether the calling task may see what others do: `CAP_PERFMON` or `CAP_SYS_ADMIN`.
+/// Whether the calling task has `CAP_PERFMON` or `CAP_SYS_ADMIN` (`perfmon_capable()`).
 pub(crate) fn perfmon() -> bool {
     // SAFETY: Looks at the current task only.
     unsafe { bindings::perfmon_capable() }

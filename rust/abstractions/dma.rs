@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the device can reach of the bus, and what it has still to do there.
+//! DMA: the device's address mask, and fences for its work.
 
 pub(crate) mod fence;
 pub(crate) mod mapping;
@@ -15,13 +15,13 @@ use kernel::{
     prelude::*, //
 };
 
-/// Tells the kernel that `pdev` has bus addresses of `bits` bits (`dma_set_mask_and_coherent()`).
+/// Sets the DMA mask of `pdev` to `bits` bits (`dma_set_mask_and_coherent()`).
 ///
-/// Call it in probe, before anything is mapped.
+/// Call it in probe, before the first DMA mapping.
 ///
 /// # Errors
 ///
-/// `EIO` if the platform cannot do with that.
+/// `EIO` if the platform cannot give the device addresses within the mask.
 pub(crate) fn set_mask(pdev: &pci::Device<Core<'_>>, bits: u32) -> Result {
     let mask = DmaMask::try_new(bits)?;
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Safe wrappers over the DRM core for drivers that bring their own memory management.
+//! DRM devices, files, ioctls, dma-bufs and debugfs.
 //!
-//! `kernel::drm` exists only where DRM is built into the kernel, and it is closed to GEM objects
-//! that live in a TTM buffer object. These wrappers link against a modular `drm.ko` and are open: a
-//! driver names its types in [`Driver`], and the C vtables are made from that.
+//! `kernel::drm` is compiled only where DRM is built into the kernel, and it does not allow GEM
+//! objects that are embedded in a TTM buffer object. This abstraction also works with a modular
+//! `drm.ko`, and lets the driver choose its GEM object: a driver names its types in [`Driver`], and
+//! the C vtables are generated from that.
 //!
 //! C headers: [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h),
 //! [`include/drm/drm_gem.h`](srctree/include/drm/drm_gem.h)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The GPU buddy allocator, for drivers that bring the lock and keep the blocks.
+//! The GPU buddy allocator.
 //!
-//! `kernel::gpu::buddy` hides both. A resource manager needs them: what happens between freeing and
-//! allocating again must be under one lock, and the state must be printable.
+//! The allocator does not lock: its methods take `&mut self`, and the driver puts it under a lock
+//! of its own. `kernel::gpu::buddy` has an internal lock instead, and neither prints its state nor
+//! trims blocks. A resource manager has to free memory and allocate from it under one lock, and to
+//! print.
 //!
 //! C header: [`include/linux/gpu_buddy.h`](srctree/include/linux/gpu_buddy.h)
 
@@ -53,7 +55,9 @@ impl_flags!(
     }
 );
 
-/// A buddy allocator over the bytes from 0 to its size. Exclusive access stands for its lock.
+/// A buddy allocator over the bytes from 0 to its size.
+///
+/// The C side requires a lock around all calls. Here `&mut self` takes its place.
 ///
 /// # Invariants
 ///
@@ -62,7 +66,7 @@ pub(crate) struct Buddy {
     mm: KBox<Opaque<bindings::gpu_buddy>>,
 }
 
-// SAFETY: A buddy allocator belongs to no thread.
+// SAFETY: A `struct gpu_buddy` has no reference to the thread that made it.
 unsafe impl Send for Buddy {}
 
 impl Buddy {
@@ -94,7 +98,7 @@ impl Buddy {
         self.mm.get()
     }
 
-    /// Bytes that are free.
+    /// Free bytes.
     pub(crate) fn avail(&self) -> u64 {
         // SAFETY: By the type invariant.
         unsafe { (*self.raw()).avail }
@@ -146,7 +150,8 @@ impl Buddy {
         let mut head = bindings::list_head::default();
         let head = addr_of_mut!(head);
 
-        // SAFETY: The blocks are allocated, and ours. Whatever the result, the list holds some.
+        // SAFETY: `blocks` is owned, so its blocks are allocated and in no other list. The list
+        // holds at least one block afterwards, whether the trim succeeds or not.
         unsafe {
             blocks.put(head);
             bindings::gpu_buddy_block_trim(self.raw(), core::ptr::null_mut(), size, head);
@@ -165,7 +170,7 @@ impl Buddy {
         let mut head = bindings::list_head::default();
         let head = addr_of_mut!(head);
 
-        // SAFETY: The blocks are allocated, and by value nobody else's.
+        // SAFETY: `blocks` is owned, so its blocks are allocated and in no other list.
         unsafe {
             blocks.put(head);
             // CAST: One bit of a few.
@@ -206,7 +211,9 @@ impl Drop for Buddy {
     }
 }
 
-/// Blocks of a [`Buddy`], in order of allocation. [`Buddy::free`] them: dropped, they stay allocated.
+/// Blocks of a [`Buddy`], in order of allocation.
+///
+/// They must be given back with [`Buddy::free`]. Dropping them does not free the memory.
 ///
 /// # Invariants
 ///
@@ -217,14 +224,14 @@ pub(crate) struct Blocks {
     chunk_size: u64,
 }
 
-// SAFETY: Blocks belong to no thread.
+// SAFETY: Blocks have no reference to the thread that allocated them.
 unsafe impl Send for Blocks {}
 
 // SAFETY: `&Blocks` only reads what is constant while they are allocated.
 unsafe impl Sync for Blocks {}
 
 impl Blocks {
-    /// Makes a list of the blocks.
+    /// Moves the blocks to the list `head`.
     ///
     /// # Safety
     ///
@@ -257,7 +264,7 @@ impl Blocks {
         }
     }
 
-    /// The one byte range that the blocks make, if they follow upon each other.
+    /// The byte range of all blocks, if each begins where the one before it ends.
     pub(crate) fn contiguous(&self) -> Option<Range<u64>> {
         self.iter()
             .map(Some)

@@ -12,7 +12,7 @@ use kernel::{
 
 use crate::bindings::raw as bindings;
 
-/// Bytes of memory there are (`si_meminfo()`).
+/// Bytes of system memory (`si_meminfo()`).
 pub(crate) fn total() -> u64 {
     let mut info = bindings::sysinfo::default();
 
@@ -22,8 +22,9 @@ pub(crate) fn total() -> u64 {
     info.totalram as u64 * u64::from(info.mem_unit)
 }
 
-/// A section in which memory is allocated without anybody else's being reclaimed for it, if need be from
-/// what is kept for emergencies: for very little (`memalloc_noreclaim_save()`).
+/// A section in which allocations do not enter memory reclaim (`memalloc_noreclaim_save()`).
+///
+/// They may use the kernel's emergency reserves instead. So allocate very little inside.
 pub(crate) struct NoReclaim(c_uint, NotThreadSafe);
 
 impl NoReclaim {

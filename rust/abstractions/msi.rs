@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Message-signalled interrupts.
+//! Message-signalled interrupts (MSI) of PCI devices, with a threaded handler.
 
 use core::mem::transmute;
 
@@ -28,13 +28,13 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// What is done on an interrupt.
+/// An interrupt handler.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Does what is urgent, in interrupt context, while `parent` is bound. Returns whether there is more,
-    /// for [`handle`](Self::handle).
+    /// The hard interrupt handler: runs in interrupt context, while `parent` is bound. Returns
+    /// whether [`handle`](Self::handle) has to run.
     fn handle_now(&self, parent: &device::Device<Bound>) -> bool;
 
-    /// Does the rest, in a thread of its own, while `parent` is bound.
+    /// The threaded handler: runs in a kernel thread, while `parent` is bound.
     fn handle(&self, parent: &device::Device<Bound>);
 }
 
@@ -64,25 +64,25 @@ impl<H: Handler> ThreadedHandler for Thread<H> {
     }
 }
 
-/// The one MSI of a PCI device, with its handler; [`Msi::new`] alone makes it, device-managed.
+/// The single MSI vector of a PCI device, with its handler. It is device-managed.
 ///
 /// # Invariants
 ///
 /// The handler is registered for a vector of `_vectors`, and the device is bound.
 pub(crate) struct Msi<H: Handler> {
-    // Goes first: it is for one of the vectors.
+    // Dropped first, because it is registered for one of the vectors.
     _handler: Pin<KBox<ThreadedRegistration<'static, Thread<H>>>>,
     _vectors: KBox<IrqVectorRegistration<'static>>,
 }
 
 impl<H: Handler> Msi<H> {
-    /// Has `handler` called for the interrupts of `pdev` until the result is dropped or `pdev` is
-    /// unbound (`pci_alloc_irq_vectors()`, `request_threaded_irq()`).
+    /// Allocates the vector and registers `handler` for it, until the result is dropped or `pdev`
+    /// is unbound (`pci_alloc_irq_vectors()`, `request_threaded_irq()`).
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if the device has no MSI or the machine no vector left; `ENOMEM`, for which the kernel may
-    /// also say `ENODEV` or `ENOSPC`.
+    /// `ENOSPC` if the device has no MSI, or if the machine has no vector left. If memory is short,
+    /// `ENOMEM`, but also `ENODEV` or `ENOSPC`.
     pub(crate) fn new(
         pdev: &pci::Device<Bound>,
         name: &'static CStr,

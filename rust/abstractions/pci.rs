@@ -31,17 +31,17 @@ use crate::bindings::raw as bindings;
 ///
 /// # Invariants
 ///
-/// `map` is the mapping of BAR `bar`, of `size` bytes, whose region is ours.
+/// `map` is the mapping of BAR `bar` of `pdev`, and this value owns the mapping and the region.
 struct Mapping {
     pdev: *mut bindings::pci_dev,
     bar: c_int,
     map: *mut c_void,
 }
 
-// SAFETY: A mapping belongs to no thread.
+// SAFETY: A mapping may be used and unmapped by any thread.
 unsafe impl Send for Mapping {}
 
-// SAFETY: `&Mapping` gives away nothing but an address.
+// SAFETY: `&Mapping` gives access to constant fields only.
 unsafe impl Sync for Mapping {}
 
 impl Drop for Mapping {
@@ -125,7 +125,7 @@ impl WcBar {
         Ok(unsafe { Mmio::from_raw(raw) }.relaxed())
     }
 
-    /// Reads the word at `offset`, a multiple of 8, while `parent` is bound.
+    /// Reads the 64-bit word at byte `offset`, a multiple of 8.
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl WcBar {
         self.io(parent)?.try_read64(usize::try_from(offset)?)
     }
 
-    /// Writes `words` from `offset` on, a multiple of 8, while `parent` is bound.
+    /// Writes 64-bit words from byte `offset` on, a multiple of 8.
     ///
     /// # Errors
     ///
@@ -156,12 +156,12 @@ impl WcBar {
         Ok(())
     }
 
-    /// Bytes the CPU can reach.
+    /// Bytes of the aperture.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// The CPU's physical address of a byte, for page tables.
+    /// The physical address of a byte offset, for page tables.
     pub(crate) fn phys(&self, offset: u64) -> u64 {
         self.phys + offset
     }

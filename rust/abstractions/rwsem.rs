@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks that many may read at once.
+//! Read-write semaphores.
 //!
 //! C header: [`include/linux/rwsem.h`](srctree/include/linux/rwsem.h)
 
@@ -30,11 +30,11 @@ pub(crate) struct RwSemaphore {
 // SAFETY: A semaphore may be moved between threads while nobody holds it.
 unsafe impl Send for RwSemaphore {}
 
-// SAFETY: That is what it is for.
+// SAFETY: A semaphore is made to be used by several threads at once.
 unsafe impl Sync for RwSemaphore {}
 
 impl RwSemaphore {
-    /// A semaphore that nobody holds.
+    /// A semaphore that is not held.
     pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             sem <- Opaque::ffi_init(|sem: *mut bindings::rw_semaphore| {
@@ -46,7 +46,7 @@ impl RwSemaphore {
         })
     }
 
-    /// Waits for whoever writes, and holds writers off (`down_read()`).
+    /// Acquires it for reading, which excludes writers (`down_read()`).
     pub(crate) fn read(&self) -> ReadGuard<'_> {
         // SAFETY: By the type invariant.
         unsafe { bindings::down_read(self.sem.get()) };
@@ -55,7 +55,7 @@ impl RwSemaphore {
         ReadGuard(self, NotThreadSafe)
     }
 
-    /// Waits for all others, and holds them off (`down_write()`).
+    /// Acquires it for writing, which excludes readers and writers (`down_write()`).
     pub(crate) fn write(&self) -> WriteGuard<'_> {
         // SAFETY: By the type invariant.
         unsafe { bindings::down_write(self.sem.get()) };
@@ -70,7 +70,7 @@ impl RwSemaphore {
 /// # Invariants
 ///
 /// The semaphore is held, once for each guard.
-#[must_use = "the semaphore is given back when this is dropped"]
+#[must_use = "the semaphore is released when this is dropped"]
 pub(crate) struct ReadGuard<'a>(&'a RwSemaphore, NotThreadSafe);
 
 impl Drop for ReadGuard<'_> {
@@ -85,7 +85,7 @@ impl Drop for ReadGuard<'_> {
 /// # Invariants
 ///
 /// The semaphore is held.
-#[must_use = "the semaphore is given back when this is dropped"]
+#[must_use = "the semaphore is released when this is dropped"]
 pub(crate) struct WriteGuard<'a>(&'a RwSemaphore, NotThreadSafe);
 
 impl Drop for WriteGuard<'_> {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stack traces that cost four bytes each.
+//! Stack traces in the stack depot, which take four bytes each.
+//!
+//! Equal traces share their memory in the depot. It is never freed.
 //!
 //! C header: [`include/linux/stackdepot.h`](srctree/include/linux/stackdepot.h)
 
@@ -12,11 +14,11 @@ use kernel::{
 
 use crate::bindings::raw as bindings;
 
-/// Frames kept of a trace, at most.
+/// Most frames of a trace.
 const FRAMES: usize = 16;
 
-/// Makes traces possible: until it was called once, [`Trace::save`] saves none
-/// (`stack_depot_init()`).
+/// Initialises the stack depot (`stack_depot_init()`). Before it was called, [`Trace::save`]
+/// returns empty traces. May be called several times.
 ///
 /// # Errors
 ///
@@ -26,12 +28,12 @@ pub(crate) fn init() -> Result {
     to_result(unsafe { bindings::stack_depot_init() })
 }
 
-/// The calls that led somewhere; equal ones share their memory, which is never freed.
+/// A stack trace, or none.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Trace(bindings::depot_stack_handle_t);
 
 impl Trace {
-    /// The calls that led here, but for `skip` of them.
+    /// Saves the present stack trace without its innermost `skip` frames.
     pub(crate) fn save(skip: u32) -> Self {
         let mut frames = [0; FRAMES];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Processes, by what people know them by.
+//! PID and name of the calling process.
 
 use core::ptr::{
     addr_of,
@@ -13,7 +13,7 @@ use kernel::task::Task;
 pub(crate) struct Process {
     /// Process ID in the initial namespace.
     pub(crate) pid: i32,
-    /// Name, padded with zeroes; there is at least one.
+    /// Name, padded with zeroes. The last byte is always zero.
     pub(crate) comm: [u8; 16],
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Clocks that cost next to nothing.
+//! Two clocks that are cheap to read: a precise one for durations, and jiffies.
 //!
 //! C headers: [`include/linux/jiffies.h`](srctree/include/linux/jiffies.h),
 //! [`include/linux/sched/clock.h`](srctree/include/linux/sched/clock.h)
@@ -9,24 +9,24 @@ use core::ptr::addr_of;
 
 use crate::bindings::raw as bindings;
 
-/// A clock for durations: the processor's cycle counter where the kernel trusts it to run evenly, and
-/// `local_clock()` where not.
+/// A clock for durations: the processor's cycle counter if the kernel considers it stable, or else
+/// `local_clock()`.
 ///
-/// Two times are worth comparing while the machine was not suspended in between.
+/// The difference of two readings has no meaning if the machine was suspended in between.
 pub(crate) struct Stopwatch {
-    /// ns a cycle takes, times 2^32; 0 for `local_clock()`.
+    /// Duration of a cycle, in ns times 2^32; 0 to use `local_clock()`.
     ns_per_cycle: u64,
 }
 
 impl Stopwatch {
-    /// The cheapest clock that can be trusted.
+    /// The cycle counter if it is stable, or else `local_clock()`.
     pub(crate) fn new() -> Self {
         Self {
             ns_per_cycle: ns_per_cycle().unwrap_or(0),
         }
     }
 
-    /// The time, in ns since some moment.
+    /// The time, in ns. Only differences have a meaning.
     #[inline(always)]
     pub(crate) fn now(&self) -> i64 {
         let ns = if self.ns_per_cycle == 0 {
@@ -63,14 +63,14 @@ fn ns_per_cycle() -> Option<u64> {
     None
 }
 
-/// Jiffies since boot: coarse, but never going back, whatever happens to cycle counters.
+/// The jiffies counter. It is coarse but monotonic, on any machine.
 pub(crate) fn jiffies() -> u64 {
-    // SAFETY: Changes under our eyes, in one piece on 64-bit machines, which is all DRM drivers of
-    // cards with that much memory are for.
+    // SAFETY: The counter is always initialised. It changes concurrently, so the read is volatile.
+    // A 64-bit machine, which the driver requires, reads it in one access.
     unsafe { addr_of!(bindings::jiffies_64).read_volatile() }
 }
 
-/// ns that many jiffies take, or as many as there are.
+/// Converts jiffies to ns. The result saturates.
 pub(crate) fn jiffies_to_ns(jiffies: u64) -> u64 {
     jiffies.saturating_mul(u64::from(bindings::HZ_TO_NSEC_NUM))
         / u64::from(bindings::HZ_TO_NSEC_DEN)

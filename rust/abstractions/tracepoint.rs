@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tracepoints that a module defines in C for itself.
+//! Tracepoints that a module defines in its own C code.
 //!
-//! [`declare_trace!`](kernel::tracepoint::declare_trace) knows those of the `bindings` crate only.
+//! [`declare_trace!`](kernel::tracepoint::declare_trace) supports only the tracepoints of the
+//! kernel's `bindings` crate.
 //!
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 
@@ -15,12 +16,12 @@ use kernel::{
 
 use crate::bindings::raw as bindings;
 
-/// What can be given to a tracepoint.
+/// A type that can be passed to a tracepoint.
 pub(crate) trait Argument {
-    /// C's type for it.
+    /// The C type.
     type Raw;
 
-    /// C's value for it. A pointer may be read as long as `self` is borrowed.
+    /// The C value. If it is a pointer, it is valid while `self` is borrowed.
     fn into_raw(self) -> Self::Raw;
 }
 
@@ -57,12 +58,13 @@ impl<const N: usize> Argument for &[c_char; N] {
     }
 }
 
-/// Makes functions that call tracepoints: `fn name(arguments) = tracepoint;`. As long as nobody listens,
-/// each is one instruction that does nothing.
+/// Defines functions that call tracepoints: `fn name(arguments) = tracepoint;`. While the
+/// tracepoint is disabled, a call is a single no-op instruction (a static branch).
 ///
-/// The tracepoint must be in [`bindings::raw`](crate::bindings::raw) with what
-/// `CREATE_RUST_TRACE_POINTS` makes of it, and must take any value of its arguments' types: it reads
-/// through pointers what they point to, and keeps none. The compiler checks that the types are C's.
+/// [`bindings::raw`](crate::bindings::raw) must have the tracepoint and the functions that
+/// `CREATE_RUST_TRACE_POINTS` generates for it. The tracepoint must accept any value of its
+/// argument types, may dereference its pointers only during the call, and must not keep them. The
+/// compiler checks that the types match those of C.
 macro_rules! tracepoints {
     ($(
         $(#[$attr:meta])*

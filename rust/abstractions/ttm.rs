@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Safe wrappers over TTM, the translation table maps that place and move buffer objects.
+//! TTM (translation table maps), the kernel's memory manager for GPU buffers.
 //!
-//! A driver implements [`Driver`] once, and [`ResourceManager`] for each kind of memory it manages
-//! itself; the C vtables are made from these traits. What TTM protects with a buffer's reservation
-//! (the `dma_resv` lock, here *resv*) is reachable only through [`Locked`], the proof that it is
-//! held.
+//! TTM keeps the buffers of a device in LRU lists, decides which buffers to evict when memory is
+//! full, and moves them between the kinds of memory. The driver supplies the rest: it implements
+//! [`Driver`] once, and [`ResourceManager`] for each kind of memory that it manages itself. The C
+//! vtables are generated from these traits.
 //!
-//! Lock order: `mmap_lock` → resv → the manager's own lock. A page fault holds `mmap_lock` and only
-//! tries resv.
+//! The `dma_resv` lock of a buffer, here called *resv*, protects most of its state. That state is
+//! accessible only through [`Locked`], which proves that resv is held.
+//!
+//! Lock order: `mmap_lock`, then resv, then the lock of the manager. A page fault holds
+//! `mmap_lock`, and uses a trylock for resv.
 //!
 //! C headers: [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h),
 //! [`include/drm/ttm/ttm_device.h`](srctree/include/drm/ttm/ttm_device.h),

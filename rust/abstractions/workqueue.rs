@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work that does itself again after a while.
+//! Delayed work that reschedules itself, and runs only while a device is bound.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -26,14 +26,15 @@ use kernel::{
 
 use crate::bindings::raw as bindings;
 
-/// What is to be done again and again.
+/// Periodic work.
 pub(crate) trait Tick: Send + Sync + 'static {
-    /// Does it, in process context, never twice at once, while `parent` is bound. Returns after how
-    /// many ms to do it again; [`None`] waits for [`Periodic::kick`].
+    /// Does the work. It runs in process context, while `parent` is bound, and never concurrently
+    /// with itself. Returns the ms until the next run; [`None`] if only [`Periodic::kick`] is to
+    /// start it.
     fn tick(&self, parent: &device::Device<Bound>) -> Option<Msecs>;
 }
 
-/// A value with work of its own, which is done only while a device is bound.
+/// A value with periodic work, which runs only while a device is bound.
 ///
 /// # Invariants
 ///
@@ -47,7 +48,7 @@ pub(crate) struct Periodic<T: Tick> {
     inner: T,
 }
 
-// SAFETY: Work belongs to no thread.
+// SAFETY: A `struct delayed_work` has no reference to the thread that made it.
 unsafe impl<T: Tick> Send for Periodic<T> {}
 
 // SAFETY: The workqueue does its own locking; `T` is `Sync`.
@@ -63,7 +64,8 @@ impl<T: Tick> Drop for Stop<T> {
 }
 
 impl<T: Tick> Periodic<T> {
-    /// A value whose work does not run before it is kicked, nor once `parent` is unbound.
+    /// A value whose work runs for the first time after [`kick`](Self::kick), and never again once
+    /// `parent` is unbound.
     ///
     /// # Errors
     ///
@@ -87,8 +89,9 @@ impl<T: Tick> Periodic<T> {
         Ok(this)
     }
 
-    /// Has the work done in `delay` ms, instead of when it would have been
-    /// (`mod_delayed_work()`). After [`stop`](Self::stop) nothing happens. From any context.
+    /// Schedules the next run to be `delay` ms from now, earlier or later than it was due
+    /// (`mod_delayed_work()`). Has no effect after [`stop`](Self::stop). May be called in any
+    /// context.
     pub(crate) fn kick(&self, delay: Msecs) {
         // SAFETY: By the type invariant; dropping the value waits for the work.
         unsafe {
@@ -101,7 +104,7 @@ impl<T: Tick> Periodic<T> {
         };
     }
 
-    /// Waits for the work, and has it never done again (`disable_delayed_work_sync()`).
+    /// Waits for a run in progress and prevents all further ones (`disable_delayed_work_sync()`).
     pub(crate) fn stop(&self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::disable_delayed_work_sync(self.work.get()) };

@@ -168,7 +168,7 @@ impl Engine {
         )
     }
 
-    /// The table of the GTT window.
+    /// The GART, whose table maps the GTT window.
     pub(crate) fn gart(&self) -> &Gart {
         &self.gart
     }
@@ -178,7 +178,7 @@ impl Engine {
         self.wedged.load(Relaxed)
     }
 
-    /// Prints what the engine has done.
+    /// Prints the counters.
     pub(crate) fn print(&self, p: &Printer) {
         let counters = &self.counters;
 

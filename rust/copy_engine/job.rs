@@ -47,7 +47,8 @@ pub(crate) struct Ranges {
 }
 
 impl Ranges {
-    /// Those of an iterator, which are joined where they follow upon each other.
+    /// Collects ranges from an iterator. A range that begins where the one before it ends is merged
+    /// with it.
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl Ranges {
         Ok(this)
     }
 
-    /// Whether there is none.
+    /// Whether the ranges have no bytes.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
     }
@@ -108,7 +109,7 @@ impl CopyEnd {
     }
 }
 
-/// A place among ranges.
+/// A position in [`Ranges`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cursor {
     index: usize,
@@ -117,7 +118,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// What is left of the range it is in; empty at the end.
+    /// The rest of the range that it is in; empty at the end of the last.
     fn rest(&self, ranges: &Ranges) -> Range<u64> {
         match ranges.ranges.get(self.index) {
             Some(range) => range.start + self.offset..range.end,
@@ -167,7 +168,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// Bytes of it.
+    /// Bytes to copy or to clear.
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Copy { to, .. } => to.ranges().bytes,
@@ -175,7 +176,7 @@ impl Work {
         }
     }
 
-    /// Whether it goes through a transfer window.
+    /// Whether it needs a transfer window.
     pub(super) fn is_windowed(&self) -> bool {
         match self {
             Self::Copy { from, to } => from.is_windowed() || to.is_windowed(),

@@ -63,7 +63,8 @@ impl CopyEngine {
         self.submit(parent, Work::Copy { from, to })
     }
 
-    /// As [`copy`](Self::copy), but zeroes the bytes at these GPU addresses.
+    /// Submits a clear, which zeroes the bytes at these GPU addresses; otherwise as
+    /// [`copy`](Self::copy).
     ///
     /// # Errors
     ///

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The GART: where in system memory each page of the GTT window is.
+//! The GART (graphics address remapping table): it maps the pages of the GTT window to system
+//! memory.
 //!
-//! `docs/hardware.md`, "GART". The table is in VRAM; the driver keeps a copy, from which it is restored
-//! when the card was reset. Pages are numbered from the start of the window.
+//! `docs/hardware.md`, "GART", describes it. The table is in VRAM. The driver keeps a copy in
+//! system memory, from which the table is restored after a reset of the card. Pages are numbered
+//! from the start of the GTT window.
 
 use core::ops::Range;
 
@@ -31,7 +33,7 @@ use crate::{
     hw::regs::*, //
 };
 
-/// The table.
+/// The GART of a card.
 #[pin_data]
 pub(crate) struct Gart {
     regs: Arc<BoundRegisters>,
@@ -44,9 +46,10 @@ pub(crate) struct Gart {
 }
 
 struct Table {
-    /// What the table holds.
+    /// A copy of the table's entries.
     entries: KVVec<u64>,
-    /// Whether the card may know entries that are no longer so.
+    /// Whether entries were changed since the last flush, so that the card may have stale ones
+    /// cached.
     stale: bool,
 }
 
@@ -61,8 +64,8 @@ impl Table {
 }
 
 impl Gart {
-    /// A table in these bytes of VRAM, one entry after the other. It has to be [recovered](Self::recover)
-    /// before it is used.
+    /// A GART whose table is at these offsets of VRAM. Call [`recover`](Self::recover) before its
+    /// first use.
     ///
     /// # Errors
     ///
@@ -87,8 +90,8 @@ impl Gart {
         }))
     }
 
-    /// Has the pages from `first` on be those with the bus addresses `ranges`, and returns where they end.
-    /// The card knows after the next [`flush`](Self::flush).
+    /// Maps the pages of the window from `first` on to the bus addresses `ranges`, and returns the
+    /// page after the last one. It takes effect with the next [`flush`](Self::flush).
     ///
     /// # Errors
     ///
@@ -126,7 +129,8 @@ impl Gart {
         Ok(at)
     }
 
-    /// Takes pages out of the table, for good by the time it returns.
+    /// Unmaps pages and flushes the card's cache. When it returns the card cannot access the memory
+    /// through these pages any more.
     ///
     /// # Errors
     ///
@@ -150,12 +154,13 @@ impl Gart {
         Ok(())
     }
 
-    /// Has the card forget what is no longer so.
+    /// Drops the entries that the card has cached, if any were changed since the last flush.
     pub(crate) fn flush(&self, regs: &Registers<'_>) {
         self.table.lock().flush(regs);
     }
 
-    /// Calls `reset`, which may make the card forget about the table, and then restores all of it.
+    /// Calls `reset`, which may reset the card, then writes the whole table from the driver's copy
+    /// and its address to the card. No entry can be changed meanwhile.
     ///
     /// # Errors
     ///
@@ -175,7 +180,7 @@ impl Gart {
         Ok(())
     }
 
-    /// Writes entries from page `first` on, all in one pass: there is one for each page that moves.
+    /// Writes entries to the table in VRAM, from page `first` on.
     fn write(
         &self,
         parent: &Device<Bound>,

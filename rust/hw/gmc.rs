@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The graphics memory controller: the card's address space, and bringing it up and down.
+//! The graphics memory controller: the card's address space, and enabling and disabling it.
 //!
-//! `docs/hardware.md`, "GPU address space".
+//! `docs/hardware.md`, "GPU address space", describes it.
 
 use core::ops::Range;
 
@@ -40,15 +40,15 @@ pub(crate) const GTT_NUM_TRANSFER_WINDOWS: u64 = 2;
 /// Pages of the transfer windows.
 pub(crate) const RESERVED_PAGES: u64 = GTT_MAX_TRANSFER_SIZE * GTT_NUM_TRANSFER_WINDOWS;
 
-/// Bytes of the GTT window that buffers never get.
+/// Bytes of the GTT window that are reserved for the transfer windows.
 pub(crate) const RESERVED_SIZE: u64 = RESERVED_PAGES << PAGE_SHIFT;
 
-/// The card, as it describes itself.
+/// The description of a card that its registers give, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Gmc {
     /// Which chip it is.
     pub(crate) chip: Chip,
-    /// [`CHIP_REV`] as it reads.
+    /// The value of [`CHIP_REV`](struct@CHIP_REV).
     pub(crate) revision: u32,
     /// `DRM_PDDGPU_FEATURE_*`.
     pub(crate) features: u32,
@@ -61,12 +61,12 @@ pub(crate) struct Gmc {
 }
 
 impl Gmc {
-    /// Reads and checks what the card says. `aperture_size` is that of its aperture, in bytes.
+    /// Reads the registers and checks them. `aperture_size` is the size of the aperture, in bytes.
     ///
     /// # Errors
     ///
-    /// `ENODEV`, and a word about it in the log, for a card that this driver is not for or that
-    /// contradicts itself.
+    /// `ENODEV` for an unknown chip, a size out of range, or windows that overlap or do not match
+    /// their size. The log says which.
     pub(crate) fn read(dev: &Device, regs: &Registers<'_>, aperture_size: u64) -> Result<Self> {
         let id = regs.read(CHIP_ID);
         let chip = Chip::try_from(id)
@@ -132,8 +132,10 @@ impl Gmc {
         self.features & feature != 0
     }
 
-    /// What the driver needs of VRAM to have the card move memory; [`None`] for a card without the
-    /// engines for it, or without room.
+    /// The VRAM that the driver reserves for the GART and the copy engine.
+    ///
+    /// Returns [`None`] for a card without these engines. It also does so if they would take more
+    /// than half of the aperture; then the CPU copies and clears.
     pub(crate) fn reserved_vram(&self) -> Option<ReservedVram> {
         const NEEDED: [u32; 3] = [
             uapi::DRM_PDDGPU_FEATURE_GART,
@@ -163,7 +165,8 @@ fn check_size(dev: &Device, what: &str, size: u64, min: u64, max: u64) -> Result
     Ok(())
 }
 
-/// The window from the registers' `first..last`, where `last` still belongs to it.
+/// Checks a window of `size` bytes. `bounds` are its first and last address as the registers have
+/// them, so that `bounds.end` is inside the window.
 fn window(dev: &Device, what: &str, bounds: Range<u64>, size: u64) -> Result<Range<u64>> {
     let Range { start, end: last } = bounds;
 
@@ -185,7 +188,7 @@ fn window(dev: &Device, what: &str, bounds: Range<u64>, size: u64) -> Result<Ran
     Ok(start..last + 1)
 }
 
-/// Resets the card, then has VRAM, GTT and the aperture answer.
+/// Resets the card, then enables VRAM, the GTT window and the aperture.
 pub(crate) fn reset(regs: &Registers<'_>, gmc: &Gmc) {
     regs.write_reg(RESET::from_raw(RESET_MAGIC));
     regs.write_reg(
@@ -195,11 +198,11 @@ pub(crate) fn reset(regs: &Registers<'_>, gmc: &Gmc) {
     );
     regs.write_reg(MC_GTT_CTRL::zeroed().with_enable(true));
     regs.write_reg(MC_FB_CTRL::zeroed().with_enable(true));
-    // What was written has its effect before a read returns.
+    // By the time a register read returns, all writes before it have taken effect.
     let _ = regs.read(CHIP_ID);
 }
 
-/// The memory controller while it works; dropping it turns it off.
+/// The enabled memory controller. Dropping it disables VRAM, the GTT window and the aperture.
 pub(crate) struct Enabled<'a> {
     regs: Arc<BoundRegisters>,
     dev: &'a Device<Bound>,
@@ -266,7 +269,7 @@ impl ReservedVram {
         }
     }
 
-    /// Bytes of all of it.
+    /// Bytes of all ranges together.
     pub(crate) fn size(&self) -> u64 {
         self.fence.end
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The card's registers: `docs/hardware.md`, "Registers".
+//! The card's registers, command packets and interrupt entries, as `docs/hardware.md` specifies
+//! them.
 
 use kernel::{
     io::register,
@@ -11,7 +12,7 @@ use kernel::{
 
 /// The BAR with the registers.
 pub(crate) const REGISTER_BAR: u32 = 0;
-/// The BAR through which the CPU sees VRAM.
+/// The BAR through which the CPU accesses VRAM.
 pub(crate) const APERTURE_BAR: u32 = 2;
 /// Bits of the card's bus addresses.
 pub(crate) const DMA_BITS: u32 = 44;
@@ -73,18 +74,18 @@ register! {
         63:0 address;
     }
 
-    /// VRAM as the card's engines see it.
+    /// Access to VRAM by the card's engines.
     pub(crate) MC_VRAM_CTRL(u32) @ 0x00000100 {
         1:1 ecc => bool;
         0:0 enable => bool;
     }
 
-    /// The GTT window.
+    /// Access to the GTT window by the card's engines.
     pub(crate) MC_GTT_CTRL(u32) @ 0x00000104 {
         0:0 enable => bool;
     }
 
-    /// The CPU's aperture.
+    /// Access to VRAM by the CPU, through the aperture.
     pub(crate) MC_FB_CTRL(u32) @ 0x00000108 {
         0:0 enable => bool;
     }
@@ -94,7 +95,7 @@ register! {
         63:0 offset;
     }
 
-    /// Any write has the card forget the GART entries that it knows.
+    /// Writing any value drops the GART entries that the card has cached.
     pub(crate) GART_FLUSH(u32) @ 0x00000118 {
         31:0 any;
     }
@@ -104,19 +105,19 @@ register! {
         63:0 address;
     }
 
-    /// Written as 1, `valid` forgets the fault.
+    /// Why that address faulted. Writing 1 to `valid` clears the fault.
     pub(crate) GART_FAULT_STATUS(u32) @ 0x00000128 {
         2:2 outside => bool;
         1:1 write => bool;
         0:0 valid => bool;
     }
 
-    /// Written as 1, `pending` forgets the error.
+    /// Whether VRAM had an uncorrectable error. Writing 1 to `pending` clears it.
     pub(crate) ECC_STATUS(u32) @ 0x00000148 {
         0:0 pending => bool;
     }
 
-    /// The interrupt ring.
+    /// GPU address of the interrupt ring, in pages of 4 KiB.
     pub(crate) IH_RING_BASE(u32) @ 0x00000200 {
         31:0 page;
     }
@@ -126,24 +127,24 @@ register! {
         31:0 bytes;
     }
 
-    /// Where the card puts the next entry.
+    /// Byte offset at which the card writes the next entry.
     pub(crate) IH_RING_WPTR(u32) @ 0x00000208 {
         31:31 overflow => bool;
         30:0 offset;
     }
 
-    /// Where the driver takes the next entry from.
+    /// Byte offset at which the driver reads the next entry.
     pub(crate) IH_RING_RPTR(u32) @ 0x0000020c {
         31:0 offset;
     }
 
-    /// Interrupts.
+    /// Enables the interrupt ring and the MSI.
     pub(crate) IH_CTRL(u32) @ 0x00000210 {
         1:1 msi => bool;
         0:0 enable => bool;
     }
 
-    /// The command ring.
+    /// GPU address of the command ring, in pages of 4 KiB.
     pub(crate) CP_RING_BASE(u32) @ 0x00000300 {
         31:0 page;
     }
@@ -153,23 +154,23 @@ register! {
         31:0 bytes;
     }
 
-    /// Where the driver puts the next packet; writing it starts work.
+    /// Byte offset at which the driver writes the next packet. Writing it is the doorbell.
     pub(crate) CP_RING_WPTR(u32) @ 0x00000308 {
         31:0 offset;
     }
 
-    /// The packet the engine is at.
+    /// Byte offset of the packet that the engine is executing.
     pub(crate) CP_RING_RPTR(u32) @ 0x0000030c {
         31:0 offset;
     }
 
-    /// The command processor.
+    /// Enables or halts the command processor.
     pub(crate) CP_CTRL(u32) @ 0x00000310 {
         1:1 halt => bool;
         0:0 enable => bool;
     }
 
-    /// What it is at.
+    /// Whether the command processor is busy, and whether it stopped with an error.
     pub(crate) CP_STATUS(u32) @ 0x00000314 {
         1:1 error => bool;
         0:0 busy => bool;
@@ -180,25 +181,26 @@ register! {
 pub(crate) const GART_VALID: u64 = 1 << 0;
 /// GART entry: the page may be written.
 pub(crate) const GART_WRITABLE: u64 = 1 << 1;
-/// GART entry: the CPU's caches are asked.
+/// GART entry: accesses are coherent with the CPU's caches.
 pub(crate) const GART_SNOOPED: u64 = 1 << 2;
 
 /// Bytes of a packet.
 pub(crate) const PACKET_SIZE: u32 = 32;
 
-/// What the command processor does.
+/// A packet for the command processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packet {
     /// Copies `bytes` from one GPU address to another; all multiples of 4.
     Copy { from: u64, to: u64, bytes: u64 },
     /// Zeroes `bytes` at a GPU address; both multiples of 4.
     Clear { to: u64, bytes: u64 },
-    /// Stores `value` at a GPU address, a multiple of 8, once all before is done, and interrupts.
+    /// Writes `value` to a GPU address, a multiple of 8, when all packets before it are done, and
+    /// raises an interrupt.
     Fence { value: u64, to: u64 },
 }
 
 impl Packet {
-    /// The packet as it is in the ring.
+    /// The packet in the format of the ring.
     pub(crate) fn encode(self) -> [u64; 4] {
         const INTERRUPT: u64 = 1 << 8;
 
@@ -213,23 +215,23 @@ impl Packet {
 /// Bytes of an entry of the interrupt ring.
 pub(crate) const INTERRUPT_SIZE: u32 = 16;
 
-/// Why the card interrupts.
+/// An entry of the interrupt ring: the reason for an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     /// A [`Packet::Fence`] was reached.
     Fence,
-    /// The command processor stopped at this byte of its ring.
+    /// The command processor stopped with an error at this byte offset of its ring.
     CommandError(u64),
-    /// An engine could not access this GPU address.
+    /// An engine faulted at this GPU address.
     GartFault(u64),
-    /// VRAM lost the content around this offset.
+    /// VRAM had an uncorrectable error at this byte offset.
     Ecc(u64),
-    /// Nothing this driver knows.
+    /// A source that this driver does not know.
     Unknown,
 }
 
 impl Interrupt {
-    /// An entry as it is in the ring.
+    /// Decodes an entry of the ring.
     pub(crate) fn decode([source, data]: [u64; 2]) -> Self {
         // CAST: The upper half is reserved.
         match source as u32 {
@@ -242,7 +244,7 @@ impl Interrupt {
     }
 }
 
-/// What [`RESET`] wants to see.
+/// The value of [`RESET`](struct@RESET) that resets the card.
 pub(crate) const RESET_MAGIC: u32 = 0x5253_5421;
 
 /// The chips of the family.
@@ -254,7 +256,7 @@ pub(crate) enum Chip {
 }
 
 impl Chip {
-    /// What [`CHIP_ID`] reads.
+    /// The value of [`CHIP_ID`](struct@CHIP_ID).
     pub(crate) fn id(self) -> u32 {
         match self {
             Self::Pdd1000 => 0x1000,
@@ -263,7 +265,7 @@ impl Chip {
         }
     }
 
-    /// The name people know it by.
+    /// The name of the product.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pdd1000 => "PDD1000",
@@ -276,7 +278,7 @@ impl Chip {
 impl TryFrom<CHIP_ID> for Chip {
     type Error = Error;
 
-    /// Fails with `ENODEV` for a chip that is none of them.
+    /// Fails with `ENODEV` for an unknown chip.
     fn try_from(reg: CHIP_ID) -> Result<Self> {
         [Self::Pdd1000, Self::Pdd2000, Self::Pdd3000]
             .into_iter()

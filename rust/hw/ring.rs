@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rings between driver and card, both in VRAM.
+//! The command ring and the interrupt ring. Both are in VRAM.
 
 use core::ops::Range;
 
@@ -52,8 +52,8 @@ impl CommandRing {
         })
     }
 
-    /// Empties the ring, and has the command processor take packets from it. `vram` is the GPU
-    /// address of VRAM.
+    /// Empties the ring and enables the command processor. `vram` is the GPU address of the start
+    /// of VRAM.
     pub(crate) fn start(&mut self, regs: &Registers<'_>, vram: u64) {
         self.wptr = 0;
         self.rptr = 0;
@@ -69,7 +69,7 @@ impl CommandRing {
         !regs.read(CP_STATUS).busy()
     }
 
-    /// Whether `packets` more have room.
+    /// Whether the ring has room for `packets` more packets.
     pub(crate) fn has_room(&mut self, regs: &Registers<'_>, packets: u32) -> bool {
         if self.room() < packets {
             self.rptr = regs.read(CP_RING_RPTR).into_raw() & (self.size - 1);
@@ -80,11 +80,11 @@ impl CommandRing {
     fn room(&self) -> u32 {
         let used = self.wptr.wrapping_sub(self.rptr) & (self.size - 1);
 
-        // One less, as a ring that is full must not look empty.
+        // One packet less than the free bytes hold: equal pointers mean that the ring is empty.
         (self.size - used) / PACKET_SIZE - 1
     }
 
-    /// Puts a packet into the ring, where it must have room.
+    /// Writes a packet to the ring, which must have room for it.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl CommandRing {
     }
 }
 
-/// The interrupt ring, as the driver empties it.
+/// The interrupt ring. The card writes entries to it and the driver reads them.
 pub(crate) struct InterruptRing {
     base: u64,
     size: u32,
@@ -126,7 +126,7 @@ impl InterruptRing {
         })
     }
 
-    /// Has the card put entries into the ring. `vram` is the GPU address of VRAM.
+    /// Empties the ring and enables interrupts. `vram` is the GPU address of the start of VRAM.
     pub(crate) fn start(&mut self, regs: &Registers<'_>, vram: u64) {
         Self::stop(regs);
         self.rptr = 0;
@@ -135,7 +135,7 @@ impl InterruptRing {
         regs.write_reg(IH_CTRL::zeroed().with_enable(true).with_msi(true));
     }
 
-    /// Has the card put no more entries into the ring.
+    /// Disables interrupts. The card writes no more entries.
     pub(crate) fn stop(regs: &Registers<'_>) {
         regs.write_reg(IH_CTRL::zeroed());
     }
@@ -175,9 +175,9 @@ impl InterruptRing {
     }
 }
 
-/// A GPU address as the rings' base registers want it. Rings are in the first 16 TiB.
+/// The value of a ring's base register for a GPU address: the number of its 4 KiB page.
 fn page(address: u64) -> u32 {
-    // CAST: GPU addresses have 44 bits.
+    // CAST: GPU addresses have 44 bits, so the page number has 32.
     (address >> 12) as u32
 }
 

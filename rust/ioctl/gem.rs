@@ -116,7 +116,7 @@ impl Ioctl for GemWait {
         file.lookup(args.handle)?
             .wait(ioctl::timeout(args.timeout_ns))?;
 
-        // Work that failed has ended too.
+        // The fence of a job that failed is signalled too, so the wait itself does not show it.
         if dev.is_wedged() {
             return Err(EIO);
         }

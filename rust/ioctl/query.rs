@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `DRM_IOCTL_PDDGPU_QUERY`: what the card is and how full its memory is.
+//! `DRM_IOCTL_PDDGPU_QUERY`: the card, its heaps, statistics and leaks.
 
 use kernel::{
     prelude::*,
@@ -73,7 +73,8 @@ fn memory_stats(pdev: &Pddgpu) -> Result<KBox<uapi::drm_pddgpu_query_memory_stat
     )?)
 }
 
-/// Without the capability a client sees what it created itself.
+/// The leaks that the caller may see: all of them with `CAP_PERFMON` or `CAP_SYS_ADMIN`, or else
+/// those that were created through the same file.
 fn leaks(pdev: &Pddgpu, args: &mut uapi::drm_pddgpu_query, file: &PddgpuFile) -> Result {
     let sees_all = capability::perfmon();
     let client = file.client_id();
@@ -90,7 +91,7 @@ fn leaks(pdev: &Pddgpu, args: &mut uapi::drm_pddgpu_query, file: &PddgpuFile) ->
     answer(args, &[head.as_bytes(), leaks.as_bytes()])
 }
 
-/// Writes as much of the answer, which comes in `parts`, as user space has room for.
+/// Copies the answer, which is the concatenation of `parts`, to user space, as far as it has room.
 fn answer(args: &mut uapi::drm_pddgpu_query, parts: &[&[u8]]) -> Result {
     let whole: usize = parts.iter().map(|part| part.len()).sum();
     let room = usize::try_from(args.size)?.min(whole);

@@ -25,13 +25,13 @@ use crate::{
     }, //
 };
 
-/// ms between leak checks, to begin with.
+/// Default ms between leak checks.
 const LEAK_CHECK_INTERVAL: i64 = 5_000;
-/// ms after which a buffer is suspected, to begin with.
+/// Default age, in ms, from which a buffer is a suspected leak.
 const SUSPECTED_AFTER: i64 = 30_000;
-/// ms after which a leak is confirmed, to begin with.
+/// Default age, in ms, from which a buffer is a confirmed leak.
 const CONFIRMED_AFTER: i64 = 300_000;
-/// Percent of a heap that may be taken up without a warning, to begin with.
+/// Default percentage of a heap above which its usage is warned about.
 const LIMIT: u64 = 90;
 
 impl MemoryStats {
@@ -58,7 +58,7 @@ impl MemoryStats {
 }
 
 impl Stats {
-    /// Ends the leak checks, and says in the log what is still alive.
+    /// Stops the leak check, and logs the buffers that are still alive.
     pub(crate) fn fini(&self) {
         self.stop();
 

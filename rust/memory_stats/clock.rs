@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The one place time comes from, so that tests can move it.
+//! The clock of the statistics. KUnit tests can advance it.
 
 #[cfg(CONFIG_KUNIT)]
 use kernel::sync::atomic::{
@@ -14,16 +14,16 @@ use crate::abstractions::time::{
     Stopwatch, //
 };
 
-/// A clock that counts ns: finely for durations, coarsely for ages.
+/// A clock in ns, with a precise reading for durations and a coarse one for ages.
 pub(crate) struct Clock {
     stopwatch: Stopwatch,
-    /// ns that tests have moved it on.
+    /// ns by which tests have advanced it.
     #[cfg(CONFIG_KUNIT)]
     moved: Atomic<i64>,
 }
 
 impl Clock {
-    /// A clock that nobody has moved.
+    /// A clock that shows the real time.
     pub(crate) fn new() -> Self {
         Self {
             stopwatch: Stopwatch::new(),
@@ -32,7 +32,7 @@ impl Clock {
         }
     }
 
-    /// The time for durations, in ns.
+    /// The precise time, in ns.
     pub(crate) fn now(&self) -> i64 {
         if cfg!(pddgpu_no_stats) {
             return 0;
@@ -40,7 +40,7 @@ impl Clock {
         self.stopwatch.now() + self.moved()
     }
 
-    /// The time for ages, in ns, to a few ms.
+    /// The coarse time, in ns. It advances once per jiffy, which is a few ms.
     pub(crate) fn coarse(&self) -> i64 {
         if cfg!(pddgpu_no_stats) {
             return 0;
@@ -59,7 +59,7 @@ impl Clock {
         0
     }
 
-    /// Moves the clock on by `ns`.
+    /// Advances the clock by `ns`.
     #[cfg(CONFIG_KUNIT)]
     pub(crate) fn advance(&self, ns: i64) {
         self.moved.add(ns, Relaxed);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters without a lock: every one is an `Atomic<i64>`, relaxed. Each is exact; two read one after
-//! the other may be from different moments.
+//! Counters without a lock.
+//!
+//! Each counter is an `Atomic<i64>` with relaxed ordering. Each one is exact. Two counters that are
+//! read one after the other may show different moments.
 
 use kernel::{
     prelude::*,
@@ -20,7 +22,7 @@ impl Counter {
         Self(Atomic::new(0))
     }
 
-    /// Adds `n`, and tells what came of it.
+    /// Adds `n`, and returns the sum.
     pub(super) fn add(&self, n: i64) -> i64 {
         if cfg!(pddgpu_no_stats) {
             return 0;
@@ -49,21 +51,22 @@ impl Counter {
         self.0.store(n, Relaxed);
     }
 
-    /// Reads it; one that others count down meanwhile may be below 0 for a moment.
+    /// Reads it. A concurrent subtraction may be seen before the addition that it belongs to; then
+    /// the value is negative for a moment, and this returns 0.
     pub(crate) fn get(&self) -> u64 {
         u64::try_from(self.0.load(Relaxed)).unwrap_or(0)
     }
 }
 
-/// What buffers took from a heap and gave back, in bytes.
+/// Usage of a heap by buffers, in bytes.
 pub(crate) struct HeapStats {
-    /// Taken since the last reset.
+    /// Bytes allocated since the last reset.
     pub(crate) allocated: Counter,
-    /// Given back since the last reset.
+    /// Bytes freed since the last reset.
     pub(crate) freed: Counter,
-    /// Taken up now.
+    /// Bytes in use now.
     pub(crate) live: Counter,
-    /// Most taken up at once since the last reset.
+    /// The largest value of `live` since the last reset.
     pub(crate) peak: Counter,
 }
 
@@ -77,29 +80,30 @@ impl HeapStats {
         }
     }
 
-    /// `bytes` were taken. Tells how many are now.
+    /// Counts `bytes` as allocated. Returns the bytes in use now.
     pub(super) fn take(&self, bytes: u64) -> u64 {
         // CAST: No heap has 2^63 bytes.
         let live = self.live.add(bytes as i64);
 
         self.allocated.add(bytes as i64);
         self.peak.raise(live);
-        // CAST: What was taken is there.
+        // CAST: The bytes just added are part of it, so it is not negative.
         live as u64
     }
 
-    /// `bytes` were given back. Tells how many are left.
+    /// Counts `bytes` as freed. Returns the bytes in use now.
     pub(super) fn give_back(&self, bytes: u64) -> u64 {
         self.freed.add(bytes as i64);
         self.live.add(-(bytes as i64)) as u64
     }
 
-    /// Forgets all but what is taken up now.
+    /// Resets all counters but `live`. `peak` starts from there.
     pub(super) fn reset(&self) {
         self.allocated.set(0);
         self.freed.set(0);
         self.peak.set(0);
-        // What is taken meanwhile has raised it, or does so now.
+        // An allocation that runs concurrently has raised the peak after it was set to 0, or its
+        // bytes are in `live` already.
         self.peak.raise(self.live.get() as i64);
     }
 }
@@ -131,7 +135,7 @@ impl MoveStats {
     }
 }
 
-/// The ways in which creations fail that have a counter of their own; the last counts all others.
+/// The errors of creations that have a counter of their own. The last entry counts all others.
 pub(crate) const FAILURES: [(Option<Error>, &str); 8] = [
     (Some(ENOSPC), "ENOSPC"),
     (Some(ENOMEM), "ENOMEM"),
@@ -143,7 +147,7 @@ pub(crate) const FAILURES: [(Option<Error>, &str); 8] = [
     (None, "other"),
 ];
 
-/// The place in [`FAILURES`] of an error.
+/// The index in [`FAILURES`] of an error.
 pub(super) fn failure(err: Error) -> usize {
     FAILURES
         .iter()

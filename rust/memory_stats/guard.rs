@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operations under way: guards that carry the start time, know success from failure, and cannot be
-//! forgotten.
+//! Guards that measure an operation in progress.
+//!
+//! A guard has the start time, and is consumed by the result of the operation. If an early return
+//! drops a creation's guard instead, the creation is counted as failed.
 
 use kernel::{
     prelude::*,
@@ -23,7 +25,7 @@ use crate::{
 };
 
 impl MemoryStats {
-    /// A creation begins; what it takes is known when the guard is told the result.
+    /// Begins to measure a creation. [`AllocGuard::alloc_end`] ends it.
     pub(crate) fn alloc_start(&self) -> AllocGuard<'_> {
         AllocGuard {
             stats: self,
@@ -32,12 +34,13 @@ impl MemoryStats {
         }
     }
 
-    /// A free begins; the buffer keeps the time until it ends.
+    /// Begins to measure a free. The buffer keeps the start time in `start`.
     pub(crate) fn free_start(&self, start: &FreeStart) {
         start.0.store(self.clock.now(), Relaxed);
     }
 
-    /// A free ends, in the destructor of a buffer that was created.
+    /// Ends the measurement of a free. Called by the destructor of a buffer whose creation
+    /// succeeded.
     pub(crate) fn free_end(&self, tracked: &Tracked, start: &FreeStart) {
         let now = self.clock.now();
         let ns = now - start.0.load(Relaxed);
@@ -55,7 +58,7 @@ impl MemoryStats {
         }
     }
 
-    /// A move of a buffer begins, to make room if `evict`.
+    /// Begins to measure a move. `evict` says that the kernel moves the buffer to make room.
     pub(crate) fn move_start<'a>(
         &'a self,
         tracked: &'a Tracked,
@@ -74,8 +77,8 @@ impl MemoryStats {
     }
 }
 
-/// A creation under way. Dropped without a result, it counts as failed.
-#[must_use = "it counts as failed when dropped"]
+/// A creation in progress. If it is dropped without a result, the creation counts as failed.
+#[must_use = "the creation counts as failed when this is dropped"]
 pub(crate) struct AllocGuard<'a> {
     stats: &'a MemoryStats,
     start: i64,
@@ -121,8 +124,8 @@ impl FreeStart {
     }
 }
 
-/// A move under way. Dropped without a result, it was none.
-#[must_use = "it counts only when told the result"]
+/// A move in progress. If it is dropped without a result, nothing is counted.
+#[must_use = "the move is not counted when this is dropped"]
 pub(crate) struct MoveGuard<'a> {
     stats: &'a MemoryStats,
     start: i64,
@@ -133,8 +136,10 @@ pub(crate) struct MoveGuard<'a> {
 }
 
 impl MoveGuard<'_> {
-    /// The move ended so. One that the copy engine has still to do takes the time that the engine
-    /// tells ([`MemoryStats::moved_by_engine`]).
+    /// Ends the move with this result.
+    ///
+    /// For [`Moved::Fenced`] the duration is not known yet. The copy engine records it when the
+    /// copy has ended ([`MemoryStats::moved_by_engine`]).
     pub(crate) fn move_end(self, result: &Result<Moved>) {
         let ns = self.stats.clock.now() - self.start;
         let Tracked { id, param, .. } = self.tracked;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The statistics as user space queries them: `include/uapi/drm/pddgpu_drm.h` has the units.
+//! The statistics as the structures of `include/uapi/drm/pddgpu_drm.h`, which documents the units.
 
 use crate::{
     memory_stats::{
@@ -22,8 +22,7 @@ use crate::{
 };
 
 impl MemoryStats {
-    /// The figures most programs want. `vram_free` and `gtt_free` are what the managers have left, in
-    /// bytes.
+    /// The summary. `vram_free` and `gtt_free` are the free bytes of the managers.
     pub(crate) fn get_info(&self, vram_free: u64, gtt_free: u64) -> uapi::pddgpu_memory_stats_info {
         uapi::pddgpu_memory_stats_info {
             vram_used: self.heap(Heap::Vram).live.get(),
@@ -103,7 +102,7 @@ fn time_stats(timing: &Timing) -> uapi::drm_pddgpu_time_stats {
     }
 }
 
-/// A leak as user space queries it.
+/// A leak as the structure of the user-space header.
 pub(crate) fn leak(leak: &Leak) -> uapi::drm_pddgpu_leak {
     uapi::drm_pddgpu_leak {
         id: leak.id,

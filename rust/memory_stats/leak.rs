@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The leak detector: every buffer is tracked from its creation until it is freed; age makes it
-//! *suspected*, then *confirmed*, once each.
+//! The leak detector's view of a buffer.
+//!
+//! Every buffer is tracked from its creation until it is freed. A buffer starts as *young*. When it
+//! has reached a certain age it becomes *suspected*, and later *confirmed*. It passes through each
+//! state once and never goes back. Age alone does not prove a leak, so each report also says what
+//! keeps the buffer alive: handles, CPU mappings or dma-bufs. A buffer with none of these is
+//! *orphaned*.
+//!
+//! `leak_check.rs` has the periodic check that changes the states.
 
 use kernel::{
     prelude::*,
@@ -66,25 +73,25 @@ impl LeakState {
 /// All tracked buffers, by [`LeakState`].
 pub(crate) type Tracker = AgingList<Tracked, { LeakState::ALL.len() }>;
 
-/// A tracked buffer: freed, it is not tracked any more.
+/// A buffer's entry in the lists. Dropping it ends the tracking.
 #[cfg(not(pddgpu_no_stats))]
 pub(crate) type Tracking = aging_list::Node<Tracked, { LeakState::ALL.len() }>;
 
-/// A buffer that is not tracked.
+/// Without statistics, the entry of a buffer is in no list.
 #[cfg(pddgpu_no_stats)]
 pub(crate) type Tracking = Tracked;
 
-/// What is known of a tracked buffer.
+/// What the leak detector knows about a buffer.
 pub(crate) struct Tracked {
     /// A number that no other buffer of the card has had.
     pub(crate) id: u64,
-    /// What was asked for.
+    /// The arguments of its creation.
     pub(crate) param: BoParam,
-    /// When it was created, in ns of the statistics' clock.
+    /// When it was created, in ns of the statistics' coarse clock.
     pub(crate) created: i64,
-    /// Who created it.
+    /// The process that created it.
     pub(crate) owner: Owner,
-    /// The calls that created it, if they are kept.
+    /// The stack trace of its creation, if traces are saved.
     pub(crate) trace: Trace,
     state: Atomic<u32>,
     placement: Atomic<u32>,
@@ -94,7 +101,7 @@ pub(crate) struct Tracked {
     exports: Atomic<i32>,
 }
 
-/// Who created a buffer.
+/// The process that created a buffer.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Owner {
     /// Number of the DRM client.
@@ -106,7 +113,7 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// The calling process, for a DRM client.
+    /// The calling process, which acts for DRM client `client`.
     pub(super) fn current(client: u64) -> Self {
         if cfg!(pddgpu_no_stats) {
             return Self::default();
@@ -205,7 +212,7 @@ impl Tracked {
     }
 }
 
-/// What a report says about a tracked buffer, as of one moment.
+/// A copy of what the leak detector knows about a buffer, for a report.
 #[derive(Clone, Copy)]
 pub(crate) struct Leak {
     /// A number that no other buffer of the card has had.
@@ -255,13 +262,13 @@ impl Leak {
         }
     }
 
-    /// Whether nothing is known that keeps it alive.
+    /// Whether it has no handle, no CPU mapping and no dma-buf.
     pub(crate) fn is_orphaned(&self) -> bool {
         self.handles == 0 && self.mappings == 0 && self.exports == 0
     }
 }
 
-/// A tracked buffer's place in the lists, for the buffer to keep.
+/// Initialises a buffer's entry in the lists.
 #[cfg(not(pddgpu_no_stats))]
 pub(super) fn track(tracker: Arc<Tracker>, tracked: impl Init<Tracked>) -> impl PinInit<Tracking> {
     Tracking::new(tracker, tracked)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Looking for leaks: what has been alive for too long, in lists and in the log.
+//! The periodic leak check, and lists of leaks for the reports and the log.
 
 use kernel::prelude::*;
 
@@ -19,7 +19,7 @@ use crate::memory_stats::{
     }, //
 };
 
-/// Leaks that one check logs one by one.
+/// How many leaks a check logs with a line each.
 const LOGGED_AT_ONCE: usize = 10;
 
 impl MemoryStats {
@@ -32,7 +32,8 @@ impl MemoryStats {
         self.list(&[LeakState::Confirmed, LeakState::Suspected], |_| true)
     }
 
-    /// The buffers in `states` that `wanted` chooses, oldest first.
+    /// Copies the buffers in `states` for which `wanted` returns `true`: state by state in the
+    /// order of `states`, and oldest first in each.
     ///
     /// # Errors
     ///
@@ -55,8 +56,11 @@ impl MemoryStats {
         Ok(leaks)
     }
 
-    /// Has the buffers that are due grow suspect, and those suspected long enough be confirmed, which
-    /// is logged. Tells how many buffers changed state.
+    /// Makes young buffers that are old enough suspected, and suspected ones that are old enough
+    /// confirmed. Confirmed leaks are logged. Returns how many buffers changed their state.
+    ///
+    /// The lists are in the order of creation, so a check looks only at the buffers that change
+    /// their state and at the first one of each list that does not.
     pub(crate) fn leak_check(&self) -> usize {
         let now = self.clock.coarse();
         let older = |after: &Counter| {
@@ -111,7 +115,7 @@ impl MemoryStats {
 }
 
 impl Stats {
-    /// Logs the oldest of what is alive.
+    /// Logs the oldest buffers that are alive, at most [`LOGGED_AT_ONCE`].
     pub(super) fn log_alive(&self) {
         let Ok(leaks) = self.list(&LeakState::ALL, |_| true) else {
             return;

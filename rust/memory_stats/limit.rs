@@ -8,7 +8,7 @@ use kernel::{
 
 use crate::memory_stats::counters::Counter;
 
-/// Percent of a heap that must become free below the limit before it warns again.
+/// Percent of the heap by which usage has to fall below the limit before the next warning.
 const HYSTERESIS: u64 = 5;
 
 /// The limit of a heap.
@@ -26,7 +26,8 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    /// The limit of a heap of `total` bytes, 0 for one without; to be [`set`](Self::set).
+    /// The limit of a heap of `total` bytes, or of a heap without a limit for 0. Call
+    /// [`set`](Self::set) before its first use.
     pub(super) const fn new(total: u64) -> Self {
         Self {
             total,
@@ -37,7 +38,7 @@ impl Limit {
         }
     }
 
-    /// Percent of the heap.
+    /// Sets the limit, in percent of the heap.
     pub(super) fn set(&self, percent: u64) {
         let bytes = |percent: u64| match self.total {
             0 => i64::MAX,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The statistics and leaks as text: `docs/statistics.md` says what every line means.
+//! Statistics and leaks as text. `docs/statistics.md` explains each line.
 
 use kernel::{
     fmt,
@@ -121,7 +121,8 @@ impl MemoryStats {
         );
     }
 
-    /// Prints suspected and confirmed leaks by process, the one with most bytes first.
+    /// Prints suspected and confirmed leaks by process. The process with the most bytes comes
+    /// first.
     ///
     /// # Errors
     ///
@@ -165,7 +166,8 @@ impl MemoryStats {
         Ok(())
     }
 
-    /// Logs all counters: at level 1 through dynamic debug and `drm.debug`, from level 2 on always.
+    /// Logs all counters, depending on `debug_level`: 0 never; 1 if `drm.debug` or dynamic debug
+    /// enables it; 2 and above always.
     pub(crate) fn debug_print(&self) {
         match (self.debug_level)() {
             0 => (),
@@ -188,7 +190,7 @@ fn print_timing(p: &Printer, name: &str, timing: &Timing) {
     );
 }
 
-/// The leaks of one process together.
+/// A process with leaks, and the bytes of all of them.
 struct Process {
     pid: i32,
     bytes: u64,
@@ -238,7 +240,7 @@ fn print_process(p: &Printer, process: &Process, leaks: &[Leak]) {
     }
 }
 
-/// Why a buffer is still alive.
+/// The column `why`: what keeps a buffer alive.
 pub(super) struct Reason<'a>(pub(super) &'a Leak);
 
 impl fmt::Display for Reason<'_> {

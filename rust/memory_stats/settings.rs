@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What root may set.
+//! The settings, which root can change in debugfs.
 
 use core::ops::RangeInclusive;
 
@@ -22,35 +22,35 @@ use crate::{
 };
 
 impl MemoryStats {
-    /// ms between leak checks, 0 if there are none.
+    /// ms between leak checks; 0 if they are off.
     pub(crate) fn get_leak_check_interval(&self) -> u64 {
         self.leak_check_interval.get()
     }
 
-    /// ms after which a buffer is suspected.
+    /// Age, in ms, from which a buffer is a suspected leak.
     pub(crate) fn suspected_after(&self) -> u64 {
         self.suspected_after.get()
     }
 
-    /// Sets the ms after which a buffer is suspected.
+    /// Sets the age, in ms, from which a buffer is a suspected leak.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for more than it takes to be confirmed.
+    /// `EINVAL` if it is above the age of a confirmed leak.
     pub(crate) fn set_suspected_after(&self, ms: u64) -> Result {
         set_within(&self.suspected_after, ms, 0..=self.confirmed_after())
     }
 
-    /// ms after which a leak is confirmed.
+    /// Age, in ms, from which a buffer is a confirmed leak.
     pub(crate) fn confirmed_after(&self) -> u64 {
         self.confirmed_after.get()
     }
 
-    /// Sets the ms after which a leak is confirmed.
+    /// Sets the age, in ms, from which a buffer is a confirmed leak.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for less than it takes to be suspected, or 2^32 and more.
+    /// `EINVAL` if it is below the age of a suspected leak, or 2^32 or above.
     pub(crate) fn set_confirmed_after(&self, ms: u64) -> Result {
         set_within(
             &self.confirmed_after,
@@ -59,12 +59,12 @@ impl MemoryStats {
         )
     }
 
-    /// Percent of a heap that may be taken up without a warning.
+    /// Percentage of a heap above which its usage is warned about.
     pub(crate) fn limit_percent(&self) -> u64 {
         self.limit_percent.get()
     }
 
-    /// Sets the percent of a heap that may be taken up without a warning.
+    /// Sets the percentage of a heap above which its usage is warned about.
     ///
     /// # Errors
     ///
@@ -75,12 +75,12 @@ impl MemoryStats {
         Ok(())
     }
 
-    /// Whether the calls that create buffers are kept.
+    /// Whether a stack trace is saved with each new buffer.
     pub(crate) fn keeps_traces(&self) -> bool {
         self.keep_traces.load(Relaxed)
     }
 
-    /// Has the calls that create buffers kept from now on, or not.
+    /// Sets whether a stack trace is saved with each new buffer.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl MemoryStats {
 }
 
 impl Stats {
-    /// Sets the ms between leak checks, 0 for none. It counts from now.
+    /// Sets the ms between leak checks; 0 turns them off. The next check is that much from now.
     ///
     /// # Errors
     ///

@@ -48,11 +48,11 @@ use crate::{
 
 pub(super) const NSEC_PER_MSEC: i64 = 1_000_000;
 
-/// What bytes are counted for.
+/// A kind of memory that has its own counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heap {
     Vram,
-    /// The part of VRAM that the CPU can reach.
+    /// The part of VRAM that is inside the aperture. Its bytes count for `Vram` too.
     VisibleVram,
     Gtt,
     Cpu,
@@ -72,7 +72,7 @@ impl Heap {
         }
     }
 
-    /// The domain it is, or is part of.
+    /// The domain it belongs to.
     pub(crate) fn domain(self) -> Domain {
         match self {
             Self::Vram | Self::VisibleVram => Domain::Vram,
@@ -82,21 +82,22 @@ impl Heap {
     }
 }
 
-/// All statistics of a card. In an [`Arc`]: whoever holds memory counts here.
+/// The statistics of a card. They are in an [`Arc`], because the managers and the buffers use them
+/// after the card was unbound.
 #[pin_data]
 pub(crate) struct MemoryStats {
     pub(super) dev: ARef<device::Device>,
     pub(super) clock: Clock,
     heaps: [HeapStats; 4],
     pub(super) limits: [Limit; 4],
-    /// Buffers created.
+    /// Durations of creations.
     pub(crate) alloc: Timing,
-    /// Buffers freed.
+    /// Durations of frees.
     pub(crate) free: Timing,
-    /// Buffers moved.
+    /// Durations of moves.
     pub(crate) move_: Timing,
     moves: [[MoveStats; 3]; 3],
-    /// Moves the kernel made to make room.
+    /// Evictions: moves that the kernel made to make room.
     pub(crate) evicted: MoveStats,
     pub(super) failures: [Counter; FAILURES.len()],
     pub(super) tracker: Arc<Tracker>,
@@ -110,7 +111,7 @@ pub(crate) struct MemoryStats {
     pub(super) debug_level: fn() -> u32,
 }
 
-/// The statistics with the work that checks for leaks.
+/// The statistics with the periodic leak check.
 pub(crate) type Stats = Periodic<MemoryStats>;
 
 impl MemoryStats {
@@ -161,7 +162,7 @@ impl MemoryStats {
         &self.heaps[heap as usize]
     }
 
-    /// Buffers that are alive.
+    /// How many buffers are alive.
     pub(crate) fn objects_live(&self) -> usize {
         LeakState::ALL
             .into_iter()
@@ -169,7 +170,7 @@ impl MemoryStats {
             .sum()
     }
 
-    /// Buffers in a state of the leak detector.
+    /// How many buffers are in a state of the leak detector.
     pub(crate) fn leaks(&self, state: LeakState) -> usize {
         self.tracker.len(state.generation())
     }
@@ -179,7 +180,7 @@ impl MemoryStats {
         &self.moves[index(from)][index(to)]
     }
 
-    /// Creations that failed in the ways of [`FAILURES`].
+    /// The number of failed creations, for each entry of [`FAILURES`].
     pub(crate) fn failures(&self) -> impl Iterator<Item = (Option<Error>, &'static str, u64)> + '_ {
         FAILURES
             .into_iter()
@@ -187,7 +188,8 @@ impl MemoryStats {
             .map(|((err, name), count)| (err, name, count.get()))
     }
 
-    /// Tracks a buffer that `client` is creating, as long as it keeps the result.
+    /// Initialises the entry of a buffer that `client` is creating. The buffer is tracked until the
+    /// entry is dropped.
     pub(crate) fn track(&self, param: BoParam, client: u64) -> impl PinInit<Tracking> {
         let trace = if self.keep_traces.load(Relaxed) {
             Trace::save(2)
@@ -222,17 +224,17 @@ impl MemoryStats {
         );
     }
 
-    /// The time for durations, in ns since some moment.
+    /// The present time for measuring durations, in ns. Only differences have a meaning.
     pub(crate) fn now(&self) -> i64 {
         self.clock.now()
     }
 
-    /// The copy engine took `ns` for a move, not counting the time it had others to do before.
+    /// Records the `ns` that the copy engine worked on a move. Time in the queue is not included.
     pub(crate) fn moved_by_engine(&self, ns: i64) {
         self.move_.record(ns);
     }
 
-    /// Sets all to 0 but for what is alive and the bytes it takes up.
+    /// Resets all counters. Live buffers and the bytes they use are kept; peaks start from there.
     pub(crate) fn reset(&self) {
         self.heaps.iter().for_each(HeapStats::reset);
         self.moves.iter().flatten().for_each(MoveStats::reset);
@@ -244,7 +246,7 @@ impl MemoryStats {
     }
 }
 
-/// A domain's place among [`Domain::ALL`].
+/// The index of a domain in [`Domain::ALL`].
 fn index(domain: Domain) -> usize {
     match domain {
         Domain::Vram => 0,

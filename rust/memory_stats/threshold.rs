@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The threshold monitor: a warning when a heap gets nearly full, once per crossing.
+//! The usage limit: a warning in the log when a heap is nearly full.
+//!
+//! A heap is warned about once when its usage rises above the limit. It is warned about again only
+//! after its usage has fallen to 5 percent of the heap below the limit.
 
 use kernel::{
     prelude::*,
@@ -17,7 +20,7 @@ use crate::memory_stats::{
 };
 
 impl MemoryStats {
-    /// Says once per crossing that a heap is nearly full.
+    /// Logs the warnings that are pending.
     pub(super) fn report_limits(&self) {
         for heap in Heap::ALL {
             let limit = &self.limits[heap as usize];
@@ -39,7 +42,7 @@ impl MemoryStats {
 }
 
 impl Stats {
-    /// A manager took `bytes` of a heap.
+    /// Counts `bytes` that a manager has allocated from a heap, and checks the heap's limit.
     pub(crate) fn take(&self, heap: Heap, bytes: u64) {
         let live = self.heap(heap).take(bytes);
         let limit = &self.limits[heap as usize];
@@ -53,7 +56,7 @@ impl Stats {
         }
     }
 
-    /// A manager got `bytes` of a heap back.
+    /// Counts `bytes` of a heap that a manager has freed.
     pub(crate) fn give_back(&self, heap: Heap, bytes: u64) {
         let live = self.heap(heap).give_back(bytes);
         let limit = &self.limits[heap as usize];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long operations take, in ns.
+//! Durations of operations, in ns, as a histogram.
 
 use crate::{
     memory_stats::counters::Counter,
@@ -10,14 +10,14 @@ use crate::{
 /// Buckets of a histogram.
 pub(crate) const BUCKETS: usize = uapi::PDDGPU_TIME_BUCKETS as usize;
 
-/// How long operations of one kind took.
+/// The durations of all operations of one kind since the last reset.
 pub(crate) struct Timing {
-    /// ns they took in all.
+    /// Sum of the durations, in ns.
     pub(crate) total: Counter,
-    /// ns the longest took.
+    /// The longest duration, in ns.
     pub(crate) max: Counter,
-    /// Bucket `i` counts those that took from 2^i to less than 2^(i + 1) ns; the first those below 2
-    /// ns too, the last all longer ones.
+    /// Bucket `i` counts the operations that took from 2^i to less than 2^(i + 1) ns. The first
+    /// also counts those below 1 ns, and the last those of any longer duration.
     pub(crate) histogram: [Counter; BUCKETS],
 }
 
@@ -30,7 +30,7 @@ impl Timing {
         }
     }
 
-    /// An operation took `ns`.
+    /// Records an operation that took `ns`.
     pub(super) fn record(&self, ns: i64) {
         let ns = ns.max(1);
         // CAST: At most 62.
@@ -41,18 +41,20 @@ impl Timing {
         self.histogram[bucket].add(1);
     }
 
-    /// Operations that succeeded since the last reset.
+    /// The number of operations that succeeded since the last reset.
     pub(crate) fn count(&self) -> u64 {
         self.histogram.iter().map(Counter::get).sum()
     }
 
-    /// ns an operation took on average, 0 without any.
+    /// The average duration, in ns; 0 if there was no operation.
     pub(crate) fn average(&self) -> u64 {
         self.total.get().checked_div(self.count()).unwrap_or(0)
     }
 
-    /// The ns that `percent` of the operations did not exceed: the end of a bucket, or the longest time
-    /// if that is less. The last bucket has no end.
+    /// An upper bound, in ns, for the duration of the fastest `percent` of the operations.
+    ///
+    /// It is the upper end of the bucket that the percentile is in, or the longest duration if that
+    /// is less.
     pub(crate) fn percentile(&self, percent: u64) -> u64 {
         let wanted = (self.count() * percent).div_ceil(100);
         let mut seen = 0;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The GTT manager: addresses in the card's GTT window for pages of system memory.
+//! The GTT manager: it assigns addresses in the card's GTT window to buffers in system memory.
 //!
-//! It hands out pages of the window by `drm_mm`, best fit. The first pages are the transfer windows,
-//! which are kept out of it. A buffer that only passes through ([`Place::temporary`]) takes no address
-//! and fits however full the window is; but as long as it is there, it leaves less to those that stay.
-//! Everything here is in pages of 4 KiB, but for what says bytes.
+//! The addresses are allocated with `drm_mm`, best fit. The first pages of the window are the
+//! transfer windows of the copy engine, and are never assigned.
+//!
+//! A buffer that is only passing through GTT on a hop ([`Place::temporary`]) gets no address. So a
+//! hop cannot fail because the window is full. Its bytes count as used meanwhile, so they may delay
+//! others.
+//!
+//! All numbers are pages of 4 KiB, unless bytes are mentioned.
 
 use core::ops::Range;
 
@@ -46,12 +50,12 @@ use crate::{
 /// The manager of `TTM_PL_TT`.
 pub(crate) struct GttMgr {
     mm: Arc<Mm>,
-    /// Pages that buffers may have.
+    /// Pages of the window that can be assigned to buffers.
     pages: Range<u64>,
     stats: Arc<Stats>,
 }
 
-/// A buffer's part of the GTT window.
+/// The resource of a buffer in GTT.
 #[pin_data]
 pub(crate) struct GttResource {
     #[pin]
@@ -76,13 +80,13 @@ impl GttMgr {
         })
     }
 
-    /// Calls `f` for the pages of each buffer that has an address, lowest first. `f` must not sleep. What
-    /// they are bound to, the GART knows, and restores by itself after a reset.
+    /// Calls `f` with the pages of each buffer that has an address, lowest first. `f` must not
+    /// sleep.
     pub(crate) fn recover(&self, f: impl FnMut(Range<u64>)) {
         self.mm.for_each_range(f);
     }
 
-    /// Bytes that buffers may take up, in all.
+    /// Bytes that all buffers together may use.
     pub(crate) fn usable(&self) -> u64 {
         (self.pages.end - self.pages.start) << PAGE_SHIFT
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The manager of the CPU domain: pages the card has no address for.
+//! The manager of the CPU domain: system memory without a GPU address.
 //!
-//! It takes the place of TTM's own, which only counts, so that every byte of a buffer is accounted for by
-//! the same means wherever it is.
+//! It replaces TTM's own system manager. Both only count bytes, but this one counts them in the
+//! driver's statistics, as the other managers do.
 
 use kernel::{
     prelude::*,
@@ -35,7 +35,7 @@ pub(crate) struct SysMgr {
 }
 
 impl SysMgr {
-    /// A manager without a limit.
+    /// A manager, which never refuses a request.
     pub(crate) fn new(stats: Arc<Stats>) -> Self {
         Self { stats }
     }

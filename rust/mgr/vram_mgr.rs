@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The VRAM manager: the card's own memory, by the buddy allocator. All numbers are bytes.
+//! The VRAM manager: it allocates the card's own memory with the buddy allocator.
 //!
-//! Besides buffers it knows *reservations*: ranges withheld from buffers, at once or as soon as the
-//! buffers that are there now are gone.
+//! It also has *reservations*: ranges that are never allocated to buffers. Such a range is reserved
+//! at once if it is free. Otherwise the reservation is *pending*: it is tried again each time a
+//! buffer in VRAM is freed.
 //!
-//! Lock order: the buffer's resv → `state`.
+//! All numbers are bytes. Lock order: a buffer's resv, then `state`.
 
 mod reservations;
 mod search;
@@ -66,7 +67,7 @@ use crate::{
 
 pub(crate) use self::reservations::PageStatus;
 
-/// VRAM that user space's buffers leave to the kernel's own, at most; of a small VRAM a 32nd.
+/// VRAM that is kept for the driver: this much, or a 32nd of VRAM if that is less.
 const KERNEL_RESERVED: u64 = u64::SZ_8M;
 
 struct State {
@@ -74,47 +75,47 @@ struct State {
     reservations: Reservations,
 }
 
-/// What VRAM is used for, in bytes.
+/// Usage of VRAM, in bytes.
 pub(crate) struct Usage {
-    /// All that is not free.
+    /// Bytes that are not free.
     pub(crate) used: u64,
-    /// What of it is reserved: ranges withheld from buffers, and the driver's own.
+    /// The part of `used` that is reserved.
     pub(crate) reserved: u64,
-    /// What of that is the driver's own.
+    /// The part of `reserved` that the driver uses itself.
     pub(crate) own: u64,
-    /// What of it the CPU can reach.
+    /// The part of `used` that is inside the aperture.
     pub(crate) visible: u64,
 }
 
-/// VRAM of one buffer.
+/// The VRAM of one buffer.
 pub(crate) struct VramResource {
-    /// Taken by `free()`.
+    /// The blocks; [`None`] after `free()`.
     blocks: Option<Blocks>,
     /// Bytes of the blocks.
     size: u64,
-    /// Bytes of the blocks that the CPU can reach.
+    /// Bytes of the blocks that are inside the aperture.
     visible: u64,
-    /// Whether they are zero by the time they are given back.
+    /// Whether the blocks are zeroed before they are freed.
     wiped: Atomic<bool>,
 }
 
 impl VramResource {
-    /// The buffer's ranges of VRAM that were not known to be zero when it got them.
+    /// The ranges of VRAM that were not known to be zero when they were allocated.
     pub(crate) fn dirty(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.blocks.iter().flat_map(Blocks::dirty)
     }
 
-    /// The buffer is zeroed, and not used any more before its memory is given back.
+    /// Notes that the blocks are zeroed before they are freed, and not written any more.
     pub(crate) fn set_wiped(&self) {
         self.wiped.store(true, Relaxed);
     }
 
-    /// The buffer's ranges of VRAM, in the order of its pages.
+    /// The ranges of VRAM, in the order of the buffer's pages.
     pub(crate) fn ranges(&self) -> Ranges<'_> {
         self.blocks.as_ref().map_or(Ranges::empty(), Blocks::iter)
     }
 
-    /// Bytes of the buffer that the CPU can reach.
+    /// Bytes that are inside the aperture.
     pub(crate) fn visible(&self) -> u64 {
         self.visible
     }
@@ -127,16 +128,16 @@ pub(crate) struct VramMgr {
     state: Mutex<State>,
     size: u64,
     visible_size: u64,
-    /// Bytes at the start of VRAM that are the driver's own.
+    /// Bytes at the start of VRAM that the driver uses itself.
     own: u64,
-    /// Bytes in use that the CPU can reach. Read without a lock.
+    /// Bytes in use that are inside the aperture. Read without a lock.
     vis_usage: Atomic<i64>,
     stats: Arc<Stats>,
 }
 
 impl VramMgr {
-    /// A manager for `size` bytes, of which the CPU can reach the first `visible_size`, and of which the
-    /// driver has the first `own` for itself.
+    /// A manager for `size` bytes. The first `visible_size` of them are inside the aperture, and
+    /// the first `own` are reserved for the driver.
     ///
     /// # Errors
     ///
@@ -166,17 +167,17 @@ impl VramMgr {
         })
     }
 
-    /// Bytes that user space's buffers may take up, in all, but for reserved ranges.
+    /// Bytes that all buffers of user space together may use, if no range is reserved.
     pub(crate) fn usable(&self) -> u64 {
         self.size - KERNEL_RESERVED.min(self.size / 32).max(self.own)
     }
 
-    /// Bytes that user space's buffers may take up, in all, where the CPU can reach.
+    /// As [`usable`](Self::usable), but inside the aperture.
     pub(crate) fn usable_visible(&self) -> u64 {
         self.usable().min(self.visible_size - self.own)
     }
 
-    /// What VRAM is used for now.
+    /// The present usage of VRAM.
     pub(crate) fn usage(&self) -> Usage {
         let state = self.state.lock();
 
@@ -192,13 +193,13 @@ impl VramMgr {
         }
     }
 
-    /// Withholds `range` from buffers: now where it is free, or else once the last buffer that has
-    /// part of it is gone. For good.
+    /// Reserves `range`: now if it is free, or else as soon as the last buffer in it is freed. A
+    /// reservation cannot be undone.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for an empty range, one outside VRAM or not of whole pages; `EEXIST` if part of it is
-    /// reserved or pending already; `ENOMEM`.
+    /// `EINVAL` for an empty range, a range outside of VRAM, or one that is not a whole number of
+    /// pages; `EEXIST` if it overlaps another reservation; `ENOMEM`.
     pub(crate) fn reserve_range(&self, range: Range<u64>) -> Result {
         let page = PAGE_SIZE as u64;
 
@@ -212,7 +213,7 @@ impl VramMgr {
         Ok(())
     }
 
-    /// What became of the page at `address`; [`None`] if it was never to be reserved.
+    /// The status of the page at byte offset `address`; [`None`] if it belongs to no reservation.
     pub(crate) fn query_page_status(&self, address: u64) -> Option<PageStatus> {
         self.state
             .lock()
@@ -248,7 +249,7 @@ impl VramMgr {
         search.blocks(request)
     }
 
-    /// Bytes of `range` that the CPU can reach.
+    /// Bytes of `range` that are inside the aperture.
     fn visible(&self, range: &Range<u64>) -> u64 {
         range.end.min(self.visible_size) - range.start.min(self.visible_size)
     }
@@ -276,7 +277,7 @@ impl ResourceManager for VramMgr {
 
         let blocks = self
             .find_blocks(request)
-            // What the allocator calls invalid could not be met in this place.
+            // The allocator returns `EINVAL` for some requests that cannot be met in this place.
             .map_err(|err| if err == EINVAL { ENOSPC } else { err })?;
         let visible: u64 = blocks.iter().map(|block| self.visible(&block)).sum();
         let size: u64 = blocks.iter().map(|block| block.end - block.start).sum();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What user space may ask for: sizes, domains and flags, checked.
+//! The arguments of GEM_CREATE, checked: size, alignment, domains and flags.
 
 use kernel::{
     impl_flags,
@@ -40,10 +40,10 @@ impl_flags!(
 );
 
 impl Domain {
-    /// All of them, the most wanted first.
+    /// All domains, in order of preference.
     pub(crate) const ALL: [Self; 3] = [Self::Vram, Self::Gtt, Self::Cpu];
 
-    /// TTM's word for it.
+    /// The kind of memory TTM knows it as.
     pub(crate) fn mem_type(self) -> MemType {
         match self {
             Self::Cpu => MemType::System,
@@ -112,7 +112,7 @@ impl_flags!(
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(crate) struct CreateFlags(u32);
 
-    /// What a buffer is to be like: `PDDGPU_GEM_CREATE_*`.
+    /// A property of a new buffer: `PDDGPU_GEM_CREATE_*`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum CreateFlag {
         CpuAccessRequired = uapi::PDDGPU_GEM_CREATE_CPU_ACCESS_REQUIRED,
@@ -142,21 +142,21 @@ impl CreateFlag {
     ];
 }
 
-/// What user space asked for, checked.
+/// Checked arguments of a creation.
 #[derive(Clone, Copy)]
 pub(crate) struct BoParam {
-    /// Bytes, a multiple of the page size and not 0.
+    /// Size in bytes: a multiple of the page size, and not 0.
     pub(crate) size: u64,
-    /// Pages, a power of two.
+    /// Alignment in pages: a power of two.
     pub(crate) alignment: u32,
-    /// At least one.
+    /// The domains the buffer may be created in: at least one.
     pub(crate) domains: Domains,
-    /// Without contradictions.
+    /// Flags that do not contradict each other.
     pub(crate) flags: CreateFlags,
 }
 
 impl BoParam {
-    /// Checks what user space asked for: bytes, bytes, and masks of the user-space header.
+    /// Checks a size in bytes, an alignment in bytes, and two masks, all from user space.
     ///
     /// # Errors
     ///

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fences: promises that work of a device ends.
+//! DMA fences.
 //!
-//! The side that does the work has a [`Context`] and, for each piece of work, a [`Pending`]: the duty
-//! to signal. All others have the [`Fence`], to wait for. A fence is made in two steps, as memory can
-//! be had only where it may be waited for, but the fences of a context must be in the order of the
-//! work: [`Allocation::new`] and [`Allocation::publish`].
+//! The side that does the work has a [`Context`], which orders its fences, and a [`Pending`] for
+//! each fence that it still has to signal. All others have a [`Fence`] and wait for it.
+//!
+//! A fence is created in two steps. [`Allocation::new`] allocates the memory; it may sleep and may
+//! enter memory reclaim, so no lock that is needed to signal a fence may be held.
+//! [`Allocation::publish`] makes the fence the next one of its context. It cannot fail, and is
+//! called under the lock that orders the work, so that the fences are in the order of the work.
 //!
 //! C header: [`include/linux/dma-fence.h`](srctree/include/linux/dma-fence.h)
 
@@ -49,7 +52,7 @@ use crate::bindings::raw as bindings;
 #[repr(transparent)]
 pub(crate) struct Fence(Opaque<bindings::dma_fence>);
 
-// SAFETY: Fences belong to no thread.
+// SAFETY: A fence may be used and freed by any thread.
 unsafe impl Send for Fence {}
 
 // SAFETY: What `&Fence` gives access to is synchronised by the fence's lock.
@@ -74,32 +77,34 @@ impl Fence {
         self.0.get()
     }
 
-    /// Waits until the fence is signalled, however that ended; signals of processes do not end it.
+    /// Waits until the fence is signalled, with success or with an error. The wait is not
+    /// interruptible.
     pub(crate) fn wait(&self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::dma_fence_wait_timeout(self.as_raw(), false, c_long::MAX) };
     }
 }
 
-/// Who does the work of a context.
+/// The side that does the work of a [`Context`].
 pub(crate) trait Timeline: Send + Sync + 'static {
     /// Name of the driver.
     const DRIVER_NAME: &'static CStr;
     /// Name of the context.
     const NAME: &'static CStr;
 
-    /// Somebody would like work of the context to have ended in so many ms. From any context; must not
-    /// sleep.
+    /// Called when a fence of the context should be signalled within `ms` milliseconds
+    /// (`dma_fence_set_deadline()`). May be called in any context, and must not sleep.
     fn set_deadline(&self, ms: Msecs);
 }
 
-/// A line of fences that are signalled in the order in which they are published.
+/// A fence context: its fences are signalled in the order in which they are published.
 ///
-/// It lasts until all of its fences are signalled, and an RCU grace period more.
+/// Each [`Pending`] keeps its context alive. Dropping the last reference waits for an RCU grace
+/// period, because a fence's operations may still be running when the fence is signalled.
 ///
 /// # Invariants
 ///
-/// `id` is this context's alone.
+/// No other context has the same `id`.
 pub(crate) struct Context<T: Timeline> {
     id: u64,
     seqno: Atomic<i64>,
@@ -128,7 +133,8 @@ impl<T: Timeline> Context<T> {
 
 impl<T: Timeline> Drop for Context<T> {
     fn drop(&mut self) {
-        // Whoever found a fence before it was signalled may be in one of its operations.
+        // A thread that found a fence unsignalled may still be in one of its operations, which use
+        // the context.
         rcu::synchronize_rcu();
     }
 }
@@ -140,7 +146,7 @@ struct Inner<T: Timeline> {
     context: *const Context<T>,
 }
 
-/// Memory for a fence.
+/// Memory for a fence that is not published yet.
 pub(crate) struct Allocation<T: Timeline>(KBox<MaybeUninit<Inner<T>>>);
 
 impl<T: Timeline> Allocation<T> {
@@ -151,11 +157,12 @@ impl<T: Timeline> Allocation<T> {
         enable_signaling: None,
         signaled: None,
         wait: None,
-        // Without it a fence needs neither this module nor its context once it is signalled.
+        // Without a `release` of ours the fence is freed by common code. So a signalled fence needs
+        // neither this module nor its context, and may outlive both.
         release: None,
     };
 
-    /// Takes memory.
+    /// Allocates memory for a fence.
     ///
     /// # Errors
     ///
@@ -164,8 +171,8 @@ impl<T: Timeline> Allocation<T> {
         Ok(Self(KBox::new_uninit(GFP_KERNEL)?))
     }
 
-    /// Makes it the next fence of `context` (`dma_fence_init()`). The caller orders calls for one
-    /// context.
+    /// Makes it the next fence of `context` (`dma_fence_init()`). The caller must serialise the
+    /// calls for one context.
     pub(crate) fn publish(self, context: Arc<Context<T>>) -> Pending<T> {
         let raw: *mut Inner<T> = KBox::into_raw(self.0).cast();
         // CAST: Counts from 1.
@@ -216,15 +223,18 @@ impl<T: Timeline> Allocation<T> {
     }
 }
 
-/// The duty to signal a fence; dropped before, the fence ends with `ECANCELED`.
+/// A fence that is still to be signalled.
+///
+/// If it is dropped without a signal, the fence is signalled with `ECANCELED`. So nothing waits for
+/// ever.
 ///
 /// # Invariants
 ///
-/// Nobody else signals `fence`, and who sets `signalled` does so alone.
+/// Only this value signals `fence`, and only the thread that changes `signalled` to `true` does so.
 pub(crate) struct Pending<T: Timeline> {
     fence: ARef<Fence>,
     signalled: Atomic<bool>,
-    /// What the fence points to as long as it is not signalled.
+    /// The fence points to its context until it is signalled.
     _context: Arc<Context<T>>,
 }
 
@@ -234,7 +244,8 @@ impl<T: Timeline> Pending<T> {
         &self.fence
     }
 
-    /// The work ended so (`dma_fence_signal()`). Only the first time counts.
+    /// Signals the fence with the result of the work (`dma_fence_signal()`). Only the first call
+    /// has an effect.
     pub(crate) fn signal(&self, result: Result) {
         let raw = self.fence.as_raw();
 
@@ -257,8 +268,10 @@ impl<T: Timeline> Drop for Pending<T> {
     }
 }
 
-/// A section on the way to signalling a fence, for lockdep: what waits for fences elsewhere must not be
-/// waited for here (`dma_fence_begin_signalling()`).
+/// A fence-signalling critical section (`dma_fence_begin_signalling()`).
+///
+/// It is an annotation for lockdep, which reports if the section waits for anything that may itself
+/// wait for a fence: memory reclaim, or a lock that is held while a fence is waited for.
 pub(crate) struct Signalling(bool, NotThreadSafe);
 
 impl Signalling {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages with addresses at which a device reaches them.
+//! DMA mappings of the pages of a buffer.
 
 use core::{
     ops::Range,
@@ -20,17 +20,18 @@ use kernel::{
 
 use crate::bindings::raw as bindings;
 
-/// Pages that are looked at in one go: the compiler makes it a comparison for each, no loop.
+/// Pages that [`together`] compares at a time. The compiler unrolls the loop over them.
 const AT_ONCE: usize = 8;
 
-/// Pages that are mapped for the DMA of a device, until it is dropped.
+/// Pages that are mapped for DMA. Dropping it unmaps them.
 ///
-/// The pages of a buffer come in pieces of up to some MiB, which are mapped as such: so an address for
-/// each page is neither made nor kept.
+/// TTM's pool allocates the pages of a buffer in physically contiguous blocks of up to a few MiB.
+/// Each run of contiguous pages is mapped at once, and only the ranges are stored, not an address
+/// for each page.
 ///
 /// # Invariants
 ///
-/// Each of `ranges` was mapped for `dev` as one.
+/// Each of `ranges` is one DMA mapping for `dev`.
 pub(crate) struct Mapping {
     dev: ARef<device::Device>,
     ranges: KVVec<Range<u64>>,
@@ -114,7 +115,7 @@ impl Drop for Mapping {
     }
 }
 
-/// How many of the pages, from the first on, are next to each other in memory.
+/// The number of pages, from the first on, that are physically contiguous.
 fn together(pages: &[*mut bindings::page]) -> usize {
     let Some(&first) = pages.first() else {
         return 0;

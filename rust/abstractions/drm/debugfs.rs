@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reports and commands in a device's debugfs directory.
+//! Files in a device's debugfs directory: reports, commands and settings.
 //!
 //! C header: [`include/drm/drm_debugfs.h`](srctree/include/drm/drm_debugfs.h)
 
@@ -28,7 +28,7 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// A file that holds a report, made anew at each reading.
+/// A read-only file. Its content is generated each time it is opened and read.
 pub(crate) trait Report: 'static {
     /// The driver it belongs to.
     type Driver: Types;
@@ -40,11 +40,11 @@ pub(crate) trait Report: 'static {
     ///
     /// # Errors
     ///
-    /// Go to the reader.
+    /// Any. `read()` fails with it.
     fn show(dev: &Device<Self::Driver>, p: &Printer) -> Result;
 }
 
-/// A file that is written to have something done.
+/// A write-only file. Writing to it runs a command.
 pub(crate) trait Command: 'static {
     /// The driver it belongs to.
     type Driver: Types;
@@ -52,7 +52,7 @@ pub(crate) trait Command: 'static {
     /// The file's name.
     const NAME: &'static CStr;
 
-    /// Does it. `words` is what was written.
+    /// Runs the command. `words` is the text that was written, without white space around it.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ pub(crate) trait Command: 'static {
     fn run(dev: &Device<Self::Driver>, words: &str) -> Result;
 }
 
-/// A file that holds a number, which can be written too.
+/// A file that reads as a number and can be written.
 pub(crate) trait Setting: 'static {
     /// The driver it belongs to.
     type Driver: Types;
@@ -79,7 +79,7 @@ pub(crate) trait Setting: 'static {
     fn set(dev: &Device<Self::Driver>, value: u64) -> Result;
 }
 
-/// A number, in decimal or with `0x` in hexadecimal.
+/// Parses a number: decimal, or hexadecimal after `0x`. A sign is not allowed.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub(crate) fn parse_number(word: &str) -> Result<u64> {
         None => (word, 10),
     };
 
-    // To `from_str_radix()` a sign is part of the number.
+    // `from_str_radix()` accepts a sign.
     if digits.starts_with('+') {
         return Err(EINVAL);
     }
@@ -115,19 +115,18 @@ impl<T: Types> Dir<'_, T> {
         }
     }
 
-    /// Adds a report that only root may read. It goes with the directory, when the device is
-    /// unplugged. Failures are debugfs's own and of no consequence.
+    /// Adds a report that only root may read. The file is removed with the directory, when the
+    /// device is unplugged. As usual with debugfs, a failure to create it is ignored.
     pub(crate) fn report<R: Report<Driver = T>>(&self) {
         self.file(R::NAME, 0o400, const { &Reading::<R>::FOPS });
     }
 
-    /// Adds a file that only root may write to; otherwise as [`report`](Dir::report).
+    /// Adds a command that only root may write to; otherwise as [`report`](Dir::report).
     pub(crate) fn command<C: Command<Driver = T>>(&self) {
         self.file(C::NAME, 0o200, const { &Writing::<C>::FOPS });
     }
 
-    /// Adds a file with a number that only root may read and write; otherwise as
-    /// [`report`](Dir::report).
+    /// Adds a setting that only root may read and write; otherwise as [`report`](Dir::report).
     pub(crate) fn setting<S: Setting<Driver = T>>(&self) {
         self.file(S::NAME, 0o600, const { &SettingFile::<S>::FOPS });
     }

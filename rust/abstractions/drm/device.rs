@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! DRM devices: allocation, registration, and access that ends with the unplug.
+//! DRM devices: allocation, registration, and sections in which the device cannot be unplugged.
 //!
 //! C header: [`include/drm/drm_device.h`](srctree/include/drm/drm_device.h)
 
@@ -30,7 +30,7 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// A `struct drm_device` of whatever driver.
+/// A `struct drm_device` of any driver.
 ///
 /// # Invariants
 ///
@@ -73,7 +73,8 @@ impl Base {
 
     /// Enters a section in which the device stays plugged in (`drm_dev_enter()`).
     ///
-    /// [`None`] once the device is unplugged. Sleeping inside is fine, but an unplug waits for it.
+    /// Returns [`None`] once the device is unplugged. The section may sleep; an unplug waits for
+    /// its end.
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
         let mut idx = 0;
 
@@ -156,7 +157,7 @@ impl<T: Types> Device<T> {
         &self.base
     }
 
-    /// As [`Base::enter`], with the error user space is to see.
+    /// As [`Base::enter`], but returns the error for user space.
     ///
     /// # Errors
     ///
@@ -174,7 +175,7 @@ impl<T: Types> Deref for Device<T> {
     }
 }
 
-// SAFETY: As for `Base`, which is what is counted.
+// SAFETY: The reference count is that of `base`, the first field. It keeps the allocation alive.
 unsafe impl<T: Types> AlwaysRefCounted for Device<T> {
     fn inc_ref(&self) {
         self.base.inc_ref();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a driver tells the DRM core about itself.
+//! `struct drm_driver` as a trait.
 //!
 //! C header: [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h)
 
@@ -50,11 +50,11 @@ use crate::{
 
 /// What user space reads with `DRM_IOCTL_VERSION`.
 pub(crate) struct DriverInfo {
-    /// Raised when something that worked no longer does.
+    /// Raised by an incompatible change.
     pub(crate) major: i32,
-    /// Raised when something is added.
+    /// Raised by an addition.
     pub(crate) minor: i32,
-    /// Raised when something is mended.
+    /// Raised by a fix.
     pub(crate) patchlevel: i32,
     /// The driver's name.
     pub(crate) name: &'static CStr,
@@ -70,10 +70,10 @@ pub(crate) trait Driver: Types<Object: Exported> {
     /// The driver's own ioctls, as [`ioctl::table`] checks them.
     const IOCTLS: &'static [ioctl::Descriptor];
 
-    /// A client opens the device.
+    /// Called when a client opens the device; creates the data of the file.
     fn open(dev: &Device<Self>) -> Result<Pin<KBox<Self::File>>>;
 
-    /// The device's debugfs directory was made.
+    /// Called when the device's debugfs directory was created, to add files to it.
     fn debugfs_init(dir: &debugfs::Dir<'_, Self>);
 }
 
@@ -112,7 +112,8 @@ impl<T: Driver> Vtable<T> {
         ..Self::BARE
     };
 
-    /// `struct drm_driver` of a device whose data is not there yet.
+    /// `struct drm_driver` of a device whose data is not initialised yet. It has no callback that
+    /// uses the data.
     pub(super) const BARE: bindings::drm_driver = bindings::drm_driver {
         major: T::INFO.major,
         minor: T::INFO.minor,
@@ -131,7 +132,8 @@ impl<T: Driver> Vtable<T> {
 impl<T: Driver> Device<T> {
     /// Allocates a device below `parent` (`__drm_dev_alloc()`).
     ///
-    /// `data` gets the device before it has data, for what needs the device to be made.
+    /// `data` is called with the device before its data is initialised, for fields that need the
+    /// device themselves.
     ///
     /// # Errors
     ///
@@ -183,10 +185,10 @@ impl<T: Driver> Device<T> {
     }
 }
 
-/// A device that user space can open.
+/// A registered device, which user space can open.
 ///
-/// Dropping it unplugs the device: the nodes go, mappings are revoked, and it waits until every
-/// [`Entered`] section is left.
+/// Dropping it unplugs the device (`drm_dev_unplug()`): the device nodes are removed, the pages of
+/// user-space mappings are unmapped, and every [`Entered`] section is waited for.
 ///
 /// # Invariants
 ///
@@ -196,7 +198,8 @@ pub(crate) struct Registration<T: Driver>(ARef<Device<T>>);
 impl<T: Driver> Registration<T> {
     /// Registers `dev` with user space (`drm_dev_register()`).
     ///
-    /// `parent` shows that the driver is bound; keep the result no longer than it is.
+    /// `parent` is the proof that the driver is bound. The result must be dropped before it is
+    /// unbound.
     ///
     /// # Errors
     ///

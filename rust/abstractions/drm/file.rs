@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Open DRM files, their clients and handles.
+//! Open DRM files: the client behind each, and its GEM handles.
 //!
 //! C header: [`include/drm/drm_file.h`](srctree/include/drm/drm_file.h)
 
@@ -39,7 +39,7 @@ use crate::{
 #[repr(transparent)]
 pub(crate) struct File<T: Types>(Opaque<bindings::drm_file>, PhantomData<T>);
 
-/// Who uses a file.
+/// The process that uses a file.
 pub(crate) struct Client {
     /// Process ID in the initial namespace, 0 if the process is gone.
     pub(crate) pid: i32,
@@ -71,13 +71,13 @@ impl<T: Types> File<T> {
         self.0.get()
     }
 
-    /// The number by which the DRM core tells clients apart.
+    /// The DRM core's number for this open file, as fdinfo shows it.
     pub(crate) fn client_id(&self) -> u64 {
         // SAFETY: Constant while the file is open.
         unsafe { (*self.as_raw()).client_id }
     }
 
-    /// Who used the file last.
+    /// The process that opened the file, or the last one it was passed to.
     pub(crate) fn client(&self) -> Client {
         let mut client = Client {
             pid: 0,
@@ -139,8 +139,8 @@ impl<T: Types> File<T> {
         Ok(unsafe { ARef::from_raw(NonNull::from(T::Object::from_gem(ptr))) })
     }
 
-    /// Calls `f` for each handle, lowest first. Takes no lock while `f` runs; handles made or closed
-    /// meanwhile may be missed.
+    /// Calls `f` for each handle, lowest first. No lock is held while `f` runs, so handles that are
+    /// created or closed meanwhile may be missed.
     ///
     /// # Errors
     ///
@@ -172,9 +172,9 @@ impl<T: Types> File<T> {
 }
 
 impl<T: Types> Device<T> {
-    /// Calls `f` for each open file, in the order of opening, newest first.
+    /// Calls `f` for each open file, the most recently opened first.
     ///
-    /// No file can be opened or closed meanwhile.
+    /// No file can be opened or closed meanwhile (`filelist_mutex` is held).
     ///
     /// # Errors
     ///

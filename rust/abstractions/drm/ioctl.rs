@@ -24,8 +24,8 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Jiffies from now until a time in ns of `CLOCK_MONOTONIC`, 0 if it has come
-/// (`drm_timeout_abs_to_jiffies()`).
+/// Converts an absolute time in ns of `CLOCK_MONOTONIC` to the jiffies left until then; 0 if it has
+/// passed (`drm_timeout_abs_to_jiffies()`).
 pub(crate) fn timeout(abs_ns: i64) -> c_ulong {
     // SAFETY: Only computes; the result is not negative.
     unsafe { bindings::drm_timeout_abs_to_jiffies(abs_ns) }.unsigned_abs()
@@ -36,15 +36,16 @@ pub(crate) trait Ioctl: 'static {
     /// The driver it belongs to.
     type Driver: Types;
 
-    /// What user space hands over, zero-extended if that was shorter.
+    /// The argument. If user space passes a shorter structure, the rest is zero.
     type Argument: FromBytes + IntoBytes;
 
     /// The command, `DRM_IOCTL_…` of the user-space header.
     const COMMAND: u32;
 
-    /// Does it.
+    /// Executes the ioctl.
     ///
-    /// `argument` is copied back to user space whatever the result, so on errors leave it as it was.
+    /// The DRM core copies `argument` back to user space even after an error. So leave it unchanged
+    /// when returning one.
     fn call(
         dev: &Device<Self::Driver>,
         argument: &mut Self::Argument,
@@ -75,7 +76,7 @@ impl Descriptor {
     }
 }
 
-/// Checks at compile time that the entries stand in the order of their numbers, without a gap.
+/// Checks at compile time that the entries are in the order of their numbers and leave no gap.
 pub(crate) const fn table<const N: usize>(entries: [Descriptor; N]) -> [Descriptor; N] {
     let mut i = 0;
 
@@ -86,7 +87,7 @@ pub(crate) const fn table<const N: usize>(entries: [Descriptor; N]) -> [Descript
     entries
 }
 
-/// The table as C knows it.
+/// The table as the C type.
 pub(super) const fn as_raw(table: &'static [Descriptor]) -> *const bindings::drm_ioctl_desc {
     table.as_ptr().cast()
 }

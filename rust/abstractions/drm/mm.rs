@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The DRM range allocator (`drm_mm`).
+//! The DRM range allocator (`drm_mm`), with a spinlock.
 //!
 //! C header: [`include/drm/drm_mm.h`](srctree/include/drm/drm_mm.h)
 
@@ -25,11 +25,11 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// An allocator of ranges in an address space of any unit, with its lock.
+/// An allocator of ranges in an address space. The unit of the addresses is the caller's choice.
 ///
 /// # Invariants
 ///
-/// `mm` is initialised; it and its nodes are used under `lock` only.
+/// `mm` is initialised. `mm` and its nodes are only accessed under `lock`.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Mm {
     #[pin]
@@ -38,7 +38,7 @@ pub(crate) struct Mm {
     lock: SpinLock<()>,
 }
 
-// SAFETY: The allocator belongs to no thread.
+// SAFETY: A `struct drm_mm` has no reference to the thread that made it.
 unsafe impl Send for Mm {}
 
 // SAFETY: By the type invariant it is used under its lock only.
@@ -71,7 +71,8 @@ impl Mm {
         )
     }
 
-    /// Calls `f` for each range in use, lowest first, with the allocator locked: `f` must not sleep.
+    /// Calls `f` for each allocated range, lowest first. The spinlock is held, so `f` must not
+    /// sleep.
     pub(crate) fn for_each_range(&self, mut f: impl FnMut(Range<u64>)) {
         let _guard = self.lock.lock();
 
@@ -90,7 +91,7 @@ impl Mm {
         }
     }
 
-    /// Prints the ranges, used and free (`drm_mm_print()`).
+    /// Prints all ranges, allocated and free (`drm_mm_print()`).
     pub(crate) fn print(&self, p: &Printer) {
         let _guard = self.lock.lock();
 
@@ -107,17 +108,17 @@ impl PinnedDrop for Mm {
     }
 }
 
-/// What a [`Node`] is to take: the smallest hole that will do.
+/// The request for a [`Node`]. It is allocated from the smallest hole that is large enough.
 pub(crate) struct Fit {
-    /// Units.
+    /// Size.
     pub(crate) size: u64,
-    /// Units to which it is aligned.
+    /// Alignment of the first address.
     pub(crate) alignment: u64,
-    /// Addresses it must be inside of.
+    /// Addresses that the node must be inside of.
     pub(crate) range: Range<u64>,
 }
 
-/// A range of an [`Mm`], given back when dropped; or none.
+/// A range of an [`Mm`], or no range. Dropping it frees the range.
 ///
 /// # Invariants
 ///
@@ -136,7 +137,8 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 impl Node {
-    /// Takes a range as `fit` says (`drm_mm_insert_node_in_range()`), or none.
+    /// Allocates a range as `fit` requests it (`drm_mm_insert_node_in_range()`), or makes a node
+    /// without a range.
     ///
     /// # Errors
     ///
@@ -170,7 +172,7 @@ impl Node {
         }? Error)
     }
 
-    /// The range it took.
+    /// The allocated range, if it has one.
     pub(crate) fn range(&self) -> Option<Range<u64>> {
         let node = self.node.get();
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers shared as dma-bufs, between clients of the same device.
+//! PRIME: sharing GEM objects as dma-bufs between clients of one device.
 //!
-//! An object exported by one client and imported by another stays the same object. Other devices cannot
-//! map it, and dma-bufs of other devices cannot be imported.
+//! An object that one client exports and another imports is the same object in both. Other devices
+//! cannot attach to these dma-bufs, and dma-bufs of other devices cannot be imported.
 //!
 //! C header: [`include/drm/drm_prime.h`](srctree/include/drm/drm_prime.h)
 
@@ -38,7 +38,7 @@ pub(crate) trait Exported: gem::Object {
     fn export_dropped(&self);
 }
 
-/// The dma-bufs of a driver.
+/// Export and import of dma-bufs for a driver.
 pub(crate) struct Exports<T: Types>(PhantomData<T>);
 
 impl<T: Types<Object: Exported>> Exports<T> {
@@ -57,13 +57,13 @@ impl<T: Types<Object: Exported>> Exports<T> {
         end_cpu_access: None,
     };
 
-    /// Our operations, always at the same address: it is by that that we know our dma-bufs.
+    /// The operations, always at the same address. Import recognises the driver's dma-bufs by it.
     #[inline(never)]
     fn ops() -> &'static bindings::dma_buf_ops {
         const { &Self::OPS }
     }
 
-    /// For `struct drm_gem_object_funcs`.
+    /// `export` of `struct drm_gem_object_funcs`.
     pub(crate) extern "C" fn export_callback(
         gem: *mut bindings::drm_gem_object,
         flags: c_int,
@@ -100,7 +100,7 @@ impl<T: Types<Object: Exported>> Exports<T> {
         }
     }
 
-    /// For `struct drm_driver`.
+    /// `gem_prime_import` of `struct drm_driver`.
     pub(crate) extern "C" fn import_callback(
         dev: *mut bindings::drm_device,
         buf: *mut bindings::dma_buf,

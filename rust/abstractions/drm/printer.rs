@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Printing to wherever a report goes.
+//! `struct drm_printer`: printing a report to a file or to the log.
 //!
 //! C header: [`include/drm/drm_print.h`](srctree/include/drm/drm_print.h)
 
@@ -36,7 +36,8 @@ impl Printer {
         unsafe { &*ptr.cast() }
     }
 
-    /// A printer to the log, for when `drm.debug` or dynamic debug asks for a driver's messages.
+    /// A printer to the log. It prints only if `drm.debug` has `DRM_UT_DRIVER` set or dynamic debug
+    /// enables the message.
     pub(crate) fn debug() -> Self {
         // SAFETY: Needs no device.
         let printer = unsafe {
@@ -51,7 +52,7 @@ impl Printer {
         Self(Opaque::new(printer), NotThreadSafe)
     }
 
-    /// Has `f` print to the log, about `dev`.
+    /// Calls `f` with a printer to the log, whose lines carry the name of `dev`.
     pub(crate) fn with_info(dev: &device::Device, f: impl FnOnce(&Self)) {
         // SAFETY: `dev` is a valid device, and outlives the printer.
         let printer = unsafe { bindings::drm_info_printer(from_ref(dev).cast_mut().cast()) };

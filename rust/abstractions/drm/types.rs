@@ -18,7 +18,7 @@ pub(crate) trait Types: Sized + 'static {
     /// also after the parent device was unbound.
     type Data: Send + Sync;
 
-    /// Kept with each open file.
+    /// The data of each open file.
     type File: Send + Sync;
 
     /// The driver's GEM objects.

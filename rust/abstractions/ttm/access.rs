@@ -21,8 +21,8 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// `ptrace()` and `/proc/PID/mem` on a mapped buffer that is on the device. The device is plugged in:
-/// see `vm::Operations::access`.
+/// Accesses a mapped buffer on the device for `ptrace()` and `/proc/PID/mem`. The caller,
+/// `vm::Operations::access`, ensures that the device is plugged in.
 pub(super) extern "C" fn access_memory_callback<T: Driver>(
     bo: *mut bindings::ttm_buffer_object,
     offset: c_ulong,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The window through which the CPU reaches memory on the device.
+//! The aperture: the PCI BAR through which the CPU accesses memory on the device.
 
 use kernel::{
     prelude::*,
@@ -31,7 +31,7 @@ pub(super) struct Open<'a> {
 #[pin_data]
 pub(crate) struct Aperture {
     bar: Arc<WcBar>,
-    /// Held for reading where it must be open, for writing where it is shut.
+    /// Held for reading by code that needs the aperture, and for writing while it is shut.
     #[pin]
     open: RwSemaphore,
 }
@@ -57,10 +57,12 @@ impl Aperture {
         &self.bar
     }
 
-    /// Keeps it open until the result is dropped. Innermost but for locks of the memory management.
+    /// Keeps the aperture open until the result is dropped. Only locks of the memory management are
+    /// taken inside.
     ///
-    /// Fences may have to wait for whoever shuts it, and memory reclaim for fences: so what is allocated
-    /// meanwhile, a page table or two, must not wait for that.
+    /// A fence may be signalled only after the aperture was shut, and memory reclaim may wait for a
+    /// fence. So an allocation inside of this section must not wait for reclaim. It is marked
+    /// `memalloc_noreclaim` for the page tables that a page fault allocates here.
     pub(super) fn hold_open(&self) -> Open<'_> {
         let no_reclaim = NoReclaim::begin();
 
@@ -70,8 +72,10 @@ impl Aperture {
         }
     }
 
-    /// Calls `f` with the aperture shut: nobody has a buffer of `dev` mapped, nor can any be mapped or
-    /// accessed by the kernel meanwhile. When `f` returns, it must be open again.
+    /// Calls `f` with the aperture shut.
+    ///
+    /// No buffer of `dev` is mapped by user space while `f` runs. A page fault, or an access by the
+    /// kernel, waits until it returns. The device's memory must be accessible again by then.
     pub(crate) fn shut<R>(&self, dev: &BaseDevice, f: impl FnOnce() -> R) -> R {
         let _guard = self.open.write();
 

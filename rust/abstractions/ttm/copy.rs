@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers' content under the CPU's hands: page by page, through the kernel's mapping for pages and
-//! through the aperture for memory on the device.
+//! Copying, clearing and accessing the content of buffers with the CPU.
+//!
+//! It is done page by page: system pages through the kernel's direct mapping, and memory on the
+//! device through the aperture.
 
 use core::ops::Range;
 
@@ -29,8 +31,8 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Where in the aperture, in bytes, the CPU finds each page of a resource on the device; [`None`] for
-/// those that it cannot reach.
+/// The byte offset in the aperture of each page of a resource on the device; [`None`] for a page
+/// outside of the aperture.
 pub(super) struct Pages<'a, T: Driver> {
     ranges: T::Ranges<'a>,
     /// What is left of the range that the next page is in.
@@ -75,13 +77,13 @@ impl<T: Driver> Iterator for Pages<'_, T> {
     }
 }
 
-/// The pages of a resource, one after the other.
+/// An iterator over the pages of a resource.
 pub(super) enum Backing<'a, T: Driver> {
-    /// In a populated `ttm_tt` of the locked buffer, from this page on.
+    /// The pages of a populated `ttm_tt` of the locked buffer, from this index on.
     Pages(*mut bindings::ttm_tt, usize),
-    /// In a `ttm_tt` without pages: it is all zeroes.
+    /// A `ttm_tt` that is not populated. Its content is all zeroes.
     Nothing,
-    /// On the device, which is bound.
+    /// Memory on the device, which is bound.
     Device {
         dev: &'a DrmDevice<T>,
         parent: &'a device::Device<Bound>,
@@ -89,7 +91,7 @@ pub(super) enum Backing<'a, T: Driver> {
     },
 }
 
-/// One page under the CPU's hands.
+/// A page that is mapped for the CPU.
 pub(super) struct Mapped {
     pub(super) map: bindings::iosys_map,
     local: bool,
@@ -139,7 +141,7 @@ pub(super) fn backing<'a, T: Driver>(
 }
 
 impl<T: Driver> Backing<'_, T> {
-    /// Passes over `n` pages.
+    /// Skips `n` pages.
     pub(super) fn skip(&mut self, n: usize) {
         match self {
             Self::Nothing => (),
@@ -152,7 +154,8 @@ impl<T: Driver> Backing<'_, T> {
         }
     }
 
-    /// Maps the next page; [`None`] where there is nothing the CPU could reach.
+    /// Maps the next page. Returns [`None`] for a page that does not exist or that the CPU cannot
+    /// access.
     pub(super) fn next(&mut self) -> Result<Option<Mapped>> {
         let (vaddr, is_iomem) = match self {
             Self::Nothing => return Ok(None),
@@ -219,12 +222,12 @@ fn copy(to: &mut Mapped, from: &Mapped) {
     }
 }
 
-/// Copies the content of an idle buffer to `new`, which is to be its next place.
+/// Copies the content of an idle buffer to `new`, its next resource.
 ///
 /// # Errors
 ///
-/// `ENODEV` once the device is unplugged; `EINVAL` if there is content for memory that the CPU
-/// cannot reach; `ENOMEM`; `ERESTARTSYS` on a signal. The old place is left as it was.
+/// `ENODEV` once the device is unplugged; `EINVAL` if content would have to go to memory that the
+/// CPU cannot access; `ENOMEM`; `ERESTARTSYS` on a signal. The present resource is not changed.
 pub(super) fn content<T: Driver>(
     bo: &Locked<'_, T>,
     new: &Resource,
@@ -233,8 +236,8 @@ pub(super) fn content<T: Driver>(
     let Some(old) = bo.resource() else {
         return Err(EINVAL);
     };
-    // SAFETY: resv is held. Pages that were backed up come back, and those to be copied to are
-    // made.
+    // SAFETY: resv is held. This restores pages that were backed up, and allocates those that are
+    // copied to.
     unsafe {
         let tt = (*bo.as_ttm()).ttm;
 
@@ -262,12 +265,13 @@ pub(super) fn content<T: Driver>(
 }
 
 impl<T: Driver> Locked<'_, T> {
-    /// Zeroes what the CPU can reach of a buffer on the device; pages come zeroed.
+    /// Zeroes a buffer on the device, as far as it is inside the aperture. System pages are
+    /// allocated zeroed, so there is nothing to do for them.
     ///
     /// # Errors
     ///
-    /// `ENODEV` once the device is unplugged; `EBUSY` and `ERESTARTSYS` from waiting for the memory's
-    /// former use to end.
+    /// `ENODEV` once the device is unplugged; `EBUSY` and `ERESTARTSYS` from waiting for the
+    /// memory's previous user.
     pub(crate) fn clear(&self, ctx: &mut OperationCtx) -> Result {
         self.wait(ctx)?;
 

@@ -6,13 +6,13 @@
 
 use crate::bindings::raw as bindings;
 
-/// How an operation may wait (`struct ttm_operation_ctx`).
+/// The context of an operation: how it may wait (`struct ttm_operation_ctx`).
 #[repr(transparent)]
 pub(crate) struct OperationCtx(bindings::ttm_operation_ctx);
 
 impl OperationCtx {
-    /// For an operation user space asked for: signals end its waits, and it rather fails than have
-    /// the OOM killer called.
+    /// For an operation that user space requested. Signals interrupt its waits, and if memory is
+    /// short it fails instead of invoking the OOM killer.
     pub(crate) fn interruptible() -> Self {
         Self(bindings::ttm_operation_ctx {
             interruptible: true,
@@ -21,7 +21,7 @@ impl OperationCtx {
         })
     }
 
-    /// For one that nobody asked for: it waits for nothing.
+    /// For memory reclaim: it does not wait for the device.
     pub(super) fn no_wait() -> Self {
         Self(bindings::ttm_operation_ctx {
             no_wait_gpu: true,

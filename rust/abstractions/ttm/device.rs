@@ -37,7 +37,7 @@ use crate::{
 pub(crate) struct BaseDevice {
     #[pin]
     bdev: Opaque<bindings::ttm_device>,
-    /// Pages that buffers have in system memory.
+    /// Number of pages in system memory of all buffers.
     populated: Atomic<i64>,
 }
 
@@ -105,18 +105,18 @@ impl BaseDevice {
         unsafe { &*kernel::container_of!(Opaque::cast_from(bdev), Self, bdev) }
     }
 
-    /// Pages that buffers have in system memory now.
+    /// The number of pages in system memory of all buffers now.
     pub(super) fn populated(&self) -> u64 {
-        // A reader may come in between two that count, so it can be below zero for a moment.
+        // Concurrent updates may be seen in any order, so the value may be negative for a moment.
         u64::try_from(self.populated.load(Relaxed)).unwrap_or(0)
     }
 
-    /// A buffer got so many pages.
+    /// Counts the pages of a buffer that was populated.
     pub(super) fn now_populated(&self, pages: u32) {
         self.populated.add(pages.into(), Relaxed);
     }
 
-    /// A buffer's pages, so many, went.
+    /// Counts the pages of a buffer that were freed or backed up.
     pub(super) fn unpopulated(&self, pages: u32) {
         self.populated.add(-i64::from(pages), Relaxed);
     }
@@ -128,8 +128,8 @@ impl BaseDevice {
         unsafe { bindings::__flush_workqueue((*self.as_raw()).wq) };
     }
 
-    /// Takes all mappings of buffers by user space away; a page fault brings them back
-    /// (`unmap_mapping_range()`).
+    /// Unmaps the pages of all user-space mappings of buffers (`unmap_mapping_range()`). The next
+    /// access faults and maps them again.
     pub(super) fn unmap_all(&self) {
         // SAFETY: By the type invariant; the address space is that of the DRM device.
         unsafe { bindings::unmap_mapping_range((*self.as_raw()).dev_mapping, 0, 0, 1) };

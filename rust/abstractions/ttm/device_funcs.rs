@@ -144,7 +144,8 @@ impl<T: Driver> Vtable<T> {
             let moving = T::move_start(&bo, new, evict);
             let moved = T::move_(&bo, new, ctx).and_then(|moved| {
                 if let Move::Copy = moved {
-                    // Waits, as the clean-up cannot fail any more once it must not.
+                    // `ttm_bo_move_sync_cleanup()` cannot report an error, so the wait is done
+                    // here.
                     bo.wait(ctx)?;
                     copy::content(&bo, new, ctx)?;
                 }
@@ -152,7 +153,8 @@ impl<T: Driver> Vtable<T> {
             });
 
             match &moved {
-                // Before the old place, and with it its addresses, may be another's.
+                // The old binding must go before the old resource is freed and its addresses can be
+                // assigned to another buffer.
                 Ok(Move::Null | Move::Fenced(_) | Move::Copy) => binding.keep(&bo),
                 Ok(Move::Hop(_)) | Err(_) => binding.undo(&bo),
             }
@@ -205,7 +207,7 @@ impl<T: Driver> Vtable<T> {
                         new_mem,
                     );
 
-                    // The content is on its way: there is no way back.
+                    // The copy has started and cannot be undone, so complete the move.
                     if ret != 0 {
                         fence.wait();
                         bindings::ttm_bo_move_sync_cleanup(raw, new_mem);
@@ -232,7 +234,7 @@ impl<T: Driver> Vtable<T> {
             Reserved::adopt(object)
         };
 
-        // First, as nothing may fail once there is a fence.
+        // The slot is reserved first: once the fence exists, adding it must not fail.
         if let Ok(slot) = bo.reserve_fence() {
             if let Some(fence) = T::release(&bo) {
                 slot.add(&fence);
@@ -279,7 +281,8 @@ impl<T: Driver> Vtable<T> {
             )
         };
 
-        // The fault made the whole buffer accessible before it asks for pages.
+        // The fault handler has made the whole buffer accessible before, so each page has an
+        // offset.
         object
             .and_then(|object| {
                 let dev = object.dev();

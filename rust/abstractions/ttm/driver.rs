@@ -32,25 +32,27 @@ use crate::abstractions::{
     }, //
 };
 
-/// How a driver moved a buffer, or wants it moved.
+/// A driver's decision about a move.
 pub(crate) enum Move {
-    /// There is nothing to copy: the buffer just is there now.
+    /// There is nothing to copy. The new resource takes effect at once.
     Null,
-    /// The device copies the content until the fence is signalled; all that uses the old place or the
-    /// new one, or what lay in the new one before, comes after it on the same timeline, or waits.
+    /// The device copies the content, and signals this fence at the end.
+    ///
+    /// The caller guarantees the order of accesses: any later use of either resource by the device
+    /// is on the same timeline, and so after the copy; any other use waits for the fence.
     Fenced(ARef<Fence>),
-    /// The CPU shall copy the content ([`Aperture`] for memory on the device).
+    /// The CPU is to copy the content, through the [`Aperture`] for memory on the device.
     Copy,
-    /// The buffer must go through this place first.
+    /// The buffer has to be moved to this place first (`-EMULTIHOP`).
     Hop(Place),
 }
 
-/// When a move that succeeded is over.
+/// When the content of a buffer arrives that was moved successfully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moved {
-    /// It is.
+    /// It is there already.
     Now,
-    /// When its fence is signalled.
+    /// It is there when the fence of the move is signalled.
     Fenced,
 }
 
@@ -73,25 +75,25 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// The window onto the first bytes of the memory on the device.
     fn aperture(dev: &DrmDevice<Self>) -> &Aperture;
 
-    /// The ranges of memory on the device that hold a resource, in bytes, in the order of the
+    /// The byte ranges of memory on the device that make up a resource, in the order of the
     /// buffer's pages.
     ///
-    /// Memory the aperture does not reach holds nothing that was ever written, as far as
-    /// [`Move::Copy`] is concerned: from there zeroes come, and nothing can be copied there.
+    /// A driver that uses [`Move::Copy`] must not let memory outside of the aperture be written.
+    /// The copy reads zeroes there, and fails if it would have to write there.
     fn ranges<'a>(dev: &'a DrmDevice<Self>, res: &'a Resource) -> Self::Ranges<'a>;
 
-    /// Where to evict a buffer to, most wanted first.
+    /// Where a buffer is evicted to, in order of preference.
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place];
 
-    /// The managers whose buffers' pages may go when the system is short of memory, those that are
-    /// missed least first.
+    /// The managers whose buffers the [`Shrinker`](super::Shrinker) may back up to swap, in the
+    /// order in which it walks them.
     fn shrink_order(dev: &DrmDevice<Self>) -> [&BaseManager; 2];
 
-    /// Addresses of the device's that are bound to the pages of a buffer.
+    /// The device addresses at which the pages of a buffer are mapped.
     type Binding: Send + Unpin;
 
-    /// Lets the device reach a buffer's pages, which have these ranges of bus addresses, where `res` says;
-    /// [`None`] if `res` has no address for them. Before a move there.
+    /// Maps a buffer's pages, which are at these bus addresses, at the device addresses of `res`.
+    /// Returns [`None`] if `res` has none. Called before a move to `res`.
     fn bind(
         entered: &Entered<'_>,
         dev: &DrmDevice<Self>,
@@ -99,29 +101,29 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
         pages: &[Range<u64>],
     ) -> Option<Self::Binding>;
 
-    /// Takes the addresses away from the pages, which are going to be used for something else. Once the
-    /// device is unplugged, bindings are dropped instead.
+    /// Unmaps the device addresses, because the pages or the addresses are about to be freed. Not
+    /// called once the device is unplugged; then the binding is dropped.
     fn unbind(entered: &Entered<'_>, dev: &DrmDevice<Self>, binding: Self::Binding);
 
-    /// Moves a buffer to `new`.
+    /// Decides how to move a buffer to `new`, and starts the copy if the device does it.
     ///
     /// # Errors
     ///
-    /// Leave the buffer where it is.
+    /// After an error the buffer stays where it is.
     fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move>;
 
-    /// What [`move_start`](Driver::move_start) hands to [`move_end`](Driver::move_end).
+    /// A value that [`move_start`](Driver::move_start) passes to [`move_end`](Driver::move_end).
     type Moving<'a>;
 
-    /// A buffer is about to be moved to `new`, to make room if `evict`.
+    /// Called before a buffer is moved to `new`. `evict` says that TTM moves it to make room.
     fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Self::Moving<'a>;
 
-    /// The move ended so. Not called if the buffer has to hop elsewhere first: that is a move of its
-    /// own.
+    /// Called after a move with its result. Not called for [`Move::Hop`]: TTM moves the buffer to
+    /// the hop, which is a move of its own, and then tries again.
     fn move_end(bo: &Locked<'_, Self>, moving: Self::Moving<'_>, result: &Result<Moved>);
 
-    /// A buffer that nobody can reach any more is about to give its memory back. The fence of what is
-    /// to be done with it before, if there is one, keeps it until then.
+    /// Called when the last reference on a buffer is gone, before its memory is freed
+    /// (`release_notify`). If it returns a fence, the memory is freed after that is signalled.
     fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>>;
 
     /// The last reference on a buffer is gone: it is about to be freed. Called without resv.
@@ -137,19 +139,19 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// A reference of that kind is gone. Called without resv.
     fn ref_dropped(object: &Self::Object, kind: RefKind);
 
-    /// Makes a buffer accessible to the CPU where it is not; called in page faults, with `mmap_lock`
-    /// held, and for `ptrace`.
+    /// Moves a buffer to where the CPU can access all of it, if it is not there already. Called in
+    /// page faults, with `mmap_lock` held, and for `ptrace`.
     ///
     /// # Errors
     ///
-    /// `EBUSY`, `EINTR` and `ERESTARTSYS` let a fault try again, `ENOMEM` means out of memory, all
-    /// others `SIGBUS`.
+    /// A page fault is retried after `EBUSY`, `EINTR` and `ERESTARTSYS`. After `ENOMEM` it invokes
+    /// the OOM killer. After any other error the process gets `SIGBUS`.
     fn make_accessible(bo: &mut Locked<'_, Self>) -> Result;
 
-    /// Whether a buffer may be mapped by the CPU. Called without resv.
+    /// Checks whether a buffer may be mapped by user space. resv is not held.
     ///
     /// # Errors
     ///
-    /// Go to user space.
+    /// Any. `mmap()` fails with it.
     fn may_mmap(object: &Self::Object) -> Result;
 }

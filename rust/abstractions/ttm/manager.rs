@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Managers of the memory a driver hands out by itself.
+//! Resource managers: `struct ttm_resource_manager_func` as a trait.
+//!
+//! A resource manager allocates one kind of memory to buffers. What it allocates to one buffer is a
+//! *resource*.
 //!
 //! C header: [`include/drm/ttm/ttm_resource.h`](srctree/include/drm/ttm/ttm_resource.h)
 
@@ -38,11 +41,11 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// What a manager is asked for.
+/// A request for a resource.
 pub(crate) struct Request<'a> {
     man: NonNull<bindings::ttm_resource_manager>,
     bo: NonNull<bindings::ttm_buffer_object>,
-    /// Where TTM wants it.
+    /// The place that the resource has to be in.
     pub(crate) place: &'a Place,
 }
 
@@ -71,49 +74,51 @@ impl Request<'_> {
         unsafe { (*self.bo.as_ptr()).type_ == bindings::ttm_bo_type_ttm_bo_type_kernel }
     }
 
-    /// Bytes in use in this memory, the request itself among them.
+    /// Bytes in use in this memory, including those of the request.
     pub(crate) fn usage(&self) -> u64 {
         // SAFETY: The manager is in use, so it is initialised.
         unsafe { bindings::ttm_resource_manager_usage(self.man.as_ptr()) }
     }
 }
 
-/// What a resource looks like to the rest of the world.
+/// How a resource lies in its memory.
 pub(crate) struct Layout {
-    /// Its first page in the memory, if it is one range there.
+    /// The first page in the memory, if the resource is one range.
     pub(crate) start: Option<u64>,
-    /// Whether the CPU maps it write-combined. Matters only for memory that is not pages.
+    /// Whether the CPU maps it write-combined. It has no effect on memory that consists of system
+    /// pages.
     pub(crate) write_combined: bool,
 }
 
-/// A manager of one kind of memory: `struct ttm_resource_manager_func` as a trait.
+/// A manager of one kind of memory.
 ///
-/// All methods may sleep but for the locks they take themselves.
+/// All methods are called in process context and may sleep.
 pub(crate) trait ResourceManager: Send + Sync + Sized + 'static {
-    /// What the manager keeps with each resource.
+    /// The manager's data in each resource.
     type Resource: Send + Sync;
 
-    /// Whether the memory is pages that the device maps.
+    /// Whether the memory consists of system pages, that is of a `ttm_tt`.
     const USE_TT: bool;
 
-    /// Initialises a resource, taking memory for it. The buffer's resv is held.
+    /// Initialises a resource and allocates its memory. The buffer's resv is held.
     ///
     /// # Errors
     ///
-    /// `ENOSPC` lets TTM try the next place, then evict and ask again. Any other error ends the
-    /// whole placement.
+    /// After `ENOSPC` TTM tries the next place, and then evicts buffers and asks again. After any
+    /// other error the whole operation fails.
     fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<Self::Resource, Error> + 'a;
 
-    /// How the resource lies.
+    /// The layout of a resource.
     fn layout(&self, resource: &Self::Resource) -> Layout;
 
-    /// Gives the resource's memory back; the resource is dropped next.
+    /// Frees the resource's memory. The resource is dropped after that.
     fn free(&self, resource: Pin<&mut Self::Resource>);
 
-    /// Whether the resource has anything inside the place's range, so that evicting it could help.
+    /// Whether a part of the resource is in the place's range, so that evicting it could make room
+    /// there.
     fn intersects(&self, resource: &Self::Resource, place: &Place) -> bool;
 
-    /// Whether the resource lies wholly inside the place's range.
+    /// Whether the whole resource is in the place's range.
     fn compatible(&self, resource: &Self::Resource, place: &Place) -> bool;
 
     /// Prints the manager's state.
@@ -131,7 +136,7 @@ struct Managed<M: ResourceManager> {
     data: M::Resource,
 }
 
-/// A manager of whatever memory.
+/// A registered resource manager of any type.
 ///
 /// # Invariants
 ///
@@ -153,12 +158,12 @@ impl BaseManager {
 
 /// A [`ResourceManager`] that is registered with a TTM device.
 ///
-/// Dropping it evicts what is left in its memory.
+/// Dropping it evicts all buffers from its memory.
 ///
 /// # Invariants
 ///
 /// - `man` is initialised and registered with `dev`.
-/// - `inner` is initialised as long as it is.
+/// - `inner` is initialised as long as `man` is registered.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Manager<M: ResourceManager> {
     #[pin]
@@ -166,7 +171,7 @@ pub(crate) struct Manager<M: ResourceManager> {
     mem_type: MemType,
     #[pin]
     inner: M,
-    /// The one before, which comes back when this one is gone.
+    /// The manager that was registered before, which is registered again when this one is dropped.
     previous: *mut bindings::ttm_resource_manager,
     dev: Arc<BaseDevice>,
 }
@@ -186,8 +191,8 @@ impl<M: ResourceManager> Manager<M> {
         debug: Some(Self::debug_callback),
     };
 
-    /// Registers a manager of `size` units (bytes or pages, as the manager likes) for a kind of
-    /// memory of `dev`, in the place of the one it had. No buffer may be in that memory.
+    /// Registers a manager for a kind of memory of `dev`. It replaces the one that was registered
+    /// before. No buffer may be in that memory. `size` is in a unit of the manager's choice.
     ///
     /// # Errors
     ///
@@ -230,7 +235,7 @@ impl<M: ResourceManager> Manager<M> {
         unsafe { bindings::ttm_resource_manager_debug(self.man.get(), p.as_raw()) };
     }
 
-    /// The manager without what is special about it.
+    /// The manager without its type.
     pub(crate) fn base(&self) -> &BaseManager {
         // INVARIANT: By our own.
         // SAFETY: `BaseManager` is transparent over what `man` is.

@@ -38,9 +38,10 @@ use crate::{
 // DRM and TTM both cast between the two.
 const _: () = assert!(offset_of!(bindings::ttm_buffer_object, base) == 0);
 
-/// A buffer: a TTM buffer object that is a GEM object too, with the data of the driver.
+/// A buffer object: a TTM buffer object, which embeds a GEM object, and the data of the driver.
 ///
-/// It may be kept only as long as something holds its device: a handle, a mapping or an export do.
+/// It does not keep its device alive. A handle, a mapping or a dma-buf does, so hold a reference
+/// only as long as one of them exists.
 ///
 /// # Invariants
 ///
@@ -84,8 +85,11 @@ impl<T: Types> Object<T> {
         unsafe { bindings::drm_vma_node_offset_addr(addr_of_mut!((*self.gem()).vma_node)) }
     }
 
-    /// Waits, for at most `timeout` jiffies, until nothing works on the buffer any more
-    /// (`dma_resv_wait_timeout()`); with 0 only asks. Who works on it is told by when it is wanted.
+    /// Waits for all fences of the buffer, for at most `timeout` jiffies
+    /// (`dma_resv_wait_timeout()`). With 0 it does not wait.
+    ///
+    /// The fences get the end of the timeout as their deadline (`dma_resv_set_deadline()`), so that
+    /// the device's driver can check for a lost interrupt in time.
     ///
     /// # Errors
     ///

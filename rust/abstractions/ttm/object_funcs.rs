@@ -55,15 +55,16 @@ impl<T: Driver> Object<T> {
         ..pin_init::zeroed()
     };
 
-    /// Creates a buffer of user space's in one of `places` (`ttm_bo_init_reserved()`), and lets
-    /// `finish` see to it before anybody else can.
+    /// Creates a buffer for user space in the first of `places` that has room
+    /// (`ttm_bo_init_reserved()`). `finish` is called with the new buffer locked, before any other
+    /// code can use it.
     ///
-    /// `size` is in bytes, a multiple of the page size and not 0; `alignment` in pages.
+    /// `size` is in bytes, a multiple of the page size and not 0. `alignment` is in pages.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a bad size; `ENOSPC` if there is room in none of the places; `ENOMEM`;
-    /// `ERESTARTSYS` on a signal; what `data` and `finish` fail with. Nothing is left behind.
+    /// `EINVAL` for a bad size; `ENOSPC` if none of the places has room; `ENOMEM`; `ERESTARTSYS` on
+    /// a signal; the errors of `data` and `finish`. On failure the buffer is freed.
     pub(crate) fn new(
         dev: &DrmDevice<T>,
         bdev: &BaseDevice,
@@ -120,8 +121,10 @@ impl<T: Driver> Object<T> {
         result.map(|()| this)
     }
 
-    /// The buffer around a TTM buffer object; [`None`] for a ghost, which TTM makes as a bare copy
-    /// to keep the memory of a buffer that has moved on.
+    /// The buffer that embeds a TTM buffer object; [`None`] for a ghost.
+    ///
+    /// A ghost is a bare `struct ttm_buffer_object` that TTM allocates when a buffer is moved. It
+    /// owns the old memory until the move's fence is signalled. It is not embedded in an `Object`.
     ///
     /// # Safety
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a buffer may go.
+//! Places: where a buffer may be placed.
 //!
 //! C header: [`include/drm/ttm/ttm_placement.h`](srctree/include/drm/ttm/ttm_placement.h)
 
@@ -12,9 +12,9 @@ use crate::bindings::raw as bindings;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum MemType {
-    /// Pages the device has no address for (`TTM_PL_SYSTEM`); TTM manages it.
+    /// System pages that are not mapped for the device (`TTM_PL_SYSTEM`).
     System = bindings::TTM_PL_SYSTEM,
-    /// Pages the device has an address for (`TTM_PL_TT`).
+    /// System pages that the device can address (`TTM_PL_TT`).
     Tt = bindings::TTM_PL_TT,
     /// Memory on the device (`TTM_PL_VRAM`).
     Vram = bindings::TTM_PL_VRAM,
@@ -33,13 +33,15 @@ impl MemType {
     }
 }
 
-/// One place a buffer may go; several in order of preference make a placement.
+/// A place that a buffer may be in: a kind of memory, a range of it, and flags.
+///
+/// A list of places in order of preference is a placement.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Place(bindings::ttm_place);
 
 impl Place {
-    /// Anywhere in a kind of memory.
+    /// Any address in a kind of memory.
     pub(crate) const fn anywhere(mem_type: MemType) -> Self {
         Self(bindings::ttm_place {
             fpfn: 0,
@@ -54,33 +56,33 @@ impl Place {
         self
     }
 
-    /// Only below page `end` of the memory; 0 means no limit.
+    /// Restricts it to the pages below `end`; 0 means no limit.
     pub(crate) const fn below(mut self, end: u64) -> Self {
         self.0.lpfn = end;
         self
     }
 
-    /// In one piece.
+    /// Requires one contiguous range.
     pub(crate) const fn contiguous(self) -> Self {
         self.with(bindings::TTM_PL_FLAG_CONTIGUOUS)
     }
 
-    /// From the end of the memory downwards.
+    /// Prefers the highest addresses.
     pub(crate) const fn topdown(self) -> Self {
         self.with(bindings::TTM_PL_FLAG_TOPDOWN)
     }
 
-    /// A stop on the way elsewhere.
+    /// Marks it as a hop: the buffer is moved on from here at once.
     pub(crate) const fn temporary(self) -> Self {
         self.with(bindings::TTM_PL_FLAG_TEMPORARY)
     }
 
-    /// Only while it takes no eviction.
+    /// Restricts it to free memory: no buffer is evicted for it.
     pub(crate) const fn desired(self) -> Self {
         self.with(bindings::TTM_PL_FLAG_DESIRED)
     }
 
-    /// The pages allowed, in a memory of `size` pages.
+    /// The range of pages it allows, in a memory of `size` pages.
     pub(crate) fn range(&self, size: u64) -> Range<u64> {
         let end = match self.0.lpfn {
             0 => size,
@@ -89,17 +91,17 @@ impl Place {
         self.0.fpfn..end
     }
 
-    /// Whether it must be in one piece.
+    /// Whether it requires one contiguous range.
     pub(crate) fn is_contiguous(&self) -> bool {
         self.0.flags & bindings::TTM_PL_FLAG_CONTIGUOUS != 0
     }
 
-    /// Whether it should come from the end of the memory.
+    /// Whether it prefers the highest addresses.
     pub(crate) fn is_topdown(&self) -> bool {
         self.0.flags & bindings::TTM_PL_FLAG_TOPDOWN != 0
     }
 
-    /// Whether it is a stop on the way elsewhere.
+    /// Whether it is a hop.
     pub(crate) fn is_temporary(&self) -> bool {
         self.0.flags & bindings::TTM_PL_FLAG_TEMPORARY != 0
     }
@@ -117,7 +119,7 @@ impl Place {
     }
 }
 
-/// `places` as TTM takes them; the result points into them.
+/// Converts places to the C type. The result points to `places`.
 pub(super) fn placement(places: &[Place]) -> bindings::ttm_placement {
     bindings::ttm_placement {
         // CAST: A handful of places.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What may be done with a buffer while its resv is held.
+//! Locked buffers: the operations that need a buffer's resv.
 
 use core::ops::{
     Deref,
@@ -36,7 +36,7 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// The resv of `object` is held, for this value, as long as it lives.
+/// The resv of `object` is held as long as this value exists, and is not released by anything else.
 pub(crate) struct Locked<'a, T: Types> {
     object: &'a Object<T>,
 }
@@ -64,7 +64,7 @@ impl<'a, T: Types> Locked<'a, T> {
         self.object.as_ttm()
     }
 
-    /// Where the buffer is; [`None`] if it has no memory at all.
+    /// The buffer's resource; [`None`] if it has no memory.
     pub(crate) fn resource(&self) -> Option<&Resource> {
         // SAFETY: The resource is protected by resv, which we hold; moving takes `&mut self`.
         unsafe {
@@ -80,13 +80,13 @@ impl<'a, T: Types> Locked<'a, T> {
         unsafe { (*self.as_ttm()).pin_count }
     }
 
-    /// Sees to it that the buffer is in one of `places`, moving it and evicting others as it takes
-    /// (`ttm_bo_validate()`).
+    /// Moves the buffer to one of `places` if it is in none of them, and evicts other buffers for
+    /// it if necessary (`ttm_bo_validate()`).
     ///
     /// # Errors
     ///
-    /// `EBUSY` for a pinned buffer that is elsewhere; `ENOSPC` if there is room in none of the
-    /// places; `ENOMEM`; `ERESTARTSYS` on a signal. The buffer keeps its content.
+    /// `EBUSY` for a pinned buffer that is in none of the places; `ENOSPC` if none of them has
+    /// room; `ENOMEM`; `ERESTARTSYS` on a signal. The buffer keeps its content.
     pub(crate) fn validate(&mut self, places: &[Place], ctx: &mut OperationCtx) -> Result {
         let mut placement = placement(places);
 
@@ -98,14 +98,14 @@ impl<'a, T: Types> Locked<'a, T> {
         to_result(ret)
     }
 
-    /// Makes the buffer the most recently used one of its memory, and so the last to be evicted
-    /// (`ttm_bo_move_to_lru_tail()`); creating and moving it do that, too.
+    /// Moves the buffer to the tail of the LRU list, so that it is evicted last
+    /// (`ttm_bo_move_to_lru_tail()`). Creating and moving a buffer do so as well.
     pub(crate) fn used(&self) {
         // SAFETY: resv is held.
         unsafe { bindings::ttm_bo_move_to_lru_tail_unlocked(self.as_ttm()) };
     }
 
-    /// Waits until nothing works on the buffer any more (`ttm_bo_wait_ctx()`).
+    /// Waits for all fences of the buffer (`ttm_bo_wait_ctx()`).
     ///
     /// # Errors
     ///
@@ -116,11 +116,12 @@ impl<'a, T: Types> Locked<'a, T> {
     }
 }
 
-/// Room for a fence among those of a locked buffer.
+/// A reserved slot for a fence in the resv of a locked buffer.
 pub(crate) struct FenceSlot<'a, T: Types>(&'a Locked<'a, T>);
 
 impl<T: Types> FenceSlot<'_, T> {
-    /// Has all users of the buffer, the CPU too, wait for `fence` (`dma_resv_add_fence()`).
+    /// Adds `fence` to the resv with `DMA_RESV_USAGE_KERNEL`, so that all users of the buffer wait
+    /// for it, also CPU accesses (`dma_resv_add_fence()`).
     pub(crate) fn add(self, fence: &Fence) {
         // SAFETY: resv is held, and has room.
         unsafe {
@@ -134,7 +135,8 @@ impl<T: Types> FenceSlot<'_, T> {
 }
 
 impl<T: Types> Locked<'_, T> {
-    /// Makes room for a fence of work that is about to be begun (`dma_resv_reserve_fences()`).
+    /// Reserves a slot for a fence (`dma_resv_reserve_fences()`). Do so before the work is started,
+    /// because adding the fence cannot fail after that.
     ///
     /// # Errors
     ///
@@ -146,7 +148,7 @@ impl<T: Types> Locked<'_, T> {
     }
 }
 
-/// A buffer whose resv we took.
+/// A locked buffer. Dropping it releases resv.
 pub(crate) struct Reserved<'a, T: Types>(Locked<'a, T>);
 
 impl<T: Types> Object<T> {
@@ -161,7 +163,7 @@ impl<T: Types> Object<T> {
 }
 
 impl<'a, T: Types> Reserved<'a, T> {
-    /// Takes the resv of `object` (`ttm_bo_reserve()`).
+    /// Acquires the resv of `object` (`ttm_bo_reserve()`).
     ///
     /// # Errors
     ///
@@ -187,7 +189,8 @@ impl<'a, T: Types> Reserved<'a, T> {
 
 impl<T: Types> Drop for Reserved<'_, T> {
     fn drop(&mut self) {
-        // Not `ttm_bo_unreserve()`, to which every look at a buffer is a use.
+        // `ttm_bo_unreserve()` would also move the buffer to the tail of the LRU list. Reading the
+        // state of a buffer is no use of it.
         // SAFETY: We hold the resv.
         unsafe { bindings::dma_resv_unlock((*self.0.as_ttm()).base.resv) };
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a buffer is.
+//! Resources: the memory that a manager has allocated to a buffer.
 //!
 //! C header: [`include/drm/ttm/ttm_resource.h`](srctree/include/drm/ttm/ttm_resource.h)
 
@@ -14,7 +14,7 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Memory that a manager gave to a buffer.
+/// The memory that a manager has allocated to a buffer.
 ///
 /// # Invariants
 ///
@@ -22,7 +22,7 @@ use crate::{
 #[repr(transparent)]
 pub(crate) struct Resource(Opaque<bindings::ttm_resource>);
 
-/// `start` of a resource that is not one range.
+/// The `start` of a resource that is not one contiguous range.
 pub(super) const INVALID_START: usize = usize::MAX;
 
 impl Resource {
@@ -39,13 +39,13 @@ impl Resource {
         self.0.get()
     }
 
-    /// The kind of memory, [`None`] for one this crate has no name for.
+    /// The kind of memory; [`None`] for one that [`MemType`] does not have.
     pub(crate) fn mem_type(&self) -> Option<MemType> {
         // SAFETY: By the type invariant.
         MemType::from_raw(unsafe { (*self.as_raw()).mem_type })
     }
 
-    /// Its first page in the memory, if it is one range of pages there.
+    /// The first page in the memory, if the resource is one contiguous range.
     pub(crate) fn start(&self) -> Option<u64> {
         // SAFETY: By the type invariant.
         let start = unsafe { (*self.as_raw()).start };
@@ -54,7 +54,7 @@ impl Resource {
         (start != INVALID_START).then_some(start as u64)
     }
 
-    /// Whether its memory is pages of a `ttm_tt`.
+    /// Whether its memory consists of the pages of a `ttm_tt`.
     pub(super) fn uses_tt(&self) -> bool {
         // SAFETY: Constant; the managers of a device last longer than its resources.
         unsafe { (*self.manager()).use_tt }
@@ -72,9 +72,9 @@ impl Resource {
     }
 }
 
-/// Bytes of a kind of memory in use by buffers, as TTM counts them
-/// (`ttm_resource_manager_usage()`); while a buffer moves, both its places count. 0 for a kind that
-/// the device does not have.
+/// Bytes of a kind of memory that are in use by buffers, as TTM counts them
+/// (`ttm_resource_manager_usage()`); 0 for a kind that the device does not have. While a buffer is
+/// moved, its old and its new resource both count.
 pub(crate) fn usage(dev: &BaseDevice, mem_type: MemType) -> u64 {
     // SAFETY: The device is initialised, and its managers last as long as it does.
     unsafe {

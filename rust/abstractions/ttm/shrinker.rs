@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory pressure: pages of buffers go to swap when the system is short of them.
+//! The shrinker: it frees system pages of buffers when the system is short of memory.
 //!
-//! The content is kept. It is copied piece by piece into a shmem file, which the kernel swaps out as it
-//! does any other, and comes back when the buffer is next touched by the CPU or moved to where it needs
-//! pages (`ttm_bo_populate()`).
+//! The content of the pages is copied to a shmem file, the *backup*, which the kernel can swap out
+//! like any other. It is restored when the CPU next accesses the buffer, or when the buffer is
+//! moved to memory that needs the pages (`ttm_bo_populate()`).
 //!
 //! C headers: [`include/linux/shrinker.h`](srctree/include/linux/shrinker.h),
 //! [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h)
@@ -52,23 +52,23 @@ const STOP: c_ulong = bindings::SHRINK_STOP as c_ulong;
 
 /// A registered `struct shrinker` for the pages of a device's buffers.
 ///
-/// Drop it before the pages lose their bus addresses ([`DmaMappings`](super::DmaMappings)), which TTM
-/// takes back without asking whether anybody is at them.
+/// Drop it before [`DmaMappings`](super::DmaMappings), which unmaps and frees pages without taking
+/// the locks that the shrinker holds.
 ///
 /// # Invariants
 ///
 /// `raw` is registered, with our callbacks for `T` and `dev` as its data.
 pub(crate) struct Shrinker<T: Driver> {
     raw: NonNull<bindings::shrinker>,
-    /// Keeps the managers that are walked.
+    /// Keeps the managers alive, which the callbacks walk.
     _dev: ARef<DrmDevice<T>>,
     _driver: PhantomData<T>,
 }
 
-// SAFETY: A shrinker belongs to no thread.
+// SAFETY: A shrinker may be unregistered by any thread.
 unsafe impl<T: Driver> Send for Shrinker<T> {}
 
-// SAFETY: Nothing can be done with a shared one.
+// SAFETY: `&Shrinker` has no methods.
 unsafe impl<T: Driver> Sync for Shrinker<T> {}
 
 impl<T: Driver> Shrinker<T> {
@@ -103,7 +103,8 @@ impl<T: Driver> Shrinker<T> {
         })
     }
 
-    /// Pages that could go: those that buffers have, as far as there is swap for them.
+    /// The number of pages that could be freed: the smaller of the pages of buffers and the free
+    /// swap.
     extern "C" fn count_callback(
         shrinker: *mut bindings::shrinker,
         sc: *mut bindings::shrink_control,
@@ -135,12 +136,12 @@ impl<T: Driver> Shrinker<T> {
         // SAFETY: The kernel calls this with a shrinker of ours, so with a device that is kept; `sc` is ours
         // during the call.
         let (dev, sc) = unsafe { (Self::dev(shrinker), &mut *sc) };
-        // Without swap TTM would have moved a buffer before it finds out.
+        // Without free swap TTM would first move a buffer, and only then fail to back it up.
         if !may_swap(sc) || free_swap() == 0 {
             return STOP;
         }
 
-        // Who needs memory for itself shall neither wait for the device nor for the swap.
+        // Direct reclaim must not wait for the device or for writes to swap. Only kswapd may.
         // SAFETY: Only looks at the current task.
         let patient = !unsafe { bindings::ttm_bo_shrink_avoid_wait() };
         let mut walk = Walk {
@@ -177,32 +178,32 @@ impl<T: Driver> Drop for Shrinker<T> {
     }
 }
 
-/// Whether the allocation that is short of memory lets us at shmem's locks.
+/// Whether the allocation that needs memory may enter file systems, and so shmem.
 fn may_swap(sc: &bindings::shrink_control) -> bool {
     sc.gfp_mask & bindings::__GFP_FS != 0
 }
 
-/// Pages that swap has room for.
+/// Free swap, in pages.
 fn free_swap() -> u64 {
     // SAFETY: Only reads a counter.
     unsafe { bindings::ttm_backup_bytes_avail() >> PAGE_SHIFT }
 }
 
-/// One call of the kernel's to free some pages.
+/// The state of one `scan_objects` call, which walks the LRU lists.
 struct Walk {
-    /// Pages to try.
+    /// Pages to scan.
     to_scan: c_ulong,
-    /// Pages tried.
+    /// Pages scanned so far.
     scanned: c_ulong,
-    /// Pages of them that went.
+    /// Pages freed so far.
     freed: c_ulong,
-    /// Whether to start writing them to swap at once.
+    /// Whether to start writing backups to swap at once.
     writeback: bool,
 }
 
 impl Walk {
-    /// Goes through the buffers in a manager's memory, the least recently used first, until enough
-    /// was tried. Those that somebody is at, or works on, stay.
+    /// Walks the buffers in a manager's memory, the least recently used first, until enough pages
+    /// were scanned. Buffers that are locked or busy are skipped.
     fn manager<T: Driver>(&mut self, man: &BaseManager) {
         let mut ctx = OperationCtx::no_wait();
         let mut arg = bindings::ttm_lru_walk_arg {
@@ -244,7 +245,7 @@ impl Walk {
         bo: *mut bindings::ttm_buffer_object,
         ctx: &mut OperationCtx,
     ) {
-        // Ghosts and deleted buffers go by themselves as soon as nothing works on them.
+        // Ghosts and deleted buffers are freed anyway when their fences are signalled.
         // SAFETY: By this function's requirements the buffer is live.
         let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
             return;
@@ -275,13 +276,14 @@ impl Walk {
 
             self.scanned += pages as c_ulong;
 
-            // Not sooner, as it costs more than the pages do. The little memory it takes comes from what
-            // is kept for those who are freeing some.
+            // The backup is created here and not with the `ttm_tt`, because that would make each
+            // creation slower. Reclaim may use the kernel's emergency reserves, so this small
+            // allocation can succeed.
             if (*tt).backup.is_null() && bindings::ttm_tt_setup_backup(tt) != 0 {
                 return;
             }
 
-            // TTM would move it and wait, but not take the pages' bus addresses away after that.
+            // `ttm_bo_shrink()` would do both, but it would not remove the DMA mapping in between.
             let mut locked = Locked::new(object);
             if locked
                 .validate(&[Place::anywhere(MemType::System)], ctx)
@@ -292,7 +294,7 @@ impl Walk {
             }
             Tt::<T>::unmap(tt);
 
-            // What cannot go stays, and its successor may still go.
+            // If the backup fails the buffer keeps its pages, and the walk goes on with the next.
             let gone = bindings::ttm_bo_shrink(ctx.as_raw(), bo, flags);
             if let Ok(gone @ 1..) = c_ulong::try_from(gone) {
                 BaseDevice::from_raw((*bo).bdev).unpopulated(pages);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages behind a buffer, and the addresses at which the device reaches them.
+//! The system pages of a buffer (`struct ttm_tt`), their DMA mapping and their device addresses.
 //!
-//! From and to TTM's page pool, cached, and zeroed for user space. They are mapped for the device when
-//! it is first to reach them, until they go. Under memory pressure they go to a backup in shmem, see
-//! [`super::Shrinker`].
+//! The pages come from TTM's pool. They are cached by the CPU, and zeroed for user space. They are
+//! mapped for DMA when the device first needs them, and stay mapped until they are freed or backed
+//! up. [`super::Shrinker`] backs them up when the system is short of memory.
 //!
 //! C header: [`include/drm/ttm/ttm_tt.h`](srctree/include/drm/ttm/ttm_tt.h)
 
@@ -43,24 +43,25 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// To TTM, pages are its own to swap out, all of a buffer at once, or external; piece by piece it backs
-/// up only those that are external, and yet its pool's.
+/// Page flags that `ttm_tt_setup_backup()` requires. They also exclude the `ttm_tt` from TTM's
+/// older swap-out, which swaps out a whole buffer at once.
 const BACKED_UP_IN_PIECES: u32 =
     bindings::TTM_TT_FLAG_EXTERNAL | bindings::TTM_TT_FLAG_EXTERNAL_MAPPABLE;
 
-/// A `struct ttm_tt` that knows where the device reaches its pages.
+/// A `struct ttm_tt` with the DMA mapping of its pages and their device addresses.
 ///
 /// # Invariants
 ///
-/// - `tt` is initialised, and first, so that pointers to either are the same.
-/// - `dev` is the device of its buffer, which TTM's device, and so the tt, does not outlive.
+/// - `tt` is initialised. It is the first field, so that pointers to either are the same.
+/// - `dev` is the device of its buffer, and lives longer than the `ttm_tt`.
 #[repr(C)]
 #[pin_data]
 pub(super) struct Tt<T: Driver> {
     #[pin]
     tt: Opaque<bindings::ttm_tt>,
     dev: *const DrmDevice<T>,
-    /// Of all pages; protected as TTM protects the pages: by resv, or as nobody else has the tt.
+    /// The DMA mapping of all pages. It is protected as the pages themselves are: by resv, or
+    /// because no other code has access to the `ttm_tt`.
     mapping: UnsafeCell<Option<Mapping>>,
     #[pin]
     binding: Mutex<Option<T::Binding>>,
@@ -75,8 +76,8 @@ impl<T: Driver> Tt<T> {
             tt <- Opaque::try_ffi_init(|tt: *mut bindings::ttm_tt| {
                 // SAFETY: `bo` is the live buffer it is for, whose size is constant.
                 let count = unsafe { (*bo).base.size } >> PAGE_SHIFT;
-                // As `ttm_tt_init()` has it, for `ttm_tt_fini()` to free; but not zeroed, as nobody looks
-                // there before `populate_callback` has filled it. Nor does it have TTM map the pages.
+                // This is what `ttm_tt_init()` does, but the array is not zeroed: nothing reads it
+                // before `populate_callback` has filled it. `ttm_tt_fini()` frees it.
                 let num_pages = u32::try_from(count)?;
                 let (pages, ..) =
                     KVVec::<*mut bindings::page>::with_capacity(count, GFP_KERNEL)?.into_raw_parts();
@@ -106,7 +107,7 @@ impl<T: Driver> Tt<T> {
         }
     }
 
-    /// New pages, or the old ones with their content.
+    /// Allocates the pages, or restores them from their backup.
     pub(super) extern "C" fn populate_callback(
         bdev: *mut bindings::ttm_device,
         tt: *mut bindings::ttm_tt,
@@ -152,7 +153,7 @@ impl<T: Driver> Tt<T> {
         }
     }
 
-    /// Gives the tt another binding, in the place of the one it has.
+    /// Replaces the binding, and unbinds the old one.
     ///
     /// # Safety
     ///
@@ -173,18 +174,19 @@ impl<T: Driver> Tt<T> {
 }
 
 impl<T: Driver> Tt<T> {
-    /// Takes the pages' bus addresses away.
+    /// Removes the DMA mapping of the pages.
     ///
     /// # Safety
     ///
-    /// `tt` must be a valid tt of a buffer of `T` that is not bound, the caller be the one that may take
-    /// its pages, and no device use them.
+    /// `tt` must be a valid `ttm_tt` of a buffer of `T` that has no binding. The caller must have
+    /// the exclusive access to it that freeing its pages needs, and the device must not use the
+    /// pages.
     pub(super) unsafe fn unmap(tt: *mut bindings::ttm_tt) {
-        // SAFETY: By this function's requirements nobody else is at it.
+        // SAFETY: By this function's requirements the access is exclusive.
         drop(unsafe { (*(*tt.cast::<Self>()).mapping.get()).take() });
     }
 
-    /// The bus addresses of the pages, which get them now if they have none.
+    /// The bus addresses of the pages. Maps the pages for DMA if they are not mapped yet.
     ///
     /// # Errors
     ///
@@ -197,8 +199,9 @@ impl<T: Driver> Tt<T> {
         tt: *mut bindings::ttm_tt,
         entered: &'a Entered<'_>,
     ) -> Result<&'a [Range<u64>]> {
-        // SAFETY: resv protects the mapping, which nobody takes away while it is held. The pages go after
-        // it, and the device is unbound after `DmaMappings`, which has them go, has been dropped.
+        // SAFETY: resv protects the mapping and the pages. The mapping is dropped before the pages
+        // are freed, and before the device is unbound, because `DmaMappings` is dropped before
+        // that.
         unsafe {
             let mapping = (*tt.cast::<Self>()).mapping.get();
 
@@ -212,7 +215,7 @@ impl<T: Driver> Tt<T> {
     }
 }
 
-/// What a move binds: it takes effect, or not, when the move ends.
+/// The binding for the new resource of a move in progress.
 #[must_use = "the pages stay bound"]
 pub(super) struct MoveBinding<T: Driver> {
     uses_tt: bool,
@@ -220,7 +223,8 @@ pub(super) struct MoveBinding<T: Driver> {
 }
 
 impl<T: Driver> MoveBinding<T> {
-    /// The move happens: what was bound before is not any more. Before the old place is given back.
+    /// Replaces the binding of the buffer, because the move happens. Call it before the old
+    /// resource is freed.
     pub(super) fn keep(self, bo: &Locked<'_, T>) {
         if self.uses_tt {
             // SAFETY: resv is held, which protects `ttm`.
@@ -234,7 +238,7 @@ impl<T: Driver> MoveBinding<T> {
         }
     }
 
-    /// The move does not happen.
+    /// Unbinds it again, because the move does not happen.
     pub(super) fn undo(self, bo: &Locked<'_, T>) {
         let dev = bo.dev();
 
@@ -245,7 +249,7 @@ impl<T: Driver> MoveBinding<T> {
 }
 
 impl<T: Driver> Locked<'_, T> {
-    /// Binds the buffer's pages as a move to `new` wants it.
+    /// Binds the buffer's pages to the addresses of `new`, if it has any.
     ///
     /// # Errors
     ///
@@ -267,8 +271,8 @@ impl<T: Driver> Locked<'_, T> {
         Ok(binding)
     }
 
-    /// The bus addresses of the buffer's pages, as ranges in their order; [`None`] for a buffer without
-    /// pages.
+    /// The bus addresses of the buffer's pages, as ranges in the order of the pages; [`None`] for a
+    /// buffer without pages. Maps the pages for DMA if they are not mapped yet.
     ///
     /// # Errors
     ///

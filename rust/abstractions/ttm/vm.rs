@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers mapped into user space.
+//! User-space mappings of buffers: `mmap`, page faults and access by debuggers.
 
 use core::marker::PhantomData;
 
@@ -26,7 +26,7 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Pages mapped around a faulting one, at most.
+/// Most pages that a fault maps.
 const NUM_PREFAULT: c_ulong = 16;
 
 pub(super) extern "C" fn mmap_callback<T: Driver>(
@@ -50,7 +50,7 @@ pub(super) extern "C" fn mmap_callback<T: Driver>(
     })
 }
 
-/// The operations of a mapping.
+/// `struct vm_operations_struct` for mappings of buffers.
 pub(super) struct Operations<T: Driver>(PhantomData<T>);
 
 impl<T: Driver> Operations<T> {
@@ -91,8 +91,9 @@ impl<T: Driver> Operations<T> {
                     // SAFETY: The buffer is reserved.
                     Ok(()) => match unsafe { Self::wait_for_move(vmf, object) } {
                         0 => {
-                            // What shuts the aperture may have to before any fence is signalled: so
-                            // it is held open only now that there is none to wait for.
+                            // A fence may be signalled only after the aperture was shut for a
+                            // reset. So waiting for a fence while holding it open could deadlock.
+                            // All fences are signalled by now.
                             let _open = T::aperture(object.dev()).hold_open();
 
                             // SAFETY: The buffer is reserved and the device plugged in.
@@ -109,7 +110,7 @@ impl<T: Driver> Operations<T> {
             None => unsafe { bindings::ttm_bo_vm_dummy_page(vmf, prot) },
         };
 
-        // TTM gave the reservation back by itself if it waited.
+        // If the fault waited, TTM has released resv already.
         if ret == bindings::vm_fault_reason_VM_FAULT_RETRY
             && flags & bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT == 0
         {
@@ -121,8 +122,8 @@ impl<T: Driver> Operations<T> {
         ret
     }
 
-    /// Waits until the content of a buffer is where it belongs, as `ttm_bo_vm_fault_reserved()` would,
-    /// which then finds nothing to wait for. Returns 0, or what the fault is to end with.
+    /// Waits until moves of the buffer have ended, so that `ttm_bo_vm_fault_reserved()` does not
+    /// have to wait. Returns 0, or the result of the fault.
     ///
     /// # Safety
     ///
@@ -153,8 +154,8 @@ impl<T: Driver> Operations<T> {
         }
     }
 
-    /// Waits, the first time, for what others are about to give back. Returns what the fault is to end
-    /// with.
+    /// For a fault that failed with `ENOSPC`: the first time it waits for delayed deletes and has
+    /// the fault retried, the second time the fault fails. Returns the result of the fault.
     ///
     /// # Safety
     ///
@@ -172,8 +173,9 @@ impl<T: Driver> Operations<T> {
         .unwrap_or(fault_code(ENOSPC))
     }
 
-    /// Gives the reservation and `mmap_lock` back, and then calls `f`, which may take its time; returns
-    /// what the fault has to end with then. [`None`], without any of this, if it was tried before.
+    /// Releases resv and `mmap_lock`, calls `f`, which may take long, and returns `VM_FAULT_RETRY`.
+    ///
+    /// Returns [`None`] and does nothing if the fault must not be retried or was retried before.
     ///
     /// # Safety
     ///
@@ -186,8 +188,8 @@ impl<T: Driver> Operations<T> {
         const ALLOW_RETRY: u32 = bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY;
         const TRIED: u32 = bindings::fault_flag_FAULT_FLAG_TRIED;
 
-        // SAFETY: By this function's requirements. The references keep buffer and device once nothing
-        // else does, as the mapping may go without `mmap_lock`.
+        // SAFETY: By this function's requirements. Without `mmap_lock` the mapping may be removed,
+        // and its references with it. So buffer and device get references of their own.
         unsafe {
             let flags = (*vmf).flags;
 
@@ -246,7 +248,7 @@ impl<T: Driver> Operations<T> {
             return EIO.to_errno();
         };
 
-        // TTM does not wait for the content of pages.
+        // `ttm_bo_vm_access()` does not wait for moves of buffers in system memory.
         match object.wait(c_ulong::MAX >> 1) {
             // SAFETY: The arguments are as the kernel gave them to us.
             Ok(()) => unsafe { bindings::ttm_bo_vm_access(vma, addr, buf, len, write) },

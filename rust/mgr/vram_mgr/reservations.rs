@@ -37,9 +37,9 @@ impl Reservation {
 /// What became of a page that was to be reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageStatus {
-    /// A buffer still has it.
+    /// A buffer still has a part of the reservation's range.
     Pending,
-    /// No buffer will get it.
+    /// The page is reserved.
     Reserved,
 }
 
@@ -93,7 +93,7 @@ impl Reservations {
         Ok(())
     }
 
-    /// Tries again to reserve what is pending.
+    /// Tries to allocate the ranges of pending reservations.
     pub(super) fn do_reserve(&mut self, mm: &mut Buddy) {
         for rsv in self.0.iter_mut() {
             if rsv.blocks.is_none() {

@@ -51,8 +51,9 @@ impl Search<'_> {
         };
         let blocks = self.alloc(request, wanted)?;
 
-        // The allocator keeps apart what is zero and what is not, and looks into the other half only
-        // where the one has nothing at all. So there may be room beyond the CPU's reach yet.
+        // The allocator has separate trees for zeroed and for other memory. It uses the second only
+        // if the first has no block at all. So it may have returned blocks inside the aperture
+        // although the other tree has room outside of it.
         if request.place.is_topdown() && self.is_visible(&blocks) {
             if let Ok(others) = self.alloc(request, other) {
                 let (kept, back) = if self.is_visible(&others) {
@@ -69,7 +70,7 @@ impl Search<'_> {
         Ok(blocks)
     }
 
-    /// Whether the CPU can reach a part of the blocks.
+    /// Whether a part of the blocks is inside the aperture.
     fn is_visible(&self, blocks: &Blocks) -> bool {
         blocks.iter().any(|block| block.start < self.visible_size)
     }
@@ -81,7 +82,8 @@ impl Search<'_> {
         let pages = request.place.range(self.size >> PAGE_SHIFT);
         let range = pages.start << PAGE_SHIFT..pages.end << PAGE_SHIFT;
 
-        // What can never fit gets the next place, not the error the allocator has for it.
+        // The allocator returns `EINVAL` for a request that can never fit. `ENOSPC` makes TTM try
+        // the next place instead.
         if range.is_empty() || size > range.end - range.start {
             return Err(ENOSPC);
         }
