@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Safe abstractions over kernel interfaces that the `kernel` crate does not wrap, or not in a form that a
-//! driver with memory of its own can use. They know nothing of any particular driver, hold all of the
-//! module's `unsafe` code, and could be sent upstream one by one.
+//! Safe abstractions over kernel interfaces that the `kernel` crate does not wrap, or not in a form
+//! that a driver with memory of its own can use. They know nothing of any particular driver, hold
+//! all of the module's `unsafe` code, and could be sent upstream one by one.
 
 pub(crate) mod aging_list;
 pub(crate) mod capability;

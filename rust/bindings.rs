@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! C interfaces as bindgen sees them; only the abstractions and `uapi` use them.
+//! C interfaces, as bindgen generates them. Only the abstractions and `uapi` use them.
 //!
 //! [`raw`] is what the kernel's own `bindings` crate lacks: TTM, `drm_mm`, DRM's printing, and the
 //! shims of `c_shims/`. [`uapi`] is the driver's user-space interface.

@@ -4,8 +4,9 @@
 //! them.
 //!
 //! [`pddgpu_bo_create`] and [`pddgpu_bo_move`] serve the ioctls. [`BoDriver`] implements
-//! [`ttm::Driver`](crate::abstractions::ttm::Driver): it tells TTM where a buffer may be evicted to, how it is
-//! moved from one kind of memory to another, and what to do before its memory is freed.
+//! [`ttm::Driver`](crate::abstractions::ttm::Driver): it tells TTM where a buffer may be evicted
+//! to, how it is moved from one kind of memory to another, and what to do before its memory is
+//! freed.
 
 use core::ops::Range;
 
@@ -85,7 +86,7 @@ pub(crate) struct BoData {
 /// A buffer.
 pub(crate) type Bo = Object<BoDriver>;
 
-/// The driver's TTM side.
+/// This driver's implementation of [`ttm::Driver`].
 pub(crate) struct BoDriver;
 
 impl ttm::Types for BoDriver {
@@ -155,8 +156,12 @@ fn bo_create(dev: &PddgpuDevice, bp: &BoParam, client: u64) -> Result<ARef<Bo>> 
     })
 }
 
-/// Calls `f`, which needs memory. If there is none, waits for the delayed deletes of buffers that are being
-/// wiped, which evictions pass over, and calls `f` once more.
+/// Calls `f`. If it fails with `ENOSPC`, waits for the delayed deletes that are pending and calls
+/// it a second time.
+///
+/// A freed VRAM buffer stays allocated until the copy engine has wiped it. An eviction skips such a
+/// buffer while the worker of its delayed delete holds its lock. So there may be room a moment
+/// later although nothing more could be evicted.
 fn retry_after_delayed_delete<R>(pdev: &Pddgpu, mut f: impl FnMut() -> Result<R>) -> Result<R> {
     match f() {
         Err(ENOSPC) => {
@@ -196,7 +201,7 @@ fn vram_addresses(pdev: &Pddgpu, ranges: impl Iterator<Item = Range<u64>>) -> Re
     Ranges::new(ranges.map(|range| base + range.start..base + range.end))
 }
 
-/// A place of a buffer as an end of a copy.
+/// Describes a resource of a buffer to the copy engine, as one end of a copy.
 fn copy_end(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) -> Result<CopyEnd> {
     let pdev = bo.dev();
 

@@ -1,20 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The copy engine: the card moves and clears memory, in the order in which it is asked to.
+//! The copy engine: the part of the card that copies and clears memory.
 //!
-//! A *job* is cut into *chunks*. Each chunk ends with a fence packet, which writes a sequence number to the
-//! card's memory and interrupts. Pages of system memory without a GPU address go through the transfer windows
-//! of the GTT window, one chunk at a time. A job for which the ring or the windows have no room waits in the
-//! [submit queue](queue), and the interrupts of earlier chunks keep the queue going.
+//! # Jobs and chunks
 //!
-//! An interrupt may be lost, so as long as there is work a watchdog polls the engine. If the engine makes no
-//! progress it is reset, and all jobs that it had not finished are submitted again: the sources of all copies
-//! are still there, and later jobs have not begun. A job that fails time and again means that the card is
-//! broken. The engine is *wedged* then, and everything that needs it fails with `EIO`.
+//! A *job* is one copy or one clear, with a `dma_fence` that is signalled when it has ended. The
+//! engine executes jobs in the order in which they were submitted.
 //!
-//! Lock order: resv → `queue` → the aperture's → the GART's. `inflight` is innermost but for the lock of a
-//! fence. No memory is allocated under any of them, as fences are signalled there. The interrupt handler takes
-//! `inflight` only, which is enough to signal fences; its thread does the rest, if there is any.
+//! A job is split into *chunks*. A chunk is a run of copy or clear packets and one FENCE packet.
+//! When the card reaches a FENCE packet, it writes the packet's sequence number to VRAM and raises
+//! an interrupt. Sequence numbers only grow, so the last one in VRAM says how far the card is.
+//!
+//! System pages that have no GPU address are accessed through the *transfer windows*, two fixed
+//! ranges at the start of the GTT window. Each chunk of such a job maps its pages in one of them.
+//!
+//! # Submission and completion
+//!
+//! [`SubmitQueue`](queue::SubmitQueue) has the jobs that are not wholly in the command ring,
+//! because the ring is full or no transfer window is free. [`InFlight`](inflight::InFlight) has the
+//! jobs that are, until their last FENCE packet is reached. The hard interrupt handler signals the
+//! fences of jobs that have ended. Everything else is left to the interrupt thread: submitting
+//! chunks for which there is room now, and errors.
+//!
+//! # Errors
+//!
+//! An interrupt may be lost. So a watchdog runs every 100 ms as long as there is work, and does
+//! what the interrupt would have done. If the card reports an error, or makes no progress for 3 s,
+//! the engine is stopped and started again. If it does not stop, the whole card is reset. Then all
+//! unfinished jobs are submitted again from their beginning. This is safe because the engine works
+//! in order: no later job has overwritten the source of an unfinished copy.
+//!
+//! If the engine fails three times at the same job, it is *wedged*: it is not used any more, the
+//! fences of all its jobs are signalled with `EIO`, and new jobs are refused with `EIO`.
+//!
+//! # Locking
+//!
+//! The order is: resv, then `queue`, then the aperture's semaphore, then the GART's mutex.
+//! `inflight` is a spinlock that the hard interrupt handler takes, and is inside of `queue`; only
+//! the lock of a `dma_fence` is inside of it. No memory is allocated under any of these, because
+//! fences are signalled under them, and an allocation may wait for memory reclaim, which may wait
+//! for a fence.
 
 mod engine;
 mod inflight;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A card as the driver keeps it: its memory managers, its statistics, its engine, and the DRM device that
-//! holds them.
+//! A card as the driver keeps it: its memory managers, its statistics, its engine, and the DRM
+//! device that holds them.
 
 use kernel::{
     module::ModuleMetadata,

@@ -2,7 +2,8 @@
 
 //! The ioctls: `include/uapi/drm/pddgpu_drm.h` says what they promise.
 //!
-//! Nothing from user space is trusted. An ioctl that fails leaves no handle, no buffer and no byte behind.
+//! Nothing from user space is trusted. An ioctl that fails leaves no handle, no buffer and no byte
+//! behind.
 
 mod gem;
 mod query;

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory statistics and leak detection: always on, and right after any sequence of create, move, evict,
-//! fail, free, unplug and reset.
+//! Memory statistics and leak detection.
 //!
-//! They hook in at three places only: where a manager takes and gives back memory (bytes by heap, so that
-//! moves and evictions are always accounted for), where a buffer is created and freed, and where it is moved.
-//! None of them allocates for bookkeeping or takes a lock other than the tracker's, which is innermost and
-//! never held for long.
+//! Both are always on. They are updated at three places:
+//!
+//! - When a resource manager allocates or frees memory, the bytes are added to or subtracted from
+//!   its heap. Moves and evictions allocate and free like everything else, so they need no extra
+//!   code.
+//! - When a buffer is created or freed, the operation and its duration are counted, and the buffer
+//!   is added to or removed from the list of tracked buffers.
+//! - When a buffer is moved, the direction, the bytes and the duration are counted.
+//!
+//! The counters are atomic. The list of tracked buffers has a spinlock, inside of which no other
+//! lock is taken, and which is held for a few buffers at a time. Nothing is allocated on these
+//! paths.
 
 mod check_work;
 mod clock;

@@ -2,8 +2,8 @@
 
 //! A DRM driver for PDDGPU cards that is about one thing: GPU memory.
 //!
-//! The modules lie on floors. A module uses only what is on the floors below its own, which `make floors`
-//! checks; from the top:
+//! The modules lie on floors. A module uses only what is on the floors below its own, which `make
+//! floors` checks; from the top:
 //!
 //! | floor | modules | what they do |
 //! |---|---|---|

@@ -64,9 +64,9 @@ tracepoints! {
         to: u32,
     ) = pddgpu_bo_evict;
 
-    /// A buffer got into `state`, a `PDDGPU_LEAK_*` of the user-space header or [`LEAK_FREED`], when it was
-    /// `age` ms old. `pid` and `comm` are those of the
-    /// process that created it, the former in the initial PID namespace.
+    /// A buffer got into `state`, a `PDDGPU_LEAK_*` of the user-space header or [`LEAK_FREED`],
+    /// when it was `age` ms old. `pid` and `comm` are those of the process that created it, the
+    /// former in the initial PID namespace.
     pub(crate) fn leak(
         dev: &Device,
         id: u64,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver's user-space interface: the structures of `include/uapi/drm/pddgpu_drm.h`, and what of them
-//! has a type of its own in Rust.
+//! The driver's user-space interface: the structures of `include/uapi/drm/pddgpu_drm.h`, and what
+//! of them has a type of its own in Rust.
 
 mod array_head;
 mod param;

@@ -31,7 +31,7 @@ use crate::bindings::raw as bindings;
 /// Most objects that are visited before the lock is released.
 const BATCH: usize = 32;
 
-/// The generation of a node that is only a cursor: it marks a place for a walk.
+/// The generation of a cursor: a node that marks a position in a list, and is no object.
 const CURSOR: usize = usize::MAX;
 
 #[repr(C)]
@@ -173,8 +173,8 @@ impl<T, const N: usize> AgingList<T, N> {
             for _ in 0..BATCH {
                 let head = heads.list(generation);
 
-                // SAFETY: We hold the lock, and nodes that are not cursors are those of members, which
-                // leave the lists before they go.
+                // SAFETY: We hold the lock, and nodes that are not cursors are those of members,
+                // which leave the lists before they go.
                 unsafe {
                     let Some(node) = heads.after(generation, head) else {
                         return;

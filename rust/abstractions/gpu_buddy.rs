@@ -29,7 +29,8 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Where [`Buddy::alloc`] looks for free blocks. The allocator has no mode for a range from its end.
+/// Where [`Buddy::alloc`] looks for free blocks. The allocator has no mode for a range from its
+/// end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AllocMode {
     /// Anywhere.
@@ -104,8 +105,8 @@ impl Buddy {
         unsafe { (*self.raw()).avail }
     }
 
-    /// Allocates `size` bytes in blocks of at least `min_block_size` (`gpu_buddy_alloc_blocks()`). All are
-    /// multiples of the chunk size, and `min_block_size` is a power of two.
+    /// Allocates `size` bytes in blocks of at least `min_block_size` (`gpu_buddy_alloc_blocks()`).
+    /// All are multiples of the chunk size, and `min_block_size` is a power of two.
     ///
     /// # Errors
     ///
@@ -127,8 +128,8 @@ impl Buddy {
         let mut head = bindings::list_head::default();
         let head = addr_of_mut!(head);
 
-        // SAFETY: By the type invariant, and by exclusive access. On success the list holds at least
-        // one block, as the size is not 0.
+        // SAFETY: By the type invariant, and by exclusive access. On success the list holds at
+        // least one block, as the size is not 0.
         unsafe {
             bindings::INIT_LIST_HEAD(head);
             to_result(bindings::gpu_buddy_alloc_blocks(
@@ -159,8 +160,8 @@ impl Buddy {
         }
     }
 
-    /// Takes blocks back (`gpu_buddy_free_list()`), which must be this allocator's; `cleared` says that
-    /// they are zero.
+    /// Takes blocks back (`gpu_buddy_free_list()`), which must be this allocator's; `cleared` says
+    /// that they are zero.
     pub(crate) fn free(&mut self, blocks: Blocks, cleared: bool) {
         let flags = if cleared {
             bindings::GPU_BUDDY_CLEARED
@@ -301,8 +302,8 @@ impl Iterator for Headers<'_> {
         let blocks = self.blocks?;
         let link = self.next;
 
-        // SAFETY: By the type invariants of both, the link is that of an allocated block, whose header is
-        // constant, and is followed by another one in the ring.
+        // SAFETY: By the type invariants of both, the link is that of an allocated block, whose
+        // header is constant, and is followed by another one in the ring.
         unsafe {
             let block = kernel::container_of!(
                 link.as_ptr()

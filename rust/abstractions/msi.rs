@@ -45,8 +45,8 @@ struct Thread<H: Handler> {
 
 impl<H: Handler> ThreadedHandler for Thread<H> {
     fn handle(&self) -> ThreadedIrqReturn {
-        // SAFETY: `Msi` is device-managed: the registration ends, and waits for us, while the device
-        // is still bound.
+        // SAFETY: `Msi` is device-managed: the registration ends, and waits for us, while the
+        // device is still bound.
         let parent = unsafe { self.parent.as_bound() };
 
         if self.handler.handle_now(parent) {
@@ -57,8 +57,8 @@ impl<H: Handler> ThreadedHandler for Thread<H> {
     }
 
     fn handle_threaded(&self) -> IrqReturn {
-        // SAFETY: `Msi` is device-managed: the registration ends, and waits for us, while the device
-        // is still bound.
+        // SAFETY: `Msi` is device-managed: the registration ends, and waits for us, while the
+        // device is still bound.
         self.handler.handle(unsafe { self.parent.as_bound() });
         IrqReturn::Handled
     }
@@ -93,8 +93,8 @@ impl<H: Handler> Msi<H> {
         let vectors: IrqVectorRegistration<'static> = unsafe { transmute(vectors) };
         let vectors = KBox::new(vectors, GFP_KERNEL)?;
         let request: IrqRequest<'_> = vectors.index(0)?.into();
-        // SAFETY: The vectors outlive the registration that the request is used up by, as `Msi` drops it
-        // first.
+        // SAFETY: The vectors outlive the registration that the request is used up by, as `Msi`
+        // drops it first.
         let request: IrqRequest<'static> = unsafe { transmute(request) };
         let thread = Thread {
             parent: pdev.as_ref().into(),

@@ -54,8 +54,8 @@ impl Drop for Mapping {
     }
 }
 
-/// A BAR with memory behind it, mapped write-combined while the device is bound. Its physical address
-/// stays known after that.
+/// A BAR with memory behind it, mapped write-combined while the device is bound. Its physical
+/// address stays known after that.
 pub(crate) struct WcBar {
     phys: u64,
     size: u64,
@@ -111,7 +111,8 @@ impl WcBar {
         )?)
     }
 
-    /// The memory, to be accessed while `parent` is bound. Accesses are ordered as write-combining allows.
+    /// The memory, to be accessed while `parent` is bound. Accesses are ordered as write-combining
+    /// allows.
     ///
     /// # Errors
     ///
@@ -120,8 +121,8 @@ impl WcBar {
         let mapping = self.mapping.access(parent)?;
         let raw = MmioRaw::new_region(mapping.map.addr(), usize::try_from(self.size)?)?;
 
-        // SAFETY: By the type invariant of `Mapping` these bytes are mapped, and they stay so while the
-        // device is bound.
+        // SAFETY: By the type invariant of `Mapping` these bytes are mapped, and they stay so while
+        // the device is bound.
         Ok(unsafe { Mmio::from_raw(raw) }.relaxed())
     }
 

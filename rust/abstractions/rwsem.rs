@@ -38,7 +38,8 @@ impl RwSemaphore {
     pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             sem <- Opaque::ffi_init(|sem: *mut bindings::rw_semaphore| {
-                // SAFETY: `sem` is memory for a semaphore that never moves; name and key are static.
+                // SAFETY: `sem` is memory for a semaphore that never moves; name and key are
+                // static.
                 unsafe {
                     bindings::__init_rwsem(sem, as_char_ptr_in_const_context(name), key.as_ptr())
                 };

@@ -111,7 +111,8 @@ impl<T: Tick> Periodic<T> {
     }
 
     extern "C" fn tick_callback(work: *mut bindings::work_struct) {
-        // SAFETY: The workqueue calls this with the work of a `Periodic<T>` that is not dropped yet.
+        // SAFETY: The workqueue calls this with the work of a `Periodic<T>` that is not dropped
+        // yet.
         let this = unsafe {
             let work = kernel::container_of!(work, bindings::delayed_work, work);
 

@@ -63,7 +63,7 @@ use crate::{
     memory_stats::Stats, //
 };
 
-/// ms after which the watchdog polls an engine that has work, should an interrupt have been lost.
+/// ms between two runs of the watchdog while the engine has work.
 pub(super) const POLL: Msecs = 100;
 const NSEC_PER_MSEC: u64 = 1_000_000;
 
@@ -79,7 +79,8 @@ pub(crate) struct Engine {
     pub(super) aperture: Arc<Aperture>,
     pub(super) stats: Arc<Stats>,
     pub(super) gmc: Gmc,
-    /// VRAM offset to which the card writes the sequence number of the last fence packet that it reached.
+    /// VRAM offset to which the card writes the sequence number of a FENCE packet that it has
+    /// reached.
     pub(super) fence: u64,
     #[pin]
     pub(super) gart: Gart,
@@ -87,14 +88,14 @@ pub(crate) struct Engine {
     pub(super) queue: Mutex<SubmitQueue<CopyEngine>>,
     #[pin]
     pub(super) inflight: SpinLockIrq<InFlight<CopyEngine>>,
-    /// Whether the card was given up.
+    /// Whether the engine was given up after repeated failures.
     pub(super) wedged: Atomic<bool>,
     /// When the watchdog runs next, in ns since boot.
     due: Atomic<u64>,
     pub(super) counters: Counters,
 }
 
-/// What the engine has done.
+/// Counters for `pddgpu_engine` in debugfs.
 pub(super) struct Counters {
     pub(super) copies: Atomic<u64>,
     /// Bytes.
@@ -102,7 +103,7 @@ pub(super) struct Counters {
     pub(super) clears: Atomic<u64>,
     /// Bytes.
     pub(super) cleared: Atomic<u64>,
-    /// Runs of the watchdog that found jobs finished of which no interrupt had told.
+    /// Runs of the watchdog that found jobs ended for which no interrupt had come.
     pub(super) polled: Atomic<u64>,
     pub(super) faults: Atomic<u64>,
     pub(super) resets: Atomic<u64>,
@@ -122,7 +123,7 @@ impl Counters {
     }
 }
 
-/// The registers of the card while it is bound.
+/// Access to the hardware. It exists only while the card is bound.
 #[derive(Clone, Copy)]
 pub(super) struct Hw<'a> {
     pub(super) parent: &'a Device<Bound>,
@@ -130,7 +131,8 @@ pub(super) struct Hw<'a> {
 }
 
 impl Engine {
-    /// An engine that is not [started](super::Running::new) yet, with its table and rings in `vram`.
+    /// An engine that is not [started](super::Running::new) yet. Its GART table and its rings are
+    /// in `vram`, the VRAM that is reserved for the driver.
     ///
     /// # Errors
     ///
@@ -173,7 +175,7 @@ impl Engine {
         &self.gart
     }
 
-    /// Whether the card was given up: memory cannot be moved or cleared by it any more.
+    /// Whether the engine was given up after repeated failures.
     pub(crate) fn is_wedged(&self) -> bool {
         self.wedged.load(Relaxed)
     }
@@ -212,8 +214,8 @@ impl Engine {
         now
     }
 
-    /// If the watchdog would run later than in `ms`, notes that it runs then, and returns true: the caller
-    /// has to kick it.
+    /// Moves the next run of the watchdog to `ms` from now, if it is due later than that. Returns
+    /// whether it was; then the caller has to kick the watchdog.
     pub(super) fn rearm_watchdog_if_earlier(&self, ms: Msecs) -> bool {
         let at = jiffies_to_ns(jiffies()) + u64::from(ms) * NSEC_PER_MSEC;
         let is_earlier = at < self.due.load(Relaxed);
@@ -238,7 +240,8 @@ impl Engine {
         bytes.add(work.bytes(), Relaxed);
     }
 
-    /// Retires what the engine has finished ([`InFlight::retire`]), and returns whether it has made progress.
+    /// Retires what the engine has finished ([`InFlight::retire`]), and returns whether it has made
+    /// progress.
     pub(super) fn retire(
         &self,
         inflight: &mut InFlight<CopyEngine>,
@@ -256,7 +259,7 @@ impl Engine {
         queue.is_empty() && self.inflight.lock().jobs.is_empty()
     }
 
-    /// Logs an error that nobody can be told of.
+    /// Logs an error that cannot be returned to a caller.
     pub(super) fn log(&self, result: Result) {
         if let Err(err) = result {
             dev_err!(self.dev, "copy engine: {:?}\n", err);

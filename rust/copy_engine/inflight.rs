@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jobs that are in the command ring as a whole, and how far the engine is with them.
+//! Jobs that are wholly in the command ring, and their completion.
 
 use kernel::{
     list::List,
@@ -20,25 +20,26 @@ use crate::{
     }, //
 };
 
-/// Jobs that were submitted and have not ended.
+/// The state that the hard interrupt handler needs.
 pub(super) struct InFlight<T: Timeline> {
-    /// Whether an interrupt may read the card's registers.
+    /// Whether the interrupt handler may access the card.
     pub(super) active: bool,
     pub(super) interrupts: InterruptRing,
-    /// Jobs that were submitted as a whole, in order.
+    /// Jobs whose packets are all in the command ring, oldest first.
     pub(super) jobs: List<Job<T>>,
-    /// Sequence number of the last fence packet in the ring.
+    /// Sequence number of the last FENCE packet in the ring.
     pub(super) seqno: u64,
-    /// Sequence number of the last fence packet that the engine reached.
+    /// Sequence number of the last FENCE packet that the card has reached.
     pub(super) completed: u64,
     /// When the last job ended, in ns of the statistics' clock.
     last_end: i64,
-    /// Whether the submit queue waits for room.
+    /// Whether submission stopped for want of ring space or of a transfer window.
     pub(super) stalled: bool,
 }
 
 impl<T: Timeline> InFlight<T> {
-    /// Nothing is in flight: the engine is not started. Its interrupt ring is in `vram`.
+    /// The state of an engine that is not started, with nothing in flight. Its interrupt ring is in
+    /// `vram`.
     ///
     /// # Errors
     ///
@@ -55,10 +56,12 @@ impl<T: Timeline> InFlight<T> {
         })
     }
 
-    /// Retires the jobs that are finished once the engine has reached fence packet `completed`, at `now` in ns
-    /// of the statistics' clock: signals their fences, and moves them to `retired`, to be dropped without the
-    /// lock. `account` is told of each, and how many ns the engine took. Returns whether the engine has made
-    /// progress; a number that it cannot have reached is none.
+    /// Retires the jobs that have ended when the card has reached FENCE packet `completed`: signals
+    /// their fences, and moves them to `retired`. `now` is the time in ns of the statistics' clock.
+    /// `account` is called for each job, with the ns that the engine took. Returns whether the
+    /// engine has made progress; a sequence number that it cannot have reached is no progress.
+    ///
+    /// The caller drops `retired` after it has released the lock, because freeing a job takes time.
     pub(super) fn retire(
         &mut self,
         completed: u64,
@@ -78,7 +81,8 @@ impl<T: Timeline> InFlight<T> {
             }
             let job = next.remove();
 
-            // The engine does one job at a time, so until the one before it ended this one was queued.
+            // The engine executes one job at a time. So the time of a job begins when it was
+            // submitted or when the job before it ended, whichever is later.
             let begun = job.begun.load(Relaxed).max(self.last_end);
             self.last_end = now;
             account(&job.work, now - begun);

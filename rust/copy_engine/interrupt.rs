@@ -36,9 +36,9 @@ use crate::{
 };
 
 impl Engine {
-    /// Retires, in interrupt context, what the engine has finished. Returns whether there is more to do in
-    /// [`handle_rest`](Self::handle_rest): there is if the card reports anything but fences, or if the submit
-    /// queue waits for room that there is now.
+    /// The hard interrupt handler: signals the fences of the jobs that have ended. Returns whether
+    /// the thread has to run, which calls [`handle_rest`](Self::handle_rest): if the interrupt ring
+    /// has an entry that is no fence, or if submission can continue.
     fn handle_urgent(&self, hw: Hw<'_>) -> Result<bool> {
         let mut retired = List::new();
         let mut inflight = self.inflight.lock();
@@ -59,8 +59,8 @@ impl Engine {
         Ok(more)
     }
 
-    /// Handles, in the interrupt's thread, all that the card reports, and submits what there is room for now.
-    /// Returns the VRAM offset at which content was lost.
+    /// The interrupt thread: handles all entries of the interrupt ring, and continues submission or
+    /// recovers from an error. Returns the VRAM offset of an uncorrectable error, if there was one.
     fn handle_rest(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result<Option<u64>> {
         let mut retired = List::new();
         let mut lost = None;
@@ -100,15 +100,15 @@ impl Engine {
     }
 }
 
-/// The handler of the card's interrupt.
+/// The interrupt handler.
 pub(super) struct Handler {
     engine: Arc<CopyEngine>,
     lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
 }
 
 impl Handler {
-    /// A handler that calls `lost` with each page of VRAM that has lost its content, in bytes from the start
-    /// of VRAM.
+    /// A handler that calls `lost` with each page of VRAM that had an uncorrectable error, as byte
+    /// offsets.
     pub(super) fn new(
         engine: Arc<CopyEngine>,
         lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
@@ -121,7 +121,7 @@ impl msi::Handler for Handler {
     fn handle_now(&self, parent: &Device<Bound>) -> bool {
         let engine = &self.engine;
 
-        // What fails here fails again in the thread, which logs it.
+        // After an error the thread runs, fails in the same way, and logs it.
         engine
             .hw(parent)
             .and_then(|hw| engine.handle_urgent(hw))

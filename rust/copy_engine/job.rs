@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jobs of the copy engine, and how they are cut into chunks of packets.
+//! Jobs of the copy engine, and how they are split into chunks and packets.
+//!
+//! This file accesses no hardware. The packets of a chunk are passed to a closure.
 
 use core::ops::Range;
 
@@ -33,9 +35,10 @@ use crate::{
     }, //
 };
 
-/// Bytes that one packet moves at most, so that the watchdog sees the engine make progress.
+/// Most bytes that one packet copies or clears. The read pointer of the ring moves after each
+/// packet, and the watchdog takes that for progress.
 const MAX_PACKET_BYTES: u64 = 2 << 20;
-/// Packets of a chunk at most, without its fence.
+/// Most packets of a chunk, without its FENCE packet.
 pub(super) const MAX_CHUNK_PACKETS: u32 = GTT_MAX_TRANSFER_SIZE as u32;
 /// Bytes of a transfer window.
 pub(super) const WINDOW_BYTES: u64 = GTT_MAX_TRANSFER_SIZE * PAGE_SIZE as u64;
@@ -77,10 +80,10 @@ impl Ranges {
 
 /// One end of a copy.
 pub(crate) enum CopyEnd {
-    /// Memory that is mapped into the GPU's address space, at these GPU addresses.
+    /// Memory that is mapped at these GPU addresses.
     Mapped(Ranges),
-    /// Whole pages of system memory with these bus addresses. They have no GPU address, so the engine
-    /// reaches them through the transfer windows.
+    /// System pages at these bus addresses, which have no GPU address. They are accessed through a
+    /// transfer window.
     SystemPages(Ranges),
 }
 
@@ -95,8 +98,8 @@ impl CopyEnd {
         matches!(self, Self::SystemPages(_))
     }
 
-    /// The GPU address at `at`, and how many bytes follow it there. `window` is the GPU address of the
-    /// transfer window.
+    /// The GPU address at `at`, and how many bytes are contiguous from there. `window` is the
+    /// address inside of the transfer window, for system pages.
     fn next(&self, at: &Cursor, window: u64) -> (u64, u64) {
         match self {
             Self::Mapped(ranges) => {
@@ -147,7 +150,7 @@ impl Cursor {
     }
 }
 
-/// How much of a job was submitted to the engine.
+/// How much of a job is submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     from: Cursor,
@@ -155,7 +158,7 @@ pub(super) struct Progress {
     done: u64,
 }
 
-/// What is to be done.
+/// The work of a job.
 pub(super) enum Work {
     /// Both ends have the same number of bytes.
     Copy {
@@ -184,12 +187,12 @@ impl Work {
         }
     }
 
-    /// Whether all of it was submitted to the engine.
+    /// Whether all of it is submitted.
     pub(super) fn is_done(&self, at: &Progress) -> bool {
         at.done == self.bytes()
     }
 
-    /// The bus addresses of the pages that the next chunk needs in a window.
+    /// The bus addresses of the pages that the next chunk needs in its transfer window.
     pub(super) fn window_pages<'a>(
         &'a self,
         at: &Progress,
@@ -213,8 +216,8 @@ impl Work {
         })
     }
 
-    /// Calls `emit` for each packet of the next chunk, and moves `at` past it. `window` is the GPU
-    /// address of the window with [`window_pages`](Self::window_pages).
+    /// Calls `emit` for each packet of the next chunk, and advances `at` to its end. `window` is
+    /// the GPU address of the transfer window that maps [`window_pages`](Self::window_pages).
     ///
     /// # Errors
     ///
@@ -272,19 +275,19 @@ impl Work {
     }
 }
 
-/// Work with the fence that is signalled when it ends.
+/// A copy or a clear, with the fence that is signalled at its end.
 #[pin_data]
 pub(super) struct Job<T: Timeline> {
     #[pin]
     links: ListLinks,
     pub(super) work: Work,
-    /// Set when it is queued.
+    /// The fence; set when the job is queued.
     pub(super) fence: SetOnce<Pending<T>>,
-    /// Sequence number of its last fence packet, once that is in the ring.
+    /// Sequence number of its last FENCE packet, once that is in the ring.
     pub(super) last: Atomic<u64>,
     /// When its first chunk was submitted, in ns of the statistics' clock.
     pub(super) begun: Atomic<i64>,
-    /// How often the engine failed at it.
+    /// How often the engine has failed at it.
     pub(super) failures: Atomic<u32>,
 }
 
@@ -321,14 +324,14 @@ impl<T: Timeline> Job<T> {
         )
     }
 
-    /// Signals the job's fence with the result of the work.
+    /// Signals its fence with `result`.
     pub(super) fn end(&self, result: Result) {
         if let Some(fence) = self.fence.as_ref() {
             fence.signal(result);
         }
     }
 
-    /// Counts that the engine failed at it once more, and returns how often it has by now.
+    /// Counts a failure of the engine at this job. Returns how many there are now.
     pub(super) fn count_failure(&self) -> u32 {
         self.failures.fetch_add(1, Relaxed) + 1
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The submit queue: jobs for which the command ring or the transfer windows had no room yet.
+//! Jobs that are not wholly in the command ring yet, and what submission needs.
 
 use kernel::{
     list::{
@@ -35,7 +35,7 @@ use crate::{
 /// How far the engine was when the watchdog looked at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Position {
-    /// Sequence number of the last fence packet that it reached.
+    /// Sequence number of the last FENCE packet that it has reached.
     pub(super) completed: u64,
     /// Byte offset of its read pointer in the command ring.
     pub(super) rptr: u32,
@@ -58,20 +58,20 @@ pub(super) struct Partial<T: Timeline> {
     pub(super) progress: Progress,
 }
 
-/// Jobs on their way into the command ring.
+/// The state of submission.
 pub(super) struct SubmitQueue<T: Timeline> {
-    /// [`None`] while the engine is not started.
+    /// The context of the jobs' fences; [`None`] while the engine is not started.
     pub(super) context: Option<Arc<Context<T>>>,
     pub(super) commands: CommandRing,
-    /// Jobs of which nothing was submitted.
+    /// Jobs of which nothing is submitted, oldest first.
     pub(super) waiting: List<Job<T>>,
-    /// The job of which a part was submitted.
+    /// The job of which a part is submitted.
     pub(super) partial: Option<Partial<T>>,
-    /// Sequence number of the fence packet after which each transfer window is free.
+    /// For each transfer window, the sequence number of the FENCE packet after which it is free.
     pub(super) windows: [u64; GTT_NUM_TRANSFER_WINDOWS as usize],
-    /// What the watchdog knows.
+    /// The last progress that the watchdog saw.
     pub(super) last_progress: LastProgress,
-    /// Whether the watchdog runs.
+    /// Whether the watchdog is scheduled.
     pub(super) watched: bool,
 }
 
@@ -117,7 +117,8 @@ impl<T: Timeline> SubmitQueue<T> {
         }
     }
 
-    /// The job that the engine works on, where `inflight` are those that were submitted as a whole.
+    /// The oldest unfinished job of which at least a part is submitted. `inflight` are the jobs
+    /// that are wholly in the ring.
     pub(super) fn running<'a>(
         &'a self,
         inflight: &'a List<Job<T>>,
@@ -130,8 +131,8 @@ impl<T: Timeline> SubmitQueue<T> {
             .or_else(|| partial.map(|partial| partial.job.as_arc_borrow()))
     }
 
-    /// Puts all that was submitted and has not ended back into the queue, in front and in its order, to be
-    /// submitted again from its beginning.
+    /// Puts all submitted jobs, those in `inflight` too, back to the front of the queue, in their
+    /// order. Nothing of them counts as submitted any more.
     pub(super) fn requeue_inflight(&mut self, inflight: &mut List<Job<T>>) {
         if let Some(partial) = self.partial.take() {
             self.waiting.push_front(partial.job);

@@ -49,11 +49,12 @@ use crate::{
 
 /// ns without progress after which the engine is reset.
 const TIMEOUT: u64 = 3_000_000_000;
-/// Failures at one job after which the card is given up.
+/// Failures at one job after which the engine is wedged.
 const MAX_FAILURES: u32 = 3;
 
 impl Engine {
-    /// Polls an engine whose interrupts may have been lost, and resets it if it hangs.
+    /// The watchdog's check: retires jobs whose interrupts were lost, and recovers an engine that
+    /// has stopped with an error or makes no progress.
     fn check_hang(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
         let mut retired = List::new();
         let made_progress = self.retire(&mut self.inflight.lock(), hw, &mut retired)?;
@@ -79,7 +80,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Resets an engine that failed for the reason `why`, and submits again what it had not finished.
+    /// Resets the engine after a failure, of which `why` is the reason for the log, and submits its
+    /// unfinished jobs again from their beginning.
     pub(super) fn recover(
         &self,
         queue: &mut SubmitQueue<CopyEngine>,
@@ -94,7 +96,7 @@ impl Engine {
             let mut inflight = self.inflight.lock();
 
             self.retire(&mut inflight, hw, &mut retired)?;
-            // An interrupt must not read registers while the card is reset.
+            // The interrupt handler must not access a card that is being reset.
             inflight.active = stopped;
             (inflight.completed, inflight.seqno)
         };
@@ -107,8 +109,8 @@ impl Engine {
             seqno
         );
 
-        // A command processor that does not stop is stopped by a reset of the whole card, which turns the
-        // aperture off for a moment.
+        // An engine that cannot be stopped needs a reset of the whole card. The reset disables the
+        // aperture for a moment, so nothing may access VRAM through it meanwhile.
         if !stopped {
             self.aperture.shut(&self.bdev, || {
                 self.gart.recover(hw.parent, |regs| {
@@ -123,14 +125,14 @@ impl Engine {
             return Ok(());
         }
 
-        // The jobs that are submitted again have all of the time-out for it.
+        // The time limit starts anew for the jobs that are submitted again.
         queue.last_progress.at = jiffies_to_ns(jiffies());
         self.start(queue, hw)?;
         self.fill_ring(queue, hw)
     }
 
-    /// Puts what is in flight back into the queue, and counts a failure for the job at which the engine
-    /// failed. Returns whether it failed too often.
+    /// Puts what is in flight back into the queue, and counts a failure for the job at which the
+    /// engine failed. Returns whether it failed too often.
     fn requeue(&self, queue: &mut SubmitQueue<CopyEngine>) -> bool {
         let mut inflight = self.inflight.lock();
         let is_broken = queue
@@ -141,7 +143,7 @@ impl Engine {
         is_broken
     }
 
-    /// Gives the card up: all that waits for it ends with `EIO`.
+    /// Gives the engine up: the fences of all jobs are signalled with `EIO`.
     fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>) {
         dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
         self.wedged.store(true, Relaxed);
@@ -155,8 +157,8 @@ impl Timeline for CopyEngine {
     const DRIVER_NAME: &'static CStr = c"pddgpu";
     const NAME: &'static CStr = c"copy";
 
-    /// Polls half-way to the deadline, so that a waiter with a deadline hears of work that ended by then even
-    /// if the interrupt was lost.
+    /// Runs the watchdog after half of that time at the latest. So a wait with a time limit ends in
+    /// time even if the interrupt was lost.
     fn set_deadline(&self, ms: Msecs) {
         if self.rearm_watchdog_if_earlier(ms / 2) {
             self.kick(ms / 2);

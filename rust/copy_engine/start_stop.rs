@@ -40,7 +40,8 @@ use crate::{
 };
 
 impl Engine {
-    /// Sets the engine up, with nothing in flight.
+    /// Restores the GART table, sets up the rings and enables the engine. The command ring is
+    /// empty.
     pub(super) fn start(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
         self.gart.recover(hw.parent, |_| Ok(()))?;
 
@@ -54,7 +55,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops the engine. All jobs that it had not finished end with `ENODEV`.
+    /// Stops the engine. The fences of all unfinished jobs are signalled with `ENODEV`.
     fn stop(&self, parent: &Device<Bound>) -> Result {
         let hw = self.hw(parent)?;
         let mut queue = self.queue.lock();
@@ -77,20 +78,21 @@ impl Engine {
     }
 }
 
-/// A started engine; dropping it stops the engine. The fences of jobs that it had not finished end with
+/// A started engine. Dropping it stops the engine; the fences of unfinished jobs are signalled with
 /// `ENODEV`.
 pub(crate) struct Running<'a> {
     engine: Arc<CopyEngine>,
     dev: &'a Device<Bound>,
-    // Dropped before the context, of which an interrupt must not drop the last reference.
+    // Dropped before the context: the interrupt handler must not drop the last reference on it,
+    // because that sleeps.
     _msi: Devres<Msi<Handler>>,
-    // Waits for those who may still look at a fence.
+    // Dropping the last reference waits until no thread uses the context through a fence.
     _context: Arc<Context<CopyEngine>>,
 }
 
 impl<'a> Running<'a> {
-    /// Starts the engine of `pdev`. `lost` is called with each page of VRAM that has lost its content, in bytes
-    /// from the start of VRAM.
+    /// Starts the engine of `pdev`. `lost` is called with each page of VRAM that had an
+    /// uncorrectable error, as byte offsets.
     ///
     /// # Errors
     ///

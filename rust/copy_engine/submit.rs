@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Submitting jobs: from the caller into the queue, and from the queue into the command ring.
+//! Submission of jobs: from the caller into the queue, and from the queue into the command ring.
 
 use kernel::{
     device::{
@@ -47,13 +47,15 @@ use crate::{
 };
 
 impl CopyEngine {
-    /// Has the engine copy the content of `from` to `to`, after all that was submitted before. The memory at
-    /// both ends has to stay what it is until the fence is signalled.
+    /// Submits a copy from `from` to `to`. It is executed after all jobs that were submitted
+    /// before.
+    ///
+    /// The memory of both ends must stay allocated and mapped until the fence is signalled.
     ///
     /// # Errors
     ///
-    /// `ENODEV` while the engine is not started; `EIO` if the card was given up; `EINVAL` for ends of
-    /// different sizes; `ENOMEM`.
+    /// `ENODEV` while the engine is not started; `EIO` if it is wedged; `EINVAL` if the ends differ
+    /// in size; `ENOMEM`.
     pub(crate) fn copy(
         &self,
         parent: &Device<Bound>,
@@ -98,7 +100,7 @@ impl CopyEngine {
 }
 
 impl Engine {
-    /// Submits chunks from the queue as long as the ring and the windows have room, and rings the doorbell.
+    /// Submits chunks until the queue is empty, the ring is full, or no transfer window is free.
     pub(super) fn fill_ring(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
         while let Some(mut partial) = queue.pop() {
             let Some(window) = self.find_window(queue, &partial.job.work, hw) else {
@@ -120,8 +122,8 @@ impl Engine {
         Ok(())
     }
 
-    /// A transfer window for the next chunk of `work`, any for work that needs none; [`None`] if the chunk has
-    /// to wait for a window or for room in the ring.
+    /// A transfer window for the next chunk of `work`, any for work that needs none; [`None`] if
+    /// the chunk has to wait for a window or for room in the ring.
     fn find_window(
         &self,
         queue: &mut SubmitQueue<CopyEngine>,
@@ -139,12 +141,14 @@ impl Engine {
         };
         let window = window.filter(|_| queue.commands.has_room(hw.regs, MAX_CHUNK_PACKETS + 1));
 
-        // Under the lock, as the interrupt for the fence of an earlier chunk has to see that we wait for it.
+        // Set under the lock: the interrupt of an earlier chunk wakes the thread that continues
+        // here, but only if it finds this set.
         inflight.stalled = window.is_none();
         window
     }
 
-    /// Puts the next chunk of a job and its fence packet into the ring. Returns the fence's sequence number.
+    /// Puts the next chunk of a job and its fence packet into the ring. Returns the fence's
+    /// sequence number.
     fn submit_chunk(
         &self,
         queue: &mut SubmitQueue<CopyEngine>,

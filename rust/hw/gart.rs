@@ -38,7 +38,7 @@ use crate::{
 pub(crate) struct Gart {
     regs: Arc<BoundRegisters>,
     vram: Arc<WcBar>,
-    /// VRAM offset of the first entry.
+    /// VRAM offset of the table.
     base: u64,
     /// Its lock is innermost.
     #[pin]

@@ -234,16 +234,18 @@ impl Drop for Enabled<'_> {
     }
 }
 
-/// VRAM that the driver has for itself: byte ranges one after the other, from its start.
+/// The layout of the VRAM that is reserved for the driver: adjacent byte ranges from the start of
+/// VRAM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReservedVram {
-    /// One entry for each page of the GTT window.
+    /// The GART table: one entry for each page of the GTT window.
     pub(crate) gart: Range<u64>,
     /// The command ring.
     pub(crate) commands: Range<u64>,
     /// The interrupt ring.
     pub(crate) interrupts: Range<u64>,
-    /// Where the engine says how far it is.
+    /// A page. The card writes the sequence number of each FENCE packet that it reaches to its
+    /// start.
     pub(crate) fence: Range<u64>,
 }
 

@@ -22,17 +22,17 @@ use crate::{
     hw::regs::*, //
 };
 
-/// The command ring, as the driver fills it.
+/// The command ring. The driver writes packets to it and the card reads them.
 pub(crate) struct CommandRing {
-    /// VRAM offset.
+    /// VRAM offset of the ring.
     base: u64,
-    /// Bytes, a power of two.
+    /// Bytes of the ring: a power of two.
     size: u32,
-    /// Byte offset of the next packet.
+    /// Byte offset at which the next packet is written.
     wptr: u32,
-    /// How far the card has been seen to be.
+    /// The card's read pointer when it was last read, a byte offset.
     rptr: u32,
-    /// Byte offset up to which the card knows of packets.
+    /// The write pointer that was last written to the doorbell, a byte offset.
     submitted: u32,
 }
 
@@ -63,7 +63,7 @@ impl CommandRing {
         regs.write_reg(CP_CTRL::zeroed().with_enable(true));
     }
 
-    /// Stops the command processor, and returns whether it obeyed.
+    /// Disables the command processor. Returns whether it has stopped.
     pub(crate) fn stop(regs: &Registers<'_>) -> bool {
         regs.write_reg(CP_CTRL::zeroed());
         !regs.read(CP_STATUS).busy()
@@ -95,7 +95,7 @@ impl CommandRing {
         Ok(())
     }
 
-    /// Makes the card process the packets that were pushed since the last time.
+    /// Rings the doorbell: writes the write pointer to the card if there are new packets.
     pub(crate) fn ring_doorbell(&mut self, regs: &Registers<'_>) {
         if self.submitted != self.wptr {
             mb(Write);
@@ -140,8 +140,8 @@ impl InterruptRing {
         regs.write_reg(IH_CTRL::zeroed());
     }
 
-    /// Takes entries as long as `f` returns true, and returns whether these were all. Entries for which the
-    /// card had no room are lost.
+    /// Calls `f` for each entry, until it returns `false`; that entry stays in the ring. Returns
+    /// whether the ring is empty now. Entries that found no room in the ring are lost.
     ///
     /// # Errors
     ///

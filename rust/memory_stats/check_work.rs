@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The periodic work of the statistics, from when a card is bound until it is unbound: it looks for leaks,
-//! and reports heaps that are nearly full.
+//! The periodic work of the statistics, from when a card is bound until it is unbound: it looks for
+//! leaks, and reports heaps that are nearly full.
 
 use kernel::{
     device::{
@@ -35,8 +35,9 @@ const CONFIRMED_AFTER: i64 = 300_000;
 const LIMIT: u64 = 90;
 
 impl MemoryStats {
-    /// Statistics for `dev`, with heaps of `totals` bytes in the order of [`Heap::ALL`]. The leak check runs
-    /// from now on. `debug_level` is the module parameter of that name.
+    /// Creates the statistics of `dev` and starts the leak check. `totals` are the bytes of the
+    /// heaps, in the order of [`Heap::ALL`]. `debug_level` returns the module parameter of that
+    /// name.
     ///
     /// # Errors
     ///

@@ -38,7 +38,8 @@ use crate::{
     }, //
 };
 
-/// What the leak detector makes of a buffer's age. A buffer passes through the states in this order.
+/// What the leak detector makes of a buffer's age. A buffer passes through the states in this
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum LeakState {
@@ -175,8 +176,8 @@ impl Tracked {
         self.state.load(Relaxed) != LeakState::Young as u32
     }
 
-    /// Records that the buffer is in `domain` now, [`None`] if it has no memory, where the CPU can reach
-    /// `visible` bytes of it.
+    /// Notes that the buffer is in `domain` now, where the CPU can access `visible` bytes of it.
+    /// [`None`] stands for a buffer without memory.
     pub(crate) fn placed(&self, domain: Option<Domain>, visible: u64) {
         if cfg!(pddgpu_no_stats) {
             return;
@@ -242,7 +243,7 @@ pub(crate) struct Leak {
 }
 
 impl Leak {
-    /// What is known of a buffer at `now`, in ns of the statistics' clock.
+    /// A copy of what is known of a buffer at `now`, in ns of the statistics' clock.
     pub(super) fn snapshot(tracked: &Tracked, state: LeakState, now: i64) -> Self {
         let read = |count: &Atomic<i32>| u32::try_from(count.load(Relaxed)).unwrap_or(0);
 

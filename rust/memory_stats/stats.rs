@@ -115,8 +115,8 @@ pub(crate) struct MemoryStats {
 pub(crate) type Stats = Periodic<MemoryStats>;
 
 impl MemoryStats {
-    /// Statistics for `dev` in which nothing is counted yet, with heaps of `totals` bytes in the order of
-    /// [`Heap::ALL`]. `debug_level` is the module parameter of that name.
+    /// Statistics for `dev` in which nothing is counted yet, with heaps of `totals` bytes in the
+    /// order of [`Heap::ALL`]. `debug_level` is the module parameter of that name.
     ///
     /// # Errors
     ///
@@ -210,8 +210,8 @@ impl MemoryStats {
         )
     }
 
-    /// Traces that a buffer became `state` of the leak detector, or was freed ([`trace::LEAK_FREED`]), at
-    /// `now` in ns of the statistics' clock.
+    /// Traces that a buffer became `state` of the leak detector, or was freed
+    /// ([`trace::LEAK_FREED`]), at `now` in ns of the statistics' clock.
     pub(super) fn trace_leak(&self, tracked: &Tracked, state: u32, now: i64) {
         trace::leak(
             &self.dev,

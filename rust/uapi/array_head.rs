@@ -9,8 +9,8 @@ use zerocopy_derive::Immutable;
 
 use crate::bindings::uapi;
 
-/// What comes before the array: `struct drm_pddgpu_query_heaps` and `struct drm_pddgpu_query_leaks` without
-/// it.
+/// What comes before the array: `struct drm_pddgpu_query_heaps` and `struct drm_pddgpu_query_leaks`
+/// without it.
 #[derive(Immutable, IntoBytes)]
 #[repr(C)]
 pub(crate) struct ArrayHead {

@@ -160,9 +160,9 @@ impl BoParam {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a size of 0 or one that overflows when rounded up, an alignment that is no power
-    /// of two or too large, no domain, an unknown domain or flag, or flags that contradict each
-    /// other.
+    /// `EINVAL` for a size of 0 or one that overflows when rounded up, an alignment that is no
+    /// power of two or too large, no domain, an unknown domain or flag, or flags that contradict
+    /// each other.
     pub(crate) fn new(size: u64, alignment: u64, domains: u32, flags: u32) -> Result<Self> {
         let domains = Domains::parse(domains)?;
         let flags = CreateFlags::parse(flags)?;

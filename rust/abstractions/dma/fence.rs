@@ -212,8 +212,8 @@ impl<T: Timeline> Allocation<T> {
         fence: *mut bindings::dma_fence,
         deadline: bindings::ktime_t,
     ) {
-        // SAFETY: The kernel calls this with one of our fences, inside an RCU read section that began
-        // before it was signalled: so its context is not gone.
+        // SAFETY: The kernel calls this with one of our fences, inside an RCU read section that
+        // began before it was signalled: so its context is not gone.
         let timeline = unsafe { &(*(*fence.cast::<Inner<T>>()).context).timeline };
         // SAFETY: May be called anywhere.
         let left = deadline.saturating_sub(unsafe { bindings::ktime_get() });

@@ -46,7 +46,8 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// The pages must be allocated, and stay so until the mapping is dropped; so must `dev` stay bound.
+    /// The pages must be allocated, and stay so until the mapping is dropped; so must `dev` stay
+    /// bound.
     pub(crate) unsafe fn new(
         dev: &device::Device<Bound>,
         pages: &[*mut bindings::page],
@@ -62,8 +63,8 @@ impl Mapping {
             let bytes = count * PAGE_SIZE;
 
             this.ranges.reserve(1, GFP_KERNEL)?;
-            // SAFETY: By this function's requirements; each page's structure follows upon that of the
-            // page before it, and so do these pages.
+            // SAFETY: By this function's requirements; each page's structure follows upon that of
+            // the page before it, and so do these pages.
             let start = unsafe {
                 let dev = this.dev();
                 let start = bindings::dma_map_page_attrs(

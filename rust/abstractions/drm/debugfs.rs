@@ -106,8 +106,8 @@ pub(crate) struct Dir<'a, T: Types> {
 impl<T: Types> Dir<'_, T> {
     /// # Safety
     ///
-    /// `dev` must be a device of `T` that is being registered and has a directory, and stay valid as long
-    /// as the result.
+    /// `dev` must be a device of `T` that is being registered and has a directory, and stay valid
+    /// as long as the result.
     pub(super) unsafe fn from_raw(dev: *mut bindings::drm_device) -> Self {
         Self {
             dev,

@@ -199,7 +199,8 @@ impl<T: Types> Device<T> {
                 };
 
                 f(file)?;
-                // SAFETY: `link` is in the list, which does not change while `filelist_mutex` is held.
+                // SAFETY: `link` is in the list, which does not change while `filelist_mutex` is
+                // held.
                 link = unsafe { (*link).next };
             }
             Ok(())

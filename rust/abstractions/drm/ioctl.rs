@@ -98,8 +98,9 @@ extern "C" fn callback<I: Ioctl>(
     file: *mut bindings::drm_file,
 ) -> c_int {
     // SAFETY: The DRM core calls the entries of a driver's table with devices and open files of
-    // that driver, and with a buffer at least as large as the command says, which is the size of the
-    // argument. As it is `FromBytes`, any content is valid for it, and nobody else uses the buffer meanwhile.
+    // that driver, and with a buffer at least as large as the command says, which is the size of
+    // the argument. As it is `FromBytes`, any content is valid for it, and nobody else uses the
+    // buffer meanwhile.
     let (dev, argument, file) = unsafe {
         (
             Device::<I::Driver>::from_raw(dev),

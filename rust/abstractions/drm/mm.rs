@@ -58,8 +58,8 @@ impl Mm {
         Arc::pin_init(
             pin_init!(Self {
                 mm <- Opaque::ffi_init(|mm: *mut bindings::drm_mm| {
-                    // SAFETY: `mm` is memory for an allocator that never moves; DRM wants part of it
-                    // zeroed.
+                    // SAFETY: `mm` is memory for an allocator that never moves; DRM wants part of
+                    // it zeroed.
                     unsafe {
                         mm.write_bytes(0, 1);
                         bindings::drm_mm_init(mm, range.start, range.end - range.start);
@@ -76,8 +76,8 @@ impl Mm {
     pub(crate) fn for_each_range(&self, mut f: impl FnMut(Range<u64>)) {
         let _guard = self.lock.lock();
 
-        // SAFETY: By the type invariant; the list of nodes, whose head is a node too, does not change
-        // while the allocator is locked.
+        // SAFETY: By the type invariant; the list of nodes, whose head is a node too, does not
+        // change while the allocator is locked.
         unsafe {
             let head = addr_of_mut!((*self.mm.get()).head_node.node_list);
             let mut link = (*head).next;

@@ -80,9 +80,10 @@ impl BaseDevice {
                     )
                 })?;
 
-                // TTM frees the memory of moved and deleted buffers in a worker that waits for a fence.
-                // Fences of one timeline are signalled in order. So a single worker waits for all of them,
-                // and often finds the next one signalled too, where TTM would wake up to 16 one by one.
+                // TTM frees the memory of moved and deleted buffers in a worker that waits for a
+                // fence. Fences of one timeline are signalled in order. So a single worker waits
+                // for all of them, and often finds the next one signalled too, where TTM would wake
+                // up to 16 one by one.
                 // SAFETY: Just initialised.
                 unsafe { bindings::workqueue_set_max_active((*bdev).wq, 1) };
                 Ok::<_, Error>(())
@@ -121,8 +122,8 @@ impl BaseDevice {
         self.populated.add(-i64::from(pages), Relaxed);
     }
 
-    /// Waits until the delayed deletes that are under way are done: those of buffers that nobody references
-    /// any more, but on which the device still works. No resv may be held.
+    /// Waits until the memory of all ghosts and deleted buffers is freed (flushes TTM's workqueue).
+    /// No resv may be held.
     pub(crate) fn wait_for_delayed_deletes(&self) {
         // SAFETY: By the type invariant; TTM's work queue frees them.
         unsafe { bindings::__flush_workqueue((*self.as_raw()).wq) };

@@ -164,8 +164,8 @@ impl<T: Driver> Vtable<T> {
                     unsafe { *hop = place.into_raw() };
                     return Err(Error::from_errno(-bindings::EMULTIHOP));
                 }
-                // SAFETY: The buffer is locked, and `new_mem` its to take. The fence ends the use of the old
-                // place, or else what was to be copied is in the new one.
+                // SAFETY: The buffer is locked, and `new_mem` its to take. The fence ends the use
+                // of the old place, or else what was to be copied is in the new one.
                 Ok(moved) => unsafe { Self::assign(&bo, moved, evict, new_mem) },
                 Err(err) => Err(err),
             };
@@ -183,8 +183,9 @@ impl<T: Driver> Vtable<T> {
     ///
     /// # Safety
     ///
-    /// `new_mem` must be a complete resource of the buffer that is nobody's yet. Its content must be there, or
-    /// on its way there and the old place in use until the fence of `moved` is signalled.
+    /// `new_mem` must be a complete resource of the buffer that is nobody's yet. Its content must
+    /// be there, or on its way there and the old place in use until the fence of `moved` is
+    /// signalled.
     unsafe fn assign(
         bo: &Locked<'_, T>,
         moved: Move,
@@ -226,7 +227,8 @@ impl<T: Driver> Vtable<T> {
             return;
         };
 
-        // SAFETY: The buffer is valid, and its resv its own by now; `bo` gives it back when dropped.
+        // SAFETY: The buffer is valid, and its resv its own by now; `bo` gives it back when
+        // dropped.
         let bo = unsafe {
             if (*bo).resource.is_null() || !bindings::dma_resv_trylock((*bo).base.resv) {
                 return;

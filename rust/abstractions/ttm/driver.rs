@@ -56,7 +56,7 @@ pub(crate) enum Moved {
     Fenced,
 }
 
-/// The kinds of references that keep a buffer alive.
+/// A kind of reference that keeps a buffer alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefKind {
     /// A handle of a client.
@@ -67,7 +67,8 @@ pub(crate) enum RefKind {
     Export,
 }
 
-/// `struct ttm_device_funcs` as a trait. In every method, the buffer's resv is held.
+/// `struct ttm_device_funcs` as a trait. The buffer's resv is held in every method that gets a
+/// [`Locked`].
 pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// What [`ranges`](Driver::ranges) returns.
     type Ranges<'a>: Iterator<Item = Range<u64>> + 'a;
@@ -129,14 +130,14 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// The last reference on a buffer is gone: it is about to be freed. Called without resv.
     fn free_start(object: &Object<Self>);
 
-    /// A buffer was freed, all but its data. Called without resv; also for one whose creation failed,
-    /// then without [`free_start`](Driver::free_start).
+    /// A buffer was freed, all but its data. Called without resv; also for one whose creation
+    /// failed, then without [`free_start`](Driver::free_start).
     fn free_end(object: &Object<Self>);
 
-    /// A reference of that kind keeps the buffer alive from now on. Called without resv.
+    /// Called when a reference that keeps a buffer alive is added. resv is not held.
     fn ref_added(object: &Self::Object, kind: RefKind);
 
-    /// A reference of that kind is gone. Called without resv.
+    /// Called when a reference that kept a buffer alive is dropped. resv is not held.
     fn ref_dropped(object: &Self::Object, kind: RefKind);
 
     /// Moves a buffer to where the CPU can access all of it, if it is not there already. Called in

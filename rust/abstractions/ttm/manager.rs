@@ -64,7 +64,8 @@ impl Request<'_> {
 
     /// Whether the buffer has no memory, and so no content, yet.
     pub(crate) fn is_new(&self) -> bool {
-        // SAFETY: TTM keeps the buffer during the request, and holds resv, which protects the resource.
+        // SAFETY: TTM keeps the buffer during the request, and holds resv, which protects the
+        // resource.
         unsafe { (*self.bo.as_ptr()).resource.is_null() }
     }
 
@@ -245,7 +246,8 @@ impl<M: ResourceManager> Manager<M> {
     /// What this manager keeps with a resource, [`None`] for a resource that another manager gave.
     pub(crate) fn get<'a>(&self, resource: &'a Resource) -> Option<&'a M::Resource> {
         (resource.manager() == self.man.get())
-            // SAFETY: This manager made the resource, so it is the first field of a complete `Managed<M>`.
+            // SAFETY: This manager made the resource, so it is the first field of a complete
+            // `Managed<M>`.
             .then(|| unsafe { &(*resource.as_raw().cast::<Managed<M>>()).data })
     }
 

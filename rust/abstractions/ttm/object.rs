@@ -56,8 +56,8 @@ pub(crate) struct Object<T: Types> {
 // SAFETY: A buffer is used from any thread; `data` is `Send` and `Sync`.
 unsafe impl<T: Types> Send for Object<T> {}
 
-// SAFETY: `data` is `Sync`. What else of a buffer is not constant is reached through `Locked` only, which
-// shows that its lock is held.
+// SAFETY: `data` is `Sync`. What else of a buffer is not constant is reached through `Locked` only,
+// which shows that its lock is held.
 unsafe impl<T: Types> Sync for Object<T> {}
 
 impl<T: Types> Object<T> {

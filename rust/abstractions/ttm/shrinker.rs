@@ -109,8 +109,8 @@ impl<T: Driver> Shrinker<T> {
         shrinker: *mut bindings::shrinker,
         sc: *mut bindings::shrink_control,
     ) -> c_ulong {
-        // SAFETY: The kernel calls this with a shrinker of ours, so with a device that is kept, and a
-        // `sc` of its own.
+        // SAFETY: The kernel calls this with a shrinker of ours, so with a device that is kept, and
+        // a `sc` of its own.
         let (dev, may_swap) = unsafe { (Self::dev(shrinker), may_swap(&*sc)) };
         if !may_swap {
             return 0;
@@ -133,8 +133,8 @@ impl<T: Driver> Shrinker<T> {
         shrinker: *mut bindings::shrinker,
         sc: *mut bindings::shrink_control,
     ) -> c_ulong {
-        // SAFETY: The kernel calls this with a shrinker of ours, so with a device that is kept; `sc` is ours
-        // during the call.
+        // SAFETY: The kernel calls this with a shrinker of ours, so with a device that is kept;
+        // `sc` is ours during the call.
         let (dev, sc) = unsafe { (Self::dev(shrinker), &mut *sc) };
         // Without free swap TTM would first move a buffer, and only then fail to back it up.
         if !may_swap(sc) || free_swap() == 0 {
@@ -215,8 +215,8 @@ impl Walk {
         let mut cursor = MaybeUninit::<bindings::ttm_bo_lru_cursor>::uninit();
         let cursor = cursor.as_mut_ptr();
 
-        // SAFETY: The cursor does not move until it is finished, below; the manager and the arguments
-        // last longer.
+        // SAFETY: The cursor does not move until it is finished, below; the manager and the
+        // arguments last longer.
         let mut next = unsafe {
             bindings::ttm_bo_lru_cursor_init(cursor, man.as_raw(), &mut arg);
             bindings::ttm_bo_lru_cursor_first(cursor)
@@ -259,8 +259,8 @@ impl Walk {
             return;
         }
 
-        // SAFETY: By this function's requirements resv is held. A suitable buffer has a `ttm_tt`, which stays
-        // with it as long as that is so.
+        // SAFETY: By this function's requirements resv is held. A suitable buffer has a `ttm_tt`,
+        // which stays with it as long as that is so.
         unsafe {
             // CAST: 32 bits fit into a `c_ulong`.
             let tt = (*bo).ttm;

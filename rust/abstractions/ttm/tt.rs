@@ -133,7 +133,8 @@ impl<T: Driver> Tt<T> {
         bdev: *mut bindings::ttm_device,
         tt: *mut bindings::ttm_tt,
     ) {
-        // SAFETY: TTM calls this with a device of ours, and with what `populate_callback` populated.
+        // SAFETY: TTM calls this with a device of ours, and with what `populate_callback`
+        // populated.
         unsafe {
             Self::set_binding(tt, None);
             Self::unmap(tt);
@@ -281,7 +282,8 @@ impl<T: Driver> Locked<'_, T> {
         &'a self,
         plugged_in: &'a Entered<'_>,
     ) -> Result<Option<&'a [Range<u64>]>> {
-        // SAFETY: resv is held, which protects `ttm` and, while the device is plugged in, its pages.
+        // SAFETY: resv is held, which protects `ttm` and, while the device is plugged in, its
+        // pages.
         unsafe {
             let tt = (*self.as_ttm()).ttm;
 

@@ -74,7 +74,8 @@ impl<T: Driver> Operations<T> {
             )
         };
 
-        // SAFETY: The kernel handles the fault `vmf` on a mapping of the buffer, which the mapping holds.
+        // SAFETY: The kernel handles the fault `vmf` on a mapping of the buffer, which the mapping
+        // holds.
         let ret = unsafe { bindings::ttm_bo_vm_reserve(bo, vmf) };
         if ret != 0 {
             return ret;

@@ -22,7 +22,8 @@ use crate::abstractions::{
     ttm::Request, //
 };
 
-/// Bytes of the smallest block of a buffer that is at least as large, unless VRAM is too fragmented.
+/// Bytes of the smallest block for buffers of at least this size. If VRAM is too fragmented for
+/// that, smaller blocks are used.
 pub(super) const DEFAULT_PAGE_SIZE: u64 = u64::SZ_2M;
 
 /// A search for VRAM.
@@ -35,8 +36,8 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes blocks for a request. For a place from the end of VRAM they are beyond the CPU's reach, if there
-    /// is room.
+    /// Takes blocks for a request. For a place from the end of VRAM they are beyond the CPU's
+    /// reach, if there is room.
     ///
     /// # Errors
     ///
@@ -75,7 +76,8 @@ impl Search<'_> {
         blocks.iter().any(|block| block.start < self.visible_size)
     }
 
-    /// Takes blocks for a request, as large as they come, with `flags` first of one half of the memory.
+    /// Takes blocks for a request, as large as they come, with `flags` first of one half of the
+    /// memory.
     fn alloc(&mut self, request: &Request<'_>, flags: AllocFlags) -> Result<Blocks> {
         let size = request.size();
         let align = request.alignment() << PAGE_SHIFT;
@@ -97,8 +99,8 @@ impl Search<'_> {
             AllocMode::Simple
         };
 
-        // A buffer smaller than its alignment takes a block of that alignment, and gives back what it does
-        // not need of it.
+        // A buffer smaller than its alignment takes a block of that alignment, and gives back what
+        // it does not need of it.
         if size < align {
             let block = self.mm.alloc(&mode, align, align, flags)?;
 
@@ -122,8 +124,8 @@ impl Search<'_> {
 
     /// Takes one range of blocks.
     ///
-    /// Inside of a range the allocator only looks for a block of the next power of two. If there is none, every
-    /// place at which a large buffer could start is tried.
+    /// Inside of a range the allocator only looks for a block of the next power of two. If there is
+    /// none, every place at which a large buffer could start is tried.
     fn alloc_contiguous(
         &mut self,
         mode: &AllocMode,
