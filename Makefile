@@ -26,6 +26,7 @@ help:
 	@echo 'make bench-move          measures moves by the card and by the CPU'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
 	@echo 'make clippy              checks the Rust code'
+	@echo 'make floors              checks that imports go down'
 	@echo 'make rustfmt             formats it; make rustfmtcheck only looks'
 	@echo 'make checkpatch          checks the C code'
 	@echo 'make shellcheck          checks the scripts'
@@ -73,6 +74,10 @@ prepare:
 clippy:
 	@toolchain/build clippy
 
+floors:
+	@tests/floors/floors_test.py
+	@tests/floors/floors.py
+
 rustfmt:
 	@toolchain/enter rustfmt --edition 2021 $(rust_files)
 	@toolchain/enter cargo fmt --all
@@ -96,4 +101,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move prepare clippy rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move prepare clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

@@ -17,7 +17,7 @@ use crate::{
         MemType,
         Resource, //
     },
-    uapi, //
+    bindings::uapi, //
 };
 
 /// Bytes of the largest buffer in the CPU domain.
