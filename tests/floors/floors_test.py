@@ -9,23 +9,24 @@ import unittest
 import floors
 
 
-def crate(files, order):
-    """A crate with these files, on the floors that `order` lists."""
-    root = pathlib.Path(tempfile.mkdtemp())
-    for name, text in files.items():
-        path = root / "crate" / (name + ".rs")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (root / "crate" / "FLOORS").write_text(order)
-    made = floors.Crate(root, "crate", ".", ["main"])
-    made.check()
-    return [problem.split(": ", 1)[1] for problem in made.problems]
+def problems_of(files, order):
+    """What is wrong in a crate with these files, on the floors that `order` lists."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for name, text in files.items():
+            path = root / "crate" / (name + ".rs")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (root / "crate" / "FLOORS").write_text(order)
+        made = floors.Crate(root, "crate", ".", ["main"])
+        made.check()
+        return [problem.split(": ", 1)[1] for problem in made.problems]
 
 
 class Floors(unittest.TestCase):
     def test_imports_that_go_down_are_fine(self):
         files = {"a": "", "b": "use crate::a::A;", "main": "mod a; use crate::{a::A, b::{B, C}};"}
-        self.assertEqual(crate(files, "a\nb # a comment\nmain\n"), [])
+        self.assertEqual(problems_of(files, "a\nb # a comment\nmain\n"), [])
 
     def test_an_import_that_goes_up_is_found_in_any_form(self):
         for line in (
@@ -37,7 +38,7 @@ class Floors(unittest.TestCase):
             "macro_rules! m { () => { $crate::c::f() } }",
         ):
             files = {"a": line, "b": "", "c": "", "main": ""}
-            problems = crate(files, "a\nb\nc\nmain\n")
+            problems = problems_of(files, "a\nb\nc\nmain\n")
             self.assertEqual(problems, ["imports c, which is 2 floors up"], line)
 
     def test_comments_strings_and_tests_import_nothing(self):
@@ -47,11 +48,11 @@ class Floors(unittest.TestCase):
             "#[cfg(test)]\nmod tests {\n    use crate::b::B;\n}\n"
             '#[cfg(CONFIG_KUNIT)]\n#[path = "x.rs"]\nmod kunit;\n'
         )
-        self.assertEqual(crate({"a": text, "b": "", "main": ""}, "a\nb\nmain\n"), [])
+        self.assertEqual(problems_of({"a": text, "b": "", "main": ""}, "a\nb\nmain\n"), [])
 
     def test_a_circle_is_found(self):
         files = {"a": "use crate::b::B;", "b": "use crate::a::A;", "main": ""}
-        self.assertEqual(crate(files, "a b\nmain\n"), ["circle of a, b"])
+        self.assertEqual(problems_of(files, "a b\nmain\n"), ["circle of a, b"])
 
     def test_a_parent_may_re_export_children_that_do_not_import_it(self):
         files = {
@@ -60,17 +61,17 @@ class Floors(unittest.TestCase):
             "a/y": "use crate::a::x::X;",
             "main": "use crate::a::Y;",
         }
-        self.assertEqual(crate(files, "a\nmain\n"), [])
+        self.assertEqual(problems_of(files, "a\nmain\n"), [])
         files["a/y"] = "use super::X;"
-        self.assertEqual(crate(files, "a\nmain\n"), ["circle of a, a/y"])
+        self.assertEqual(problems_of(files, "a\nmain\n"), ["circle of a, a/y"])
 
     def test_a_file_on_no_floor_is_found(self):
-        problems = crate({"a": "", "b": "", "main": ""}, "a\nmain\n")
+        problems = problems_of({"a": "", "b": "", "main": ""}, "a\nmain\n")
         self.assertEqual(problems, ["no floor of crate/FLOORS names it"])
 
     def test_a_longer_name_is_on_a_floor_of_its_own(self):
         files = {"a": "", "a/x": "use crate::b::B;", "b": "", "main": ""}
-        self.assertEqual(crate(files, "a\nb\na/x\nmain\n"), [])
+        self.assertEqual(problems_of(files, "a\nb\na/x\nmain\n"), [])
 
 
 if __name__ == "__main__":
