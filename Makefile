@@ -8,7 +8,7 @@
 
 RUN ?=
 SUITE ?=
-rust_files = $(shell find rust tests/kunit tests/checkers -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
+rust_files = $(shell find rust tests/kunit tests/debug_kernel -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
 c_files = $(shell find c_shims include tests -name '*.[ch]')
 shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm tests .ci)
 
@@ -57,7 +57,7 @@ kunit:
 	@vm/kunit $(SUITE)
 
 selftest-checkers:
-	@tests/checkers/run
+	@tests/debug_kernel/run
 
 coverage:
 	@tests/coverage/run

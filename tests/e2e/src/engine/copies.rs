@@ -2,29 +2,18 @@
 
 //! The copy engine: what it moves arrives, what it clears is zero.
 
-use std::{ops::Sub, thread::ScopedJoinHandle};
-
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{
-    virtual_card::{pages, Mishap, VirtualCard},
-    Buffer, Card, Create, CreateFlags, Deadline, Domain, Domains, Info,
-};
+use pddgpu::{virtual_card::pages, Buffer, Card, Create, CreateFlags, Domain, Domains};
 
-use crate::{
+use crate::support::{
     compare::{ensure_holds, ensure_same, ensure_zero},
-    content::split_buffer,
     driver::Driver,
-    fixture::{eventually, skip, trials, virtual_card, Bench, PATIENCE},
-    gem_info::wipe,
-    stats::report,
+    engine::{ensure_card_sees, finish, is_busy, Counters},
+    fixture::{skip, trials, virtual_card, Bench},
+    patience::eventually,
+    placement::{split_buffer, wipe},
 };
-
-/// The register with the VRAM offset of the GART's table.
-const GART_TABLE_BASE: u64 = 0x110;
-
-/// The bits of a GART entry that are a bus address.
-const BUS_ADDRESS: u64 = 0xf_ffff_ffff_f000;
 
 pub fn tests() -> Vec<Trial> {
     let mut tests = trials!(card_trial:
@@ -39,147 +28,6 @@ pub fn tests() -> Vec<Trial> {
     );
     tests.extend(trials!(driver_trial: a_new_driver_takes_no_memory_for_clean));
     tests
-}
-
-/// What the driver says that the engine did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    pub copies: u64,
-    pub copied: u64,
-    pub clears: u64,
-    pub cleared: u64,
-    pub polled: u64,
-    pub faults: u64,
-    pub resets: u64,
-    pub wedged: u64,
-}
-
-impl Counters {
-    /// Ends a test on a card without engine.
-    pub fn read(card: &Card) -> Result<Self> {
-        let text = report(card, "pddgpu_engine")?;
-        if text.starts_with("none") {
-            return skip("this card has no copy engine");
-        }
-        let number = |name: &str| {
-            let rest = text.lines().find_map(|line| line.strip_prefix(name));
-            rest.and_then(|rest| rest.trim().parse().ok())
-                .with_context(|| format!("no number of '{name}': {text}"))
-        };
-        Ok(Self {
-            copies: number("copies ")?,
-            copied: number("bytes copied ")?,
-            clears: number("clears ")?,
-            cleared: number("bytes cleared ")?,
-            polled: number("polled ")?,
-            faults: number("faults ")?,
-            resets: number("resets ")?,
-            wedged: number("wedged ")?,
-        })
-    }
-}
-
-impl Sub for Counters {
-    type Output = Self;
-
-    fn sub(self, before: Self) -> Self {
-        Self {
-            copies: self.copies - before.copies,
-            copied: self.copied - before.copied,
-            clears: self.clears - before.clears,
-            cleared: self.cleared - before.cleared,
-            polled: self.polled - before.polled,
-            faults: self.faults - before.faults,
-            resets: self.resets - before.resets,
-            wedged: self.wedged - before.wedged,
-        }
-    }
-}
-
-/// Mishaps that are taken back when it is dropped.
-pub struct Trouble;
-
-impl Trouble {
-    pub fn new(mishap: Mishap) -> Result<Self> {
-        virtual_card()?.inject(mishap)?;
-        Ok(Self)
-    }
-}
-
-impl Drop for Trouble {
-    fn drop(&mut self) {
-        if let Ok(mut card) = virtual_card() {
-            // A card that does not answer makes the tests fail anyway.
-            let _ = card.clear_injections();
-        }
-    }
-}
-
-/// Waits for all that is done to a buffer, longer than it takes the driver to give an engine up.
-pub fn finish(buffer: &Buffer) -> Result<()> {
-    let late = Deadline::after(4 * PATIENCE);
-    ensure!(buffer.wait(late)?, "busy for {:?}", 4 * PATIENCE);
-    Ok(())
-}
-
-pub fn is_busy(buffer: &Buffer) -> Result<bool> {
-    Ok(!buffer.wait(Deadline::PAST)?)
-}
-
-pub fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    thread.join().map_err(|_| anyhow!("a thread panicked"))?
-}
-
-/// The bus address of each page of a buffer in GTT, as the card's table has it.
-pub fn bus_addresses(bench: &Bench, card: &mut VirtualCard, info: &Info) -> Result<Vec<u64>> {
-    let at = gart_entry(bench, card, info)?;
-    let count = usize::try_from(info.size)? / pages::PAGE;
-    let table = card.read_vram(at, 8 * count)?;
-    table
-        .chunks_exact(8)
-        .map(|entry| {
-            let entry = u64::from_le_bytes(entry.try_into()?);
-            ensure!(entry & 1 == 1, "an invalid entry: {entry:#x}");
-            Ok(entry & BUS_ADDRESS)
-        })
-        .collect()
-}
-
-/// The VRAM offset of the GART's entry for the first page of a buffer in GTT.
-pub fn gart_entry(bench: &Bench, card: &mut VirtualCard, info: &Info) -> Result<u64> {
-    let address = info.gpu_addr.context("no address in GTT")?;
-    let first = (address - bench.device.gtt_start) / pages::PAGE as u64;
-    Ok(card.read_reg(GART_TABLE_BASE, 8)? + 8 * first)
-}
-
-/// Checks that the card finds a buffer's content where it is now; where that is neither in VRAM nor in
-/// GTT the card has no way to. `new` tells whether no such content was in VRAM before.
-pub fn ensure_card_sees(bench: &Bench, buffer: &Buffer, content: &[u8], new: bool) -> Result<()> {
-    let info = buffer.info()?;
-    let mut card = virtual_card()?;
-    let what = format!("the card's view of {info:?}");
-    match (info.placement, info.gpu_addr) {
-        (Domain::Vram, Some(address)) => {
-            let seen = card.read_vram(address - bench.device.vram_start, content.len())?;
-            ensure_same(&seen, content, &what)
-        }
-        (Domain::Vram, None) => {
-            if new {
-                pages::find(&mut card, bench.device.vram_size, content)?;
-            }
-            Ok(())
-        }
-        (Domain::Gtt, _) => {
-            let mut seen = Vec::with_capacity(content.len());
-            for run in pages::runs(&bus_addresses(bench, &mut card, &info)?) {
-                for part in run.chunks(64) {
-                    seen.extend(card.read_dma(part[0], part.len() * pages::PAGE)?);
-                }
-            }
-            ensure_same(&seen, content, &what)
-        }
-        (Domain::Cpu, _) => Ok(()),
-    }
 }
 
 /// Bytes of buffers that are moved: one page, some, more than the engine moves at once, more than both

@@ -13,14 +13,15 @@ use pddgpu::{
 };
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     child::{Child, Part},
     compare::ensure_holds,
     driver::Driver,
     engine::{finish, gart_entry, is_busy, Counters, Trouble},
-    fixture::{eventually, trials, virtual_card, Bench},
+    fixture::{trials, virtual_card, Bench},
     kmsg::Log,
     nodes::use_every_ioctl,
+    patience::eventually,
     stats::vram_reserve,
 };
 
@@ -350,7 +351,7 @@ fn pages_that_lose_their_content_are_withheld(driver: &Driver) -> Result<()> {
     Counters::read(&card)?;
     let device = card.device()?;
     if !device.features.contains(Features::ECC) {
-        return crate::fixture::skip("this card does not report memory errors");
+        return crate::support::fixture::skip("this card does not report memory errors");
     }
     let reserved = |card: &Card| Ok::<_, anyhow::Error>(card.heaps()?[0].reserved);
     let before = reserved(&card)?;

@@ -14,10 +14,11 @@ use pddgpu::{
     Card, Create, CreateFlags, Domain, Domains,
 };
 
-use crate::{
+use crate::support::{
     compare::ensure_holds,
     engine::{finish, join, Counters, Trouble},
-    fixture::{eventually, trials, virtual_card, Bench},
+    fixture::{trials, virtual_card, Bench},
+    patience::eventually,
     random::Random,
 };
 

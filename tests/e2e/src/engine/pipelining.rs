@@ -11,12 +11,13 @@ use pddgpu::{
     Buffer, Create, CreateFlags, Deadline, Domain, Domains,
 };
 
-use crate::{
+use crate::support::{
     child::{Child, Part},
     compare::{ensure_holds, ensure_same, ensure_zero},
     engine::{ensure_card_sees, finish, is_busy, Counters, Trouble},
-    fixture::{eventually, trials, Bench},
-    gem_info::wipe,
+    fixture::{trials, Bench},
+    patience::eventually,
+    placement::wipe,
     prime,
     stats::report,
 };

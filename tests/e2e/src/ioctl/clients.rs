@@ -16,10 +16,11 @@ use pddgpu::{
 };
 use rustix::{io::Errno, mm::MapFlags};
 
-use crate::{
+use crate::support::{
     child::{self, Child, Part},
-    fixture::{eventually, trials, Bench},
-    gem_mmap::try_mmap,
+    fixture::{trials, Bench},
+    mmap::try_mmap,
+    patience::eventually,
     prime,
 };
 

@@ -13,7 +13,10 @@ use rustix::{
     ioctl::{ioctl, Ioctl, IoctlOutput, Opcode},
 };
 
-use crate::fixture::{card_trial, eventually, trials, Bench};
+use crate::support::{
+    fixture::{card_trial, trials, Bench},
+    patience::eventually,
+};
 
 const PAGE: u64 = 4096;
 const CPU: u32 = raw::PDDGPU_GEM_DOMAIN_CPU;

@@ -2,13 +2,13 @@
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{raw::drm_pddgpu_gem_info, Buffer, Create, CreateFlags, Domain, Domains, Heap};
+use pddgpu::{raw::drm_pddgpu_gem_info, Create, CreateFlags, Domain, Domains};
 use rustix::io::Errno;
 
-use crate::fixture::{skip, trials, Bench};
-
-/// Bytes of the invisible VRAM that `straddling` leaves.
-const LEFT: u64 = 64 << 10;
+use crate::support::{
+    fixture::{skip, trials, Bench},
+    placement::{straddling, wipe, LEFT},
+};
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:
@@ -78,73 +78,6 @@ fn sees_nothing_of_a_buffer_at_the_top(bench: &Bench) -> Result<()> {
         ensure!(info.visible == 0, "{info:?}");
     }
     Ok(())
-}
-
-/// Uses and frees all of VRAM, so that the driver, which prefers memory that it knows to be zero, finds
-/// one place as good as another. Gives what VRAM is then like.
-pub fn wipe(bench: &Bench) -> Result<Heap> {
-    let before = bench.heap(Domain::Vram)?;
-    let hidden = before.total - before.visible_total - (before.used - before.visible_used);
-    drop(fill_hidden(bench, hidden)?);
-    bench.await_heap(&before)?;
-    let visible = (before.visible_total - before.visible_used).min(before.usable);
-    let create = Create::new(visible, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
-    bench.card.create(create)?.close()?;
-    bench.await_heap(&before)?;
-    Ok(before)
-}
-
-/// Takes the last page outside the aperture, however it is cut up, of which `room` bytes are free.
-fn fill_hidden(bench: &Bench, mut room: u64) -> Result<Vec<Buffer>> {
-    let mut taken = Vec::new();
-    let mut size = 1 << 20;
-    while room > 0 {
-        if size <= room {
-            let create = Create::new(size, Domains::VRAM).flags(CreateFlags::NO_CPU_ACCESS);
-            let buffer = bench.card.create(create)?;
-            if buffer.info()?.visible == 0 {
-                taken.push(buffer);
-                room -= size;
-                continue;
-            }
-        }
-        size /= 2;
-        ensure!(
-            size >= 4096,
-            "{room} bytes outside the aperture are not to be had"
-        );
-    }
-    Ok(taken)
-}
-
-/// Creates a buffer of 192 KiB of which 64 KiB are outside the aperture, and what it takes to force
-/// the driver to that.
-pub fn straddling(bench: &Bench) -> Result<(Buffer, Vec<Buffer>)> {
-    wipe(bench)?;
-    straddling_as_it_is(bench)
-}
-
-/// As [`straddling`], with VRAM of which the driver knows as much everywhere.
-pub fn straddling_as_it_is(bench: &Bench) -> Result<(Buffer, Vec<Buffer>)> {
-    let device = &bench.device;
-    let mut hidden = device.vram_size - device.visible_size;
-    if hidden < 1 << 20 {
-        return skip("all of this card's VRAM is visible");
-    }
-    // All but the last 64 KiB outside the aperture, in blocks as the allocator has them.
-    let mut fill = Vec::new();
-    while hidden > LEFT {
-        let size = 1 << (hidden - LEFT).ilog2().min(20);
-        let flags = CreateFlags::NO_CPU_ACCESS | CreateFlags::VRAM_CONTIGUOUS;
-        fill.push(
-            bench
-                .card
-                .create(Create::new(size, Domains::VRAM).flags(flags))?,
-        );
-        hidden -= size;
-    }
-    let buffer = bench.card.create(Create::new(3 * LEFT, Domains::VRAM))?;
-    Ok((buffer, fill))
 }
 
 fn sees_a_part_of_a_buffer_across_the_aperture_end(bench: &Bench) -> Result<()> {

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use std::ptr;
-
 use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
-use pddgpu::{raw::drm_pddgpu_gem_mmap, Card, Create, CreateFlags, Domain, Domains};
-use rustix::{
-    io::Errno,
-    mm::{mmap, munmap, MapFlags, ProtFlags},
-};
+use pddgpu::{raw::drm_pddgpu_gem_mmap, Create, CreateFlags, Domain, Domains};
+use rustix::{io::Errno, mm::MapFlags};
 
-use crate::{
+use crate::support::{
     compare::{ensure_holds, ensure_zero},
     fixture::{trials, Bench},
+    mmap::try_mmap,
 };
 
 const PAGE: usize = 4096;
@@ -31,16 +27,6 @@ pub fn tests() -> Vec<Trial> {
         refuses_offsets_that_are_nobodys,
         refuses_offsets_of_buffers_without_cpu_access,
     )
-}
-
-/// Maps and unmaps; what matters is whether it works.
-pub fn try_mmap(card: &Card, offset: u64, len: usize, flags: MapFlags) -> Result<(), Errno> {
-    let prot = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: The kernel chooses a free address, and nothing ever refers to what is there.
-    unsafe {
-        let start = mmap(ptr::null_mut(), len, prot, flags, card, offset)?;
-        munmap(start, len)
-    }
 }
 
 fn gives_each_buffer_one_offset(bench: &Bench) -> Result<()> {

@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use pddgpu::{raw::drm_pddgpu_gem_move, virtual_card::pages, Create, CreateFlags, Domain, Domains};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     compare::ensure_holds,
     fixture::{skip, trials, Bench},
 };

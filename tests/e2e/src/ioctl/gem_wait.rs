@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use pddgpu::{raw::drm_pddgpu_gem_wait, Create, Deadline, Domain, Domains};
 use rustix::io::Errno;
 
-use crate::fixture::{trials, Bench};
+use crate::support::fixture::{trials, Bench};
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:

@@ -2,15 +2,13 @@
 
 //! The device's nodes, and that all ioctls work on each.
 
-use std::{fs, path::PathBuf, time::Duration};
-
-use anyhow::{ensure, Context, Result};
+use anyhow::Result;
 use libtest_mimic::Trial;
-use pddgpu::{Card, Create, CreateFlags, Deadline, Domain, Domains};
+use pddgpu::Card;
 
-use crate::{
-    driver::slot,
+use crate::support::{
     fixture::{trials, Bench},
+    nodes::{primary_node, use_every_ioctl},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -27,41 +25,4 @@ fn primary_node_serves_every_ioctl(bench: &Bench) -> Result<()> {
     use_every_ioctl(&master)?;
     // The first to open it becomes the master; one who is not may do the same.
     use_every_ioctl(&Card::open(&path)?)
-}
-
-/// The primary node beside a card's render node.
-pub fn primary_node(card: &Card) -> Result<PathBuf> {
-    let folder = format!("/sys/bus/pci/devices/{}/drm", slot(card)?);
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if name.to_string_lossy().starts_with("card") {
-            return Ok(PathBuf::from("/dev/dri").join(name));
-        }
-    }
-    None.context("the device has no primary node")
-}
-
-/// Calls each ioctl once where it has to succeed.
-pub fn use_every_ioctl(card: &Card) -> Result<()> {
-    let device = card.device()?;
-    ensure!(device.vram_size > 0, "QUERY: a card without VRAM");
-    ensure!(card.heaps()?.len() == 3, "QUERY: three heaps");
-
-    let create = Create::new(8192, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
-    let buffer = card.create(create)?;
-    buffer.map()?.write(100, b"hello");
-    ensure!(
-        buffer.wait(Deadline::after(Duration::from_secs(1)))?,
-        "GEM_WAIT: not idle"
-    );
-    buffer.move_to(Domain::Gtt)?;
-    ensure!(
-        buffer.info()?.placement == Domain::Gtt,
-        "GEM_INFO: not where it was moved"
-    );
-    let mut bytes = [0; 5];
-    buffer.map()?.read(100, &mut bytes);
-    ensure!(&bytes == b"hello", "the bytes are {bytes:?}");
-    buffer.close()?;
-    Ok(())
 }

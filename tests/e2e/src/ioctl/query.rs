@@ -8,10 +8,10 @@ use pddgpu::{
 };
 use rustix::io::Errno;
 
-use crate::fixture::{trials, virtual_card, Bench};
-
-/// Bytes around an answer, which must stay as they are.
-const UNTOUCHED: u8 = 0xee;
+use crate::support::{
+    fixture::{trials, virtual_card, Bench},
+    query::{ask, UNTOUCHED},
+};
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:
@@ -24,16 +24,6 @@ pub fn tests() -> Vec<Trial> {
         rejects_unknown_queries,
         rejects_addresses_that_cannot_be_written,
     )
-}
-
-/// Asks with room for `size` bytes; gives the answer with some bytes after it, and the size told.
-pub fn ask(bench: &Bench, query: u32, size: u32) -> Result<(Vec<u8>, u32), Errno> {
-    let mut answer = vec![UNTOUCHED; size as usize + 64];
-    let data = answer.as_mut_ptr() as usize as u64;
-    let mut args = drm_pddgpu_query { query, size, data };
-    // SAFETY: The kernel may write `size` bytes there, and there are more.
-    unsafe { bench.card.raw().query(&mut args) }?;
-    Ok((answer, args.size))
 }
 
 /// Asks for an answer at an address that cannot be written.

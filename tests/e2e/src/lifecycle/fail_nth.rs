@@ -23,13 +23,13 @@ use rustix::{
     io::{pwrite, Errno},
 };
 
-use crate::{
+use crate::support::{
     compare::{ensure_holds, ensure_zero},
+    controller::parts_enabled,
     driver::{card_at, Driver},
     fixture::{skip, trials, Bench, State},
     nodes::use_every_ioctl,
     prime,
-    unload::parts_enabled,
 };
 
 pub fn tests() -> Vec<Trial> {

@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 
-use crate::{
+use crate::support::{
     driver::{card_at, device_id, Driver, UNKNOWN, VENDOR},
     fixture::{skip, trials},
     nodes::use_every_ioctl,

@@ -12,12 +12,12 @@ use libtest_mimic::Trial;
 use pddgpu::{virtual_card::Identity, Card, Device};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
+    controller::parts_enabled,
     driver::{card_at, device_id, Driver, UNKNOWN},
     fixture::{driver_trial, skip, virtual_card},
     kmsg::Log,
     nodes::use_every_ioctl,
-    unload::parts_enabled,
 };
 
 const MIB: u64 = 1 << 20;

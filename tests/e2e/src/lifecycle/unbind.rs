@@ -7,12 +7,13 @@ use libtest_mimic::Trial;
 use pddgpu::{gem_list, Card, Create, CreateFlags, Domain};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     child::{Child, Part},
+    controller::{parts_enabled, MC_CONTROLS},
     driver::{self, Driver},
-    fixture::{eventually, trials},
+    fixture::trials,
     nodes::use_every_ioctl,
-    unload::{parts_enabled, MC_CONTROLS},
+    patience::eventually,
 };
 
 pub fn tests() -> Vec<Trial> {

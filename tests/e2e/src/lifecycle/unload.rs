@@ -9,27 +9,15 @@ use libtest_mimic::Trial;
 use pddgpu::{gem_list, Card, Create, CreateFlags, Domain};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
+    controller::{parts_enabled, MC_CONTROLS},
     driver::{is_loaded, load, unload, Driver},
-    fixture::{trials, virtual_card},
+    fixture::trials,
     nodes::use_every_ioctl,
 };
 
-/// The enable registers of the memory controller.
-pub const MC_CONTROLS: [u64; 3] = [0x100, 0x104, 0x108];
-
 pub fn tests() -> Vec<Trial> {
     trials!(driver_trial: unloads_and_loads_again, stays_while_a_file_is_open)
-}
-
-/// How many of the memory controller's parts are on.
-pub fn parts_enabled() -> Result<usize> {
-    let mut card = virtual_card()?;
-    let mut enabled = 0;
-    for offset in MC_CONTROLS {
-        enabled += usize::from(card.read_reg(offset, 4)? & 1 == 1);
-    }
-    Ok(enabled)
 }
 
 fn unloads_and_loads_again(driver: &Driver) -> Result<()> {

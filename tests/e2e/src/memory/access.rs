@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages, Card, Create, CreateFlags, Domain};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     child::{self, Child, Part},
     compare::{ensure_holds, ensure_same},
     driver::Driver,

@@ -6,10 +6,10 @@ use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages, Create, CreateFlags, Deadline, Domain, Domains, Features};
 
-use crate::{
+use crate::support::{
     compare::{ensure_same, ensure_zero},
     fixture::{skip, trials, virtual_card, Bench},
-    gem_info::{straddling_as_it_is, wipe},
+    placement::{straddling_as_it_is, wipe},
 };
 
 /// What freed memory is full of.

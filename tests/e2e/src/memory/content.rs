@@ -2,18 +2,16 @@
 
 //! The same bytes, seen by the CPU through mappings and by the card in its own memory.
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains};
 
-use crate::{
+use crate::support::{
     compare::{ensure_holds, ensure_same},
     engine::finish,
     fixture::{skip, trials, virtual_card, Bench},
+    placement::split_buffer,
 };
-
-/// Bytes of the smallest piece of VRAM in large buffers.
-const PIECE: u64 = 2 << 20;
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:
@@ -58,28 +56,6 @@ fn contiguous_buffers_are_where_the_driver_says(bench: &Bench) -> Result<()> {
         ensure!(pages::runs(&offsets).count() == 1, "{offsets:x?}");
     }
     Ok(())
-}
-
-/// Creates a buffer in several ranges of the aperture, and what keeps it from being one.
-pub fn split_buffer(bench: &Bench) -> Result<(Buffer, Vec<Buffer>)> {
-    if bench.device.visible_size < 16 * PIECE {
-        return skip("this card's aperture is too small to be cut up");
-    }
-    let in_aperture =
-        |size| Create::new(size, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
-    let mut kept = Vec::new();
-    for _ in 0..4 {
-        let pieces: Vec<_> = (0..4)
-            .map(|_| bench.card.create(in_aperture(PIECE)))
-            .collect::<Result<_, _>>()?;
-        kept.extend(pieces.into_iter().step_by(2));
-        let buffer = bench.card.create(in_aperture(3 * PIECE))?;
-        if buffer.info()?.gpu_addr.is_none() {
-            return Ok((buffer, kept));
-        }
-        kept.push(buffer);
-    }
-    bail!("every buffer came out in one piece")
 }
 
 pub fn split_buffers_hold_their_bytes(bench: &Bench) -> Result<()> {

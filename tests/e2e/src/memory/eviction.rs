@@ -6,9 +6,10 @@ use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains, Mapping};
 
-use crate::{
+use crate::support::{
     compare::ensure_holds,
-    fixture::{eventually, skip, trials, Bench},
+    fixture::{skip, trials, Bench},
+    patience::eventually,
 };
 
 /// Bytes of the VM's memory that a test may use for what is evicted.

@@ -6,10 +6,10 @@ use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains};
 
-use crate::{
+use crate::support::{
     compare::{ensure_holds, ensure_zero},
     fixture::{skip, trials, Bench},
-    gem_info::straddling,
+    placement::straddling,
 };
 
 pub fn tests() -> Vec<Trial> {

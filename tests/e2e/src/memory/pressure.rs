@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     driver::Driver,
     fixture::{skip, trials, Bench},
     marked::Marked,

@@ -15,11 +15,12 @@ use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages::PAGE, Card, Create, CreateFlags, Domain};
 use rustix::mm::{mlock, mmap_anonymous, munmap, MapFlags, ProtFlags};
 
-use crate::{
+use crate::support::{
     driver::Driver,
-    fixture::{eventually, skip, trials, Bench},
+    fixture::{skip, trials, Bench},
     marked::Marked,
     meminfo::{drop_caches, meminfo, Swap},
+    patience::eventually,
     random::Random,
     stats::{ensure_consistent, live, moves, reset},
 };

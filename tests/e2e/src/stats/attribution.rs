@@ -13,8 +13,9 @@ use pddgpu::{
 };
 use rustix::io::Errno;
 
-use crate::{
-    fixture::{eventually, skip, trials, Bench},
+use crate::support::{
+    fixture::{skip, trials, Bench},
+    patience::eventually,
     prime::{export, Imported},
     random::Random,
     stats::{client_id, ensure_consistent, failures, live},

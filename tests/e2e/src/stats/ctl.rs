@@ -13,7 +13,7 @@ use pddgpu::gem_list;
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::Value;
 
-use crate::fixture::{trials, Bench};
+use crate::support::fixture::{trials, Bench};
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:

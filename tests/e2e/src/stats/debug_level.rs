@@ -8,10 +8,11 @@ use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{Buffer, Card, Create, Domains, LeakState};
 
-use crate::{
+use crate::support::{
     driver::{load, load_with, unload, Driver},
-    fixture::{eventually, trials},
+    fixture::trials,
     kmsg::Log,
+    patience::eventually,
     stats::Settings,
 };
 

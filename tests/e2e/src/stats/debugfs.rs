@@ -9,10 +9,11 @@ use libtest_mimic::Trial;
 use pddgpu::{gem_list, Card, Create, CreateFlags, Domain, Domains};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     driver::Driver,
     engine::finish,
-    fixture::{eventually, trials, Bench},
+    fixture::{trials, Bench},
+    patience::eventually,
     stats::Setting,
 };
 
@@ -77,7 +78,7 @@ fn lists_what_gem_info_tells(bench: &Bench) -> Result<()> {
     ensure!(
         own.command
             .as_deref()
-            .is_some_and(|c| c.starts_with("pddgpu-vmtest")),
+            .is_some_and(|c| c.starts_with("pddgpu-e2e")),
         "{own:?}"
     );
     ensure!(own.buffers.len() == buffers.len(), "{own:?}");

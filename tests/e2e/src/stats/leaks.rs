@@ -12,14 +12,15 @@ use libtest_mimic::Trial;
 use pddgpu::{raw, Card, Create, CreateFlags, Domain, Domains, Leak, LeakState};
 use rustix::process::{pidfd_getfd, pidfd_open, Pid, PidfdFlags, PidfdGetfdFlags};
 
-use crate::{
+use crate::support::{
     child::{Child, Keep, Part, LEAKER},
     fixture::{trials, Bench},
     kmsg::Log,
+    leaker::start_leaker,
     prime::{export, map, Imported},
     query::ask,
     stats::{await_leaks, client_id, report, Settings},
-    unprivileged::{Opened, USER},
+    user::{Opened, USER},
 };
 
 /// What the log says of each confirmed leak.
@@ -42,14 +43,6 @@ pub fn tests() -> Vec<Trial> {
         a_user_sees_but_his_own,
         the_answer_is_as_long_as_there_is_room,
     )
-}
-
-/// Starts a child that keeps a buffer.
-pub fn start_leaker(bench: &Bench, keep: Keep, size: u64) -> Result<(Child, String)> {
-    let mut child = Child::start(Part::Leak, bench.card.path(), None)?;
-    child.tell(&format!("{keep:?} {size}"))?;
-    let answer = child.listen()?;
-    Ok((child, answer))
 }
 
 /// What keeps a buffer alive: handles, mappings, exports.

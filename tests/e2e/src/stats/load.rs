@@ -11,9 +11,10 @@ use anyhow::{anyhow, ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{Buffer, Card, Create, CreateFlags, Domain, LeakState, MemoryStats};
 
-use crate::{
-    fixture::{eventually, trials, Bench},
+use crate::support::{
+    fixture::{trials, Bench},
     kmsg::Log,
+    patience::eventually,
     random::Random,
     stats::{await_leaks, await_none, ensure_consistent, live, moves, reset, Setting, Settings},
 };

@@ -6,10 +6,11 @@ use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{Create, CreateFlags, Domain, Domains, LeakState, TimeStats};
 
-use crate::{
+use crate::support::{
     child::{Keep, LEAKER},
-    fixture::{eventually, trials, Bench},
-    leaks::start_leaker,
+    fixture::{trials, Bench},
+    leaker::start_leaker,
+    patience::eventually,
     stats::{await_leaks, quiet, report, Setting, Settings},
 };
 
@@ -124,7 +125,7 @@ fn leaks_are_by_process_with_the_most_bytes_first(bench: &Bench) -> Result<()> {
             "pid {} command {LEAKER}: 40960 bytes in 1 buffers",
             large.pid()
         ),
-        format!("pid {own} command pddgpu-vmtest: 20480 bytes in 2 buffers"),
+        format!("pid {own} command pddgpu-e2e: 20480 bytes in 2 buffers"),
         format!(
             "pid {} command {LEAKER}: 4096 bytes in 1 buffers",
             small.pid()

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use pddgpu::{Card, Create, CreateFlags, Domains, LeakState};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     driver::Driver,
     fixture::{trials, Bench},
     kmsg::Log,

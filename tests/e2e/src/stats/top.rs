@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use pddgpu::{Create, Domains};
 use pddgpu_terminal::Terminal;
 
-use crate::fixture::{trials, Bench};
+use crate::support::fixture::{trials, Bench};
 
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial: shows_the_card_as_it_is_used)
@@ -32,7 +32,7 @@ fn shows_the_card_as_it_is_used(bench: &Bench) -> Result<()> {
     terminal.wait_for("line of this client", |screen| {
         let text = screen.contents();
         text.lines().any(|line| {
-            line.contains("pddgpu-vmtest") && line.contains("3 MiB") && line.contains("1 MiB")
+            line.contains("pddgpu-e2e") && line.contains("3 MiB") && line.contains("1 MiB")
         })
     })?;
 

@@ -7,10 +7,11 @@ use libtest_mimic::Trial;
 use pddgpu::{Buffer, Card, Create, CreateFlags, Deadline, Domain, Domains, MemoryStats};
 use rustix::io::Errno;
 
-use crate::{
+use crate::support::{
     driver::Driver,
-    fixture::{eventually, skip, trials, Bench},
-    gem_info::straddling,
+    fixture::{skip, trials, Bench},
+    patience::eventually,
+    placement::straddling,
     stats::{await_none, ensure_consistent, failures, live, moves, quiet, reset, vram_reserve},
 };
 

@@ -15,9 +15,10 @@ use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{gem_list, Create, CreateFlags, Domain, Domains};
 
-use crate::{
+use crate::support::{
     driver::{load, slot, unload, Driver},
-    fixture::{eventually, skip, trials, Bench},
+    fixture::{skip, trials, Bench},
+    patience::eventually,
 };
 
 /// What every event tells, in these units.
@@ -108,7 +109,7 @@ impl Trace {
 
     /// Listens to nothing yet.
     fn silent() -> Result<Self> {
-        let path = PathBuf::from("/sys/kernel/tracing/instances/pddgpu-vmtest");
+        let path = PathBuf::from("/sys/kernel/tracing/instances/pddgpu-e2e");
         fs::create_dir(&path).with_context(|| path.display().to_string())?;
         Ok(Self(path))
     }
@@ -444,7 +445,7 @@ fn tells_of_leaks(bench: &Bench) -> Result<()> {
             ("state", state),
             ("pid", &process::id().to_string()),
         ])?;
-        ensure!(leak.field("comm")?.starts_with("pddgpu-vmtest"), "{leak:?}");
+        ensure!(leak.field("comm")?.starts_with("pddgpu-e2e"), "{leak:?}");
         ensure!(leak.number("age")? >= age, "{leak:?}");
     }
     Ok(())

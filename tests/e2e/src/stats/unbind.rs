@@ -6,10 +6,11 @@ use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{Card, Create, CreateFlags, Domain, Domains, LeakState, MemoryStats};
 
-use crate::{
+use crate::support::{
     driver::{self, Driver},
-    fixture::{eventually, trials},
+    fixture::trials,
     kmsg::Log,
+    patience::eventually,
     prime::export,
     stats::{live, Settings},
 };
@@ -57,7 +58,7 @@ fn what_is_alive_is_reported(driver: &Driver) -> Result<()> {
         (&lines[3], 28 << 10, "exports 1"),
     ] {
         let tail = format!(
-            " of {size} bytes by pddgpu-vmtest[{}], {why}",
+            " of {size} bytes by pddgpu-e2e[{}], {why}",
             std::process::id()
         );
         ensure!(

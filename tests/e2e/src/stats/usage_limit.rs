@@ -6,10 +6,11 @@ use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{Buffer, Create, CreateFlags, Domain};
 
-use crate::{
-    fixture::{eventually, skip, trials, Bench},
-    gem_info::wipe,
+use crate::support::{
+    fixture::{skip, trials, Bench},
     kmsg::Log,
+    patience::eventually,
+    placement::wipe,
     stats::{Setting, Settings},
 };
 

@@ -19,7 +19,7 @@ use anyhow::{bail, ensure, Context, Result};
 use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains, Mapping};
 use rustix::io::Errno;
 
-use crate::{compare::ensure_holds, nodes, prime};
+use crate::support::{compare::ensure_holds, nodes, prime};
 
 /// The argument before the name of a part.
 const ARGUMENT: &str = "--child";

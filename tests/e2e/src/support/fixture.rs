@@ -7,22 +7,18 @@ use std::{
     fmt,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{Mutex, MutexGuard, OnceLock},
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{bail, ensure, Context, Result};
 use libtest_mimic::{Completion, Failed, Trial};
 use pddgpu::{gem_list, virtual_card::VirtualCard, Card, Device, Heap};
 
-use crate::{
+use crate::support::{
     driver::Driver,
     kmsg::{fail_on_alarms, Log},
+    patience::eventually,
     stats,
 };
-
-/// How long the kernel may take to free what is no longer used.
-pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a test of the ioctls works with: a client of its own on an otherwise idle card.
 pub struct Bench {
@@ -33,7 +29,7 @@ pub struct Bench {
 /// Makes a list of trials out of functions of this module, named after it.
 macro_rules! trials {
     ($kind:ident: $($test:ident),* $(,)?) => {
-        vec![$($crate::fixture::$kind(
+        vec![$($crate::support::fixture::$kind(
             concat!(module_path!(), "::", stringify!($test)), Box::new($test),
         )),*]
     };
@@ -180,17 +176,6 @@ impl State {
             ensure!(now == *self, "left behind: {now:?} was {self:?}");
             Ok(())
         })
-    }
-}
-
-/// Tries until it succeeds or the kernel has had its time.
-pub fn eventually<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match attempt() {
-            Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
-            result => return result,
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::fixture::PATIENCE;
+use crate::support::patience::PATIENCE;
 
 /// What only a bug makes the kernel say.
 const ALARMS: [&str; 13] = [

@@ -59,7 +59,7 @@ unsafe impl Ioctl for CreateUdmabuf {
 
 /// A dma-buf of one page of a memfd: no graphics driver's.
 pub fn udmabuf() -> Result<OwnedFd> {
-    let memory = memfd_create("vmtest", MemfdFlags::ALLOW_SEALING)?;
+    let memory = memfd_create("pddgpu-e2e", MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&memory, PAGE as u64)?;
     fcntl_add_seals(&memory, SealFlags::SHRINK)?;
     let create = CreateUdmabuf {

@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 use pddgpu::{gem_list, Card, Create, Domain, Domains, Leak, LeakState, MemoryStats};
 use rustix::io::Errno;
 
-use crate::fixture::eventually;
+use crate::support::patience::eventually;
 
 /// A number in debugfs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

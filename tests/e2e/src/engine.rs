@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of the copy engine.
+
+mod copies;
+mod faults;
+mod load;
+mod pipelining;
+
+use libtest_mimic::Trial;
+
+pub fn tests() -> Vec<Trial> {
+    [
+        copies::tests(),
+        pipelining::tests(),
+        faults::tests(),
+        load::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

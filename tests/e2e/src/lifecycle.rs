@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of cards and drivers that come and go.
+
+mod fail_nth;
+mod new_id;
+mod odd_cards;
+mod unbind;
+mod unload;
+
+use libtest_mimic::Trial;
+
+pub fn tests() -> Vec<Trial> {
+    [
+        unload::tests(),
+        unbind::tests(),
+        odd_cards::tests(),
+        new_id::tests(),
+        fail_nth::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

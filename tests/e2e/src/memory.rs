@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of what is in the buffers, wherever they are and go.
+
+mod access;
+mod clean_memory;
+mod content;
+mod eviction;
+mod fault;
+mod pressure;
+mod swap;
+
+use libtest_mimic::Trial;
+
+pub fn tests() -> Vec<Trial> {
+    [
+        content::tests(),
+        clean_memory::tests(),
+        fault::tests(),
+        access::tests(),
+        eviction::tests(),
+        pressure::tests(),
+        swap::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of what the driver reports: statistics, leaks, trace events, debugfs and the tools that read them.
+
+mod attribution;
+mod ctl;
+mod debug_level;
+mod debugfs;
+mod leaks;
+mod load;
+mod reports;
+mod settings;
+mod top;
+mod totals;
+mod tracing;
+mod unbind;
+mod usage_limit;
+
+use libtest_mimic::Trial;
+
+pub fn tests() -> Vec<Trial> {
+    [
+        debugfs::tests(),
+        ctl::tests(),
+        top::tests(),
+        totals::tests(),
+        attribution::tests(),
+        reports::tests(),
+        settings::tests(),
+        load::tests(),
+        usage_limit::tests(),
+        leaks::tests(),
+        unbind::tests(),
+        debug_level::tests(),
+        tracing::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the tests share. It knows no test.
+
+pub mod child;
+pub mod compare;
+pub mod controller;
+pub mod driver;
+pub mod engine;
+pub mod fixture;
+pub mod kmsg;
+pub mod leaker;
+pub mod marked;
+pub mod meminfo;
+pub mod mmap;
+pub mod nodes;
+pub mod patience;
+pub mod placement;
+pub mod prime;
+pub mod query;
+pub mod random;
+pub mod stats;
+pub mod user;
