@@ -15,6 +15,9 @@
 //! lock is taken, and which is held for a few buffers at a time. Nothing is allocated on these
 //! paths.
 
+#[cfg(CONFIG_KUNIT)]
+#[path = "../tests/kunit/memory_stats/bench.rs"]
+mod bench;
 mod check_work;
 mod clock;
 pub(crate) mod counters;

@@ -340,7 +340,9 @@ impl ttm::Driver for Driver {
 
     fn free_end(_object: &Buffer) {}
 
-    fn held(_object: &Payload, _by: Holder, _delta: i32) {}
+    fn ref_added(_object: &Payload, _kind: RefKind) {}
+
+    fn ref_dropped(_object: &Payload, _kind: RefKind) {}
 
     fn make_accessible(_bo: &mut Locked<'_, Self>) -> Result {
         Err(EIO)

@@ -18,6 +18,7 @@ use crate::{
         Timeline, //
     },
     bindings::raw as bindings,
+    hw::gmc,
     kunit::{
         check,
         check_eq,
@@ -29,8 +30,7 @@ use crate::{
         walk_suite,
         Random,
         WALK, //
-    },
-    mgr::gtt_mgr, //
+    }, //
 };
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -357,9 +357,9 @@ mod tests {
             let res = bo.resource().ok_or(EINVAL)?;
             check_eq!(
                 [
-                    res.of(&card.vram).is_some(),
-                    res.of(&card.gtt).is_some(),
-                    res.of(&card.system).is_some()
+                    card.vram.get(res).is_some(),
+                    card.gtt.get(res).is_some(),
+                    card.system.get(res).is_some()
                 ],
                 expected
             );

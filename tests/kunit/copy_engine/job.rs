@@ -4,6 +4,8 @@
 
 use kernel::prelude::*;
 
+use crate::copy_engine::CopyEngine;
+
 use super::*;
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -172,7 +174,7 @@ mod tests {
             to: CopyEnd::Mapped(ranges(&[(MIB, PAGE)])?),
         };
 
-        check_eq!(Job::new(work).err(), Some(EINVAL));
+        check_eq!(Job::<CopyEngine>::new(work).err(), Some(EINVAL));
         Ok(())
     }
 
@@ -287,12 +289,12 @@ mod tests {
 
     #[test]
     fn failures_of_a_job_are_counted() -> Result {
-        let job = Job::new(Work::Clear {
+        let job = Job::<CopyEngine>::new(Work::Clear {
             to: ranges(&[(0, PAGE)])?,
         })?;
 
         for times in 1..=5 {
-            check_eq!(job.failed(), times);
+            check_eq!(job.count_failure(), times);
         }
         Ok(())
     }
@@ -300,7 +302,7 @@ mod tests {
     /// Whatever the number that the engine says it has reached.
     #[test]
     fn a_job_that_is_not_submitted_is_not_finished() -> Result {
-        let job = Job::new(Work::Clear {
+        let job = Job::<CopyEngine>::new(Work::Clear {
             to: ranges(&[(0, PAGE)])?,
         })?;
 

@@ -2,6 +2,8 @@
 
 //! The submit queue: which job the engine works on, and what is submitted again after a reset.
 
+use crate::copy_engine::CopyEngine;
+
 use super::{
     super::job::{
         Ranges,

@@ -4,14 +4,9 @@
 
 use kernel::prelude::*;
 
-use super::{
-    super::{
-        kunit::Bench,
-        leak::YOUNG, //
-    },
-    *, //
-};
+use super::*;
 use crate::abstractions::ttm::Moved;
+use crate::memory_stats::bench::Bench;
 
 #[kunit_tests(pddgpu_info)]
 mod tests {

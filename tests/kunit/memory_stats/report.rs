@@ -9,13 +9,8 @@ use kernel::{
     str::CString, //
 };
 
-use super::{
-    super::{
-        kunit::Bench,
-        leak::YOUNG, //
-    },
-    *, //
-};
+use super::*;
+use crate::memory_stats::bench::Bench;
 use crate::{
     abstractions::ttm::Moved,
     kunit::printed, //

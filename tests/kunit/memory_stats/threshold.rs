@@ -4,13 +4,15 @@
 
 use kernel::prelude::*;
 
-use super::{
-    super::kunit::{
+use crate::memory_stats::{
+    bench::{
         Bench,
         TOTALS, //
     },
-    *, //
+    limit::Limit, //
 };
+
+use super::*;
 
 #[kunit_tests(pddgpu_threshold)]
 mod tests {

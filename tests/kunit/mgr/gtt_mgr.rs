@@ -8,12 +8,12 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-use super::*;
 use crate::{
     abstractions::ttm::{
         MemType,
         Resource, //
     },
+    hw::gmc,
     kunit::{
         check,
         check_eq,
@@ -27,6 +27,8 @@ use crate::{
     }, //
 };
 
+use super::*;
+
 const PAGE: u64 = PAGE_SIZE as u64;
 
 /// The GTT window, as long as it takes no eviction.
@@ -34,7 +36,7 @@ const GTT: Place = Place::anywhere(MemType::Tt).desired();
 
 /// A card whose GTT window has so many pages for buffers.
 fn card(pages: u64) -> Result<Card> {
-    Card::new(1 << 20, 1 << 20, RESERVED_SIZE + pages * PAGE)
+    Card::new(1 << 20, 1 << 20, gmc::RESERVED_SIZE + pages * PAGE)
 }
 
 /// The pages `pages` after the transfer windows, and no others.
@@ -47,7 +49,7 @@ fn exactly(pages: Range<u64>) -> Place {
 fn pages(card: &Card, bo: &Buffer) -> Result<Option<Range<u64>>> {
     let locked = bo.reserve()?;
     let res = locked.resource().ok_or(EINVAL)?;
-    let range = res.of(&card.gtt).ok_or(EINVAL)?.node.range();
+    let range = card.gtt.get(res).ok_or(EINVAL)?.node.range();
 
     // What TTM knows is what the manager knows.
     if res.start() != range.as_ref().map(|range| range.start) {
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn new_refuses_a_window_for_transfers_only() -> Result {
-        for size in [RESERVED_SIZE, RESERVED_SIZE + PAGE - 1] {
+        for size in [gmc::RESERVED_SIZE, gmc::RESERVED_SIZE + PAGE - 1] {
             check_eq!(
                 Card::new(1 << 20, 0, size).err(),
                 Some(EINVAL),
@@ -307,7 +309,7 @@ mod tests {
         let locked = bo.reserve()?;
         let gtt = locked
             .resource()
-            .and_then(|res| res.of(&card.gtt))
+            .and_then(|res| card.gtt.get(res))
             .ok_or(EINVAL)?;
 
         for (range, intersects, compatible) in [
@@ -339,7 +341,7 @@ mod tests {
         let locked = bo.reserve()?;
         let gtt = locked
             .resource()
-            .and_then(|res| res.of(&card.gtt))
+            .and_then(|res| card.gtt.get(res))
             .ok_or(EINVAL)?;
 
         for place in [GTT, exactly(0..1), exactly(0..200)] {

@@ -9,18 +9,19 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-use super::*;
 use crate::{
     abstractions::ttm::{
         MemType,
         OperationCtx, //
     },
+    hw::gmc,
     kunit::device::{
         Buffer,
         Card, //
-    },
-    mgr::gtt_mgr, //
+    }, //
 };
+
+use super::*;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const SYSTEM: Place = Place::anywhere(MemType::System);
@@ -121,7 +122,7 @@ mod tests {
         let locked = bo.reserve()?;
         let size = locked
             .resource()
-            .and_then(|res| res.of(&card.system))
+            .and_then(|res| card.system.get(res))
             .ok_or(EINVAL)?;
 
         check_eq!(*size, 10 * PAGE);

@@ -202,7 +202,7 @@ mod tests {
             check_eq!(
                 bo.reserve()?
                     .resource()
-                    .and_then(|res| res.of(&card.vram))
+                    .and_then(|res| card.vram.get(res))
                     .map(VramResource::visible),
                 Some(expected * PAGE)
             );
@@ -308,7 +308,7 @@ mod tests {
         let locked = bo.reserve()?;
         let vram = locked
             .resource()
-            .and_then(|res| res.of(&card.vram))
+            .and_then(|res| card.vram.get(res))
             .ok_or(EINVAL)?;
 
         Ok(vram.dirty().map(|range| range.end - range.start).sum())
@@ -320,7 +320,7 @@ mod tests {
 
         bo.reserve()?
             .resource()
-            .and_then(|res| res.of(&card.vram))
+            .and_then(|res| card.vram.get(res))
             .ok_or(EINVAL)?
             .set_wiped();
         Ok(())
@@ -339,7 +339,7 @@ mod tests {
                 if wiped {
                     locked
                         .resource()
-                        .and_then(|res| res.of(&card.vram))
+                        .and_then(|res| card.vram.get(res))
                         .ok_or(EINVAL)?
                         .set_wiped();
                 }

@@ -11,12 +11,12 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-use super::*;
 use crate::{
     abstractions::ttm::{
         MemType,
         Resource, //
     },
+    hw::gmc,
     kunit::{
         check,
         check_eq,
@@ -27,9 +27,10 @@ use crate::{
         walk_suite,
         Random,
         WALK, //
-    },
-    mgr::gtt_mgr, //
+    }, //
 };
+
+use super::*;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const MIB: u64 = SZ_1M as u64;
@@ -51,7 +52,7 @@ fn ranges(card: &Card, bo: &Buffer) -> Result<KVec<Range<u64>>> {
     let locked = bo.reserve()?;
     let vram = locked
         .resource()
-        .and_then(|res| res.of(&card.vram))
+        .and_then(|res| card.vram.get(res))
         .ok_or(EINVAL)?;
     let mut all = KVec::new();
 
@@ -72,7 +73,11 @@ fn in_use(card: &Card) -> Result<(u64, u64)> {
     let used = usage.used - usage.reserved;
     let reserved_visible: u64 = {
         let state = card.vram.state.lock();
-        state.reserved().map(|range| card.vram.visible(range)).sum()
+        state
+            .reservations
+            .reserved()
+            .map(|range| card.vram.visible(range))
+            .sum()
     };
     let visible = usage.visible - reserved_visible;
 
@@ -170,7 +175,7 @@ mod tests {
         let locked = bo.reserve()?;
         let vram = locked
             .resource()
-            .and_then(|res| res.of(&card.vram))
+            .and_then(|res| card.vram.get(res))
             .ok_or(EINVAL)?;
 
         for (first, end, intersects, compatible) in [
@@ -221,7 +226,7 @@ mod tests {
         let locked = bo.reserve()?;
         let vram = locked
             .resource()
-            .and_then(|res| res.of(&card.vram))
+            .and_then(|res| card.vram.get(res))
             .ok_or(EINVAL)?;
         for (first, end, intersects, compatible) in [
             (100, 106, true, true),

@@ -13,14 +13,14 @@ use kernel::{
 
 use super::*;
 use crate::{
+    hw::gmc,
     kunit::{
         device::{
             self,
             Card, //
         },
         printed, //
-    },
-    mgr::gtt_mgr, //
+    }, //
 };
 
 const MIB: u64 = SZ_1M as u64;

@@ -10,12 +10,12 @@ use crate::{
         Place,
         Resource, //
     },
+    hw::gmc,
     kunit::device::{
         self,
         Buffer,
         Card, //
-    },
-    mgr::gtt_mgr, //
+    }, //
 };
 
 const PAGE: u64 = kernel::page::PAGE_SIZE as u64;
