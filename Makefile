@@ -25,6 +25,8 @@ help:
 	@echo 'make bench-stats         counts what the statistics cost'
 	@echo 'make bench-move          measures moves by the card and by the CPU'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
+	@echo 'make doc                 builds the documentation and checks its links'
+	@echo 'make pictures            draws the pictures of the documentation'
 	@echo 'make clippy              checks the Rust code'
 	@echo 'make floors              checks that imports go down'
 	@echo 'make rustfmt             formats it; make rustfmtcheck only looks'
@@ -71,6 +73,12 @@ bench-move:
 prepare:
 	@toolchain/prepare
 
+doc:
+	@toolchain/doc
+
+pictures:
+	@toolchain/doc pictures
+
 clippy:
 	@toolchain/build clippy
 
@@ -101,4 +109,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move prepare clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

@@ -6,6 +6,8 @@
 //! shims of `c_shims/`. [`uapi`] is the driver's user-space interface.
 
 /// Interfaces of the kernel.
+// It has some ten thousand items, whose pages would bury those of the driver.
+#[doc(hidden)]
 #[allow(
     clippy::all,
     clippy::undocumented_unsafe_blocks,

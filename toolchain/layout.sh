@@ -27,6 +27,8 @@ content_key() {
 }
 
 root_dir=$cache/root-$suite-$(content_key packages backports.pref make-root)
+# What only the documentation needs is in a root of its own, which nothing else waits for.
+doc_root_dir=$cache/docroot-$suite-$(content_key packages-doc backports.pref make-root)
 
 # Sets release, version, stock_dir, kernel_dir and debug_dir from the version written
 # down, fails when there is none yet.
@@ -44,3 +46,4 @@ kernel_layout() {
 checkout=$(printf %s "$repo" | sha256sum | cut -c1-12)
 target_dir=$cache/target-$checkout
 module_dir=$cache/module-$checkout
+doc_dir=$module_dir/doc

@@ -91,7 +91,8 @@ extern "C" {
  * not zero. -E2BIG for a size no domain in the mask could ever hold. -ENOSPC
  * when a domain could hold it but nothing more can be evicted. -ENOMEM when
  * system memory is short. -EIO for VRAM of a card whose copy engine is broken.
- * -ENODEV after the card was removed.
+ * -ENODEV after the card was removed. -EINTR by a signal (libdrm's drmIoctl()
+ * starts again).
  */
 struct drm_pddgpu_gem_create {
 	/**
@@ -134,7 +135,8 @@ struct drm_pddgpu_gem_mmap {
  * struct drm_pddgpu_gem_info - ask about a buffer
  *
  * Errors: -EINVAL for padding that is not zero. -ENOENT for an unknown handle.
- * -ENODEV after the card was removed.
+ * -ENODEV after the card was removed. -EINTR by a signal (libdrm's drmIoctl()
+ * starts again).
  */
 struct drm_pddgpu_gem_info {
 	/** @handle: in: the buffer. */
@@ -231,7 +233,7 @@ struct drm_pddgpu_gem_move {
  * much of it as fits in @size bytes.
  *
  * Errors: -EINVAL for an unknown query. -EFAULT when @data cannot be written.
- * -ENODEV after the card was removed.
+ * -ENOMEM when system memory is short. -ENODEV after the card was removed.
  */
 struct drm_pddgpu_query {
 	/** @query: in: one of DRM_PDDGPU_QUERY_*. */
