@@ -63,7 +63,7 @@ pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
         notes.table(&heaps::table(&before));
         Ok(())
     });
-    report.step("The design documents' snippets, in C", steps::seeds);
+    report.step("The design documents' snippets, in C", steps::c_sample);
     report.step("A buffer in each domain", |notes| {
         steps::each_domain(stage, notes)
     });

@@ -11,8 +11,8 @@ use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains};
 use super::{report::Notes, split, Stage};
 use crate::output::{address, size, Table};
 
-/// The program in tools/seeds.
-const SEEDS: &str = "pddgpu-seeds";
+/// The program in samples/c.
+const SAMPLE: &str = "pddgpu-sample";
 
 /// Bytes of the buffers that are shown.
 const SIZE: u64 = 1 << 20;
@@ -20,17 +20,17 @@ const SIZE: u64 = 1 << 20;
 const NO_CHANNEL: &str = "looking from the card's side, which only the virtual card allows";
 
 /// Runs the C program.
-pub fn seeds(notes: &mut Notes) -> Result<()> {
-    let output = Command::new(SEEDS)
+pub fn c_sample(notes: &mut Notes) -> Result<()> {
+    let output = Command::new(SAMPLE)
         .output()
-        .with_context(|| format!("cannot run {SEEDS}"))?;
+        .with_context(|| format!("cannot run {SAMPLE}"))?;
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         notes.add(line);
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
-        "{SEEDS}: {}: {}",
+        "{SAMPLE}: {}: {}",
         output.status,
         errors.trim_end()
     );
