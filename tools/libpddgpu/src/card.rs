@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::{
-    answer,
     buffer::{Buffer, Create},
+    query,
     raw::{self, Raw},
     Domain, Error, Features, Result,
 };
@@ -250,7 +250,7 @@ fn driver_name(file: &File) -> io::Result<String> {
 
 /// Takes the heaps out of a [`raw::drm_pddgpu_query_heaps`].
 fn heaps_from_words(words: &[u64]) -> Option<Vec<Heap>> {
-    let heaps = answer::entries(words)?.filter_map(|entry| {
+    let heaps = query::entries(words)?.filter_map(|entry| {
         Some(Heap {
             domain: Domain::from_bit(entry.halves(0).0)?,
             total: entry.word(1),

@@ -18,24 +18,24 @@
 
 #![warn(missing_docs)]
 
-mod answer;
 mod buffer;
 mod card;
+mod domain;
 mod error;
 pub mod gem_list;
-mod histogram;
-mod leaks;
 mod mapping;
-mod memory_stats;
+mod query;
 pub mod raw;
-mod types;
+mod statistics;
 pub mod virtual_card;
 
 pub use buffer::{Buffer, Create, Deadline, Info};
 pub use card::{Card, Device, Heap};
+pub use domain::{CreateFlags, Domain, Domains, Features};
 pub use error::{Error, Result};
-pub use histogram::Histogram;
-pub use leaks::{Leak, LeakState};
 pub use mapping::Mapping;
-pub use memory_stats::{FailureStats, HeapStats, MemoryStats, MoveStats, TimeStats};
-pub use types::{CreateFlags, Domain, Domains, Features};
+pub use statistics::{
+    histogram::Histogram,
+    leaks::{Leak, LeakState},
+    memory_stats::{FailureStats, HeapStats, MemoryStats, MoveStats, TimeStats},
+};

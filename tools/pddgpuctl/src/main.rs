@@ -2,21 +2,16 @@
 
 //! Look at and try out PDDGPU cards.
 
-mod create;
-mod demo;
-mod heaps;
-mod info;
-mod leaks;
-mod list;
+mod commands;
 mod output;
-mod stats;
-mod top;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use pddgpu::Card;
+
+use crate::commands::{create, demo, heaps, info, leaks, list, stats, top};
 
 /// Look at and try out PDDGPU cards.
 #[derive(Parser)]

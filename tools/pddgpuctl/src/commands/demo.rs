@@ -15,7 +15,10 @@ use std::{
 use anyhow::{ensure, Result};
 use pddgpu::{virtual_card::VirtualCard, Card, Device, Heap};
 
-use crate::{heaps, output};
+use crate::{
+    commands::{heaps, info},
+    output,
+};
 use report::Report;
 
 /// What the steps work on.
@@ -54,7 +57,7 @@ pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
     let mut report = Report::new(json);
     report.step("The card", |notes| {
         notes.add(format!("node: {}", card.path().display()));
-        for (name, value) in crate::info::rows(&stage.device) {
+        for (name, value) in info::rows(&stage.device) {
             notes.add(format!("{name}: {value}"));
         }
         Ok(())

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use super::source::{Sample, Source};
 
 /// The program's name among the tests.
-const PROGRAM: &str = "top::terminal_test::program";
+const PROGRAM: &str = "commands::top::terminal_test::program";
 
 /// The variable that says how the script ends.
 const ENDING: &str = "PDDGPUCTL_TEST_ENDING";

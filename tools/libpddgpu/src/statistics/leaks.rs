@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::{
-    answer::{self, Entry},
+    query::{self, Entry},
     raw, Card, Domain, Domains, Error, Result,
 };
 
@@ -112,10 +112,10 @@ fn read(mut query: impl FnMut(&mut [u64]) -> Result<usize>) -> Result<Vec<Leak>>
         let mut words = vec![0; bytes.div_ceil(size_of::<u64>())];
         let written = query(&mut words)?;
         words.truncate(written / size_of::<u64>());
-        let whole = answer::bytes(&words)
+        let whole = query::bytes(&words)
             .ok_or_else(|| Error::Unexpected(format!("{CALL}: the answer has no head")))?;
         if whole <= written {
-            let entries = answer::entries(&words)
+            let entries = query::entries(&words)
                 .ok_or_else(|| Error::Unexpected(format!("{CALL}: the answer is cut off")))?;
             return Ok(entries.filter_map(Leak::known).collect());
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use pddgpu::{Card, Heap, Leak, MemoryStats};
 
 use super::clients::{self, ClientUse};
-use crate::list;
+use crate::commands::list;
 
 /// What is known at one moment.
 #[derive(Clone, Debug, Default)]

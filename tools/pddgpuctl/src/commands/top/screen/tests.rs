@@ -6,7 +6,7 @@ use pddgpu::{Domain, Domains, FailureStats, Heap, HeapStats, Leak};
 use ratatui::{backend::TestBackend, Terminal};
 
 use super::*;
-use crate::top::{clients::ClientUse, source::Sample};
+use crate::commands::top::{clients::ClientUse, source::Sample};
 
 fn heap(domain: Domain, used: u64, total: u64) -> Heap {
     Heap {
