@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! Buffers of this process.
+
 use std::{num::NonZeroU64, os::fd::AsFd, time::Duration};
 
 use rustix::{
@@ -8,24 +10,31 @@ use rustix::{
 };
 use serde::Serialize;
 
-use crate::{card::restart, raw, Card, CreateFlags, Domain, Domains, Error, Mapping, Result};
+use crate::{
+    card::{retry_interrupted, Card},
+    domain::{Domain, Domains},
+    error::{Error, Result},
+    flags::CreateFlags,
+    mapping::Mapping,
+    raw,
+};
 
-/// What buffer to create.
+/// What is asked for when a buffer is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Create {
-    /// Bytes; the driver rounds up to whole pages of 4096.
+    /// Bytes. The driver rounds up to whole pages of 4096 bytes.
     pub size: u64,
-    /// Bytes: a power of two up to [`Device::max_alignment`](crate::Device::max_alignment); less
-    /// than a page, 0 included, means a page.
+    /// Bytes to a multiple of which the GPU address is aligned: a power of two up to
+    /// `Device::max_alignment`. Less than a page, 0 included, means a page.
     pub alignment: u64,
-    /// Where it may live.
+    /// The domains that the buffer may be in.
     pub domains: Domains,
-    /// What else is asked of it.
+    /// What else is asked of the buffer.
     pub flags: CreateFlags,
 }
 
 impl Create {
-    /// A buffer aligned to pages and without flags.
+    /// A buffer of `size` bytes that is aligned to pages and has no flags.
     pub const fn new(size: u64, domains: Domains) -> Self {
         Self {
             size,
@@ -35,12 +44,12 @@ impl Create {
         }
     }
 
-    /// The same with these flags.
+    /// The same buffer with these flags.
     pub const fn flags(self, flags: CreateFlags) -> Self {
         Self { flags, ..self }
     }
 
-    /// The same with this alignment in bytes.
+    /// The same buffer with this alignment in bytes.
     pub const fn alignment(self, alignment: u64) -> Self {
         Self { alignment, ..self }
     }
@@ -51,31 +60,32 @@ impl Create {
 pub struct Info {
     /// Bytes, as rounded up at creation.
     pub size: u64,
-    /// Bytes, at least a page.
+    /// Alignment of the GPU address in bytes, at least a page.
     pub alignment: u64,
-    /// The domains it was created for.
+    /// The domains that the buffer was created for.
     pub domains: Domains,
-    /// The flags it was created with.
+    /// The flags that the buffer was created with.
     pub flags: CreateFlags,
-    /// Where it is now; eviction may have taken it outside `domains`.
+    /// The domain that the buffer is in now. Eviction may have moved it out of `domains`.
     pub placement: Domain,
-    /// Address of its first byte as the card sees it, if it has one and is one range.
+    /// Address of the first byte as the card sees it. `None` if the card has no address for the
+    /// buffer, or the buffer is in several ranges.
     pub gpu_addr: Option<u64>,
-    /// How many of its bytes the CPU can reach where they are now: all of them outside VRAM.
+    /// Bytes that the CPU can reach where the buffer is now. Outside VRAM these are all bytes.
     pub visible: u64,
 }
 
-/// When to stop waiting: a time of `CLOCK_MONOTONIC` in ns.
+/// The time at which to stop waiting, by `CLOCK_MONOTONIC` and in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(i64);
 
 impl Deadline {
-    /// Long gone: only ask.
+    /// In the past: do not wait at all, only ask.
     pub const PAST: Self = Self(0);
-    /// Never stop.
+    /// Wait without an end.
     pub const NEVER: Self = Self(i64::MAX);
 
-    /// So long from now.
+    /// This long from now.
     pub fn after(time: Duration) -> Self {
         let now = clock_gettime(ClockId::Monotonic);
         let now = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
@@ -89,7 +99,7 @@ impl Deadline {
     }
 }
 
-/// A buffer of this process; its handle is closed when it is dropped.
+/// A buffer of this process. Its handle is closed when the value is dropped.
 #[derive(Debug)]
 pub struct Buffer {
     card: Card,
@@ -97,8 +107,15 @@ pub struct Buffer {
     size: u64,
 }
 
+impl Card {
+    /// Creates a buffer.
+    pub fn create(&self, create: Create) -> Result<Buffer> {
+        Buffer::create(self.clone(), create)
+    }
+}
+
 impl Buffer {
-    pub(crate) fn create(card: Card, create: Create) -> Result<Self> {
+    fn create(card: Card, create: Create) -> Result<Self> {
         let mut args = raw::drm_pddgpu_gem_create {
             size: create.size,
             alignment: create.alignment,
@@ -106,7 +123,8 @@ impl Buffer {
             flags: create.flags.bits(),
             ..Default::default()
         };
-        restart(|| card.raw().gem_create(&mut args)).map_err(Error::call("GEM_CREATE"))?;
+        retry_interrupted(|| card.raw().gem_create(&mut args))
+            .map_err(Error::from_call("GEM_CREATE"))?;
         Ok(Self {
             card,
             handle: args.handle,
@@ -114,12 +132,12 @@ impl Buffer {
         })
     }
 
-    /// The handle, valid in the file of [`Buffer::card`] only.
+    /// The handle. It is valid in the file of [`Buffer::card`] only.
     pub fn handle(&self) -> u32 {
         self.handle
     }
 
-    /// The card the buffer belongs to.
+    /// The card that the buffer belongs to.
     pub fn card(&self) -> &Card {
         &self.card
     }
@@ -129,13 +147,14 @@ impl Buffer {
         self.size
     }
 
-    /// Asks what the buffer is and where.
+    /// Asks the driver what the buffer is and where it is now.
     pub fn info(&self) -> Result<Info> {
         let mut args = raw::drm_pddgpu_gem_info {
             handle: self.handle,
             ..Default::default()
         };
-        restart(|| self.card.raw().gem_info(&mut args)).map_err(Error::call("GEM_INFO"))?;
+        retry_interrupted(|| self.card.raw().gem_info(&mut args))
+            .map_err(Error::from_call("GEM_INFO"))?;
         Ok(Info {
             size: args.size,
             alignment: args.alignment,
@@ -149,54 +168,55 @@ impl Buffer {
         })
     }
 
-    /// Asks for the offset at which the card's file is the buffer, for `mmap()`.
+    /// Asks the driver for the offset at which the card's file has the buffer, for `mmap()`.
     pub fn mmap_offset(&self) -> Result<NonZeroU64> {
         let mut args = raw::drm_pddgpu_gem_mmap {
             handle: self.handle,
             ..Default::default()
         };
-        restart(|| self.card.raw().gem_mmap(&mut args)).map_err(Error::call("GEM_MMAP"))?;
+        retry_interrupted(|| self.card.raw().gem_mmap(&mut args))
+            .map_err(Error::from_call("GEM_MMAP"))?;
         NonZeroU64::new(args.offset)
             .ok_or_else(|| Error::Unexpected("GEM_MMAP: 0 is no offset of a buffer".into()))
     }
 
-    /// Maps the whole buffer, which stays mapped even when it is moved or closed.
+    /// Maps the whole buffer. The mapping stays when the buffer is moved or its handle is closed.
     pub fn map(&self) -> Result<Mapping> {
         let len = usize::try_from(self.size)
             .map_err(|_| Error::Unexpected("the buffer is larger than memory".into()))?;
         Mapping::new(self.card.as_fd(), self.mmap_offset()?.get(), len)
     }
 
-    /// Waits until nothing works on the buffer any more; false if that took too long.
+    /// Waits until nothing works on the buffer any more. False if the deadline came first.
     pub fn wait(&self, deadline: Deadline) -> Result<bool> {
         let args = raw::drm_pddgpu_gem_wait {
             handle: self.handle,
             timeout_ns: deadline.as_nanos(),
             ..Default::default()
         };
-        match restart(|| self.card.raw().gem_wait(args)) {
+        match retry_interrupted(|| self.card.raw().gem_wait(args)) {
             Ok(()) => Ok(true),
             Err(Errno::TIME) => Ok(false),
-            Err(errno) => Err(Error::call("GEM_WAIT")(errno)),
+            Err(errno) => Err(Error::from_call("GEM_WAIT")(errno)),
         }
     }
 
-    /// Moves the buffer, with its content, now.
+    /// Moves the buffer with its content to another domain now.
     pub fn move_to(&self, domain: Domain) -> Result<()> {
         let args = raw::drm_pddgpu_gem_move {
             handle: self.handle,
             domain: Domains::from(domain).bits(),
         };
-        restart(|| self.card.raw().gem_move(args)).map_err(Error::call("GEM_MOVE"))
+        retry_interrupted(|| self.card.raw().gem_move(args)).map_err(Error::from_call("GEM_MOVE"))
     }
 
-    /// Closes the handle now and tells what came of it.
+    /// Closes the handle now. Dropping the buffer does so too, but gives no error.
     pub fn close(mut self) -> Result<()> {
-        self.close_handle().map_err(Error::call("GEM_CLOSE"))
+        self.close_handle().map_err(Error::from_call("GEM_CLOSE"))
     }
 
     fn close_handle(&mut self) -> rustix::io::Result<()> {
-        // Once closed, the number may become another buffer's; 0 never is one.
+        // Once it is closed, the number may become another buffer's. No handle is ever 0.
         match std::mem::take(&mut self.handle) {
             0 => Ok(()),
             handle => self.card.raw().gem_close(handle),
@@ -206,7 +226,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // The one error there can be is a card that is gone, and the handle goes with its file.
+        // Closing only fails when the card is gone. Then the handle goes with the file.
         let _ = self.close_handle();
     }
 }

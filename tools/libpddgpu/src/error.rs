@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! Why a call of the library failed.
+
 use std::{io, path::PathBuf};
 
 use rustix::io::Errno;
 
 /// What can go wrong, always with what was attempted.
 ///
-/// The message is complete: it ends with the error below, which is therefore no `source()` that a
-/// reporter would print once more.
+/// The message ends with that of the underlying error. That error is no `source()`, because then
+/// programs that print the whole chain of errors would print it twice.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be opened, read or written.
@@ -15,15 +17,15 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why it could not.
         cause: io::Error,
     },
-    /// The driver refused an ioctl, or the kernel a mapping.
+    /// The driver refused an ioctl, or the kernel a system call.
     #[error("{call}: {cause}")]
     Call {
-        /// The ioctl's or system call's name.
+        /// The name of the ioctl or system call.
         call: &'static str,
-        /// Why.
+        /// Why it was refused.
         cause: io::Error,
     },
     /// The file belongs to another driver.
@@ -34,16 +36,16 @@ pub enum Error {
         /// The name of its driver.
         driver: String,
     },
-    /// There is no PDDGPU card, or none that may be opened.
+    /// There is no PDDGPU card, or none that this process may open.
     #[error("no PDDGPU card found{}", denied_note(denied))]
     NotFound {
-        /// Render nodes that could not be looked at.
+        /// Render nodes that this process may not open.
         denied: Vec<PathBuf>,
     },
     /// The driver is older than the statistics it was asked for.
     #[error("this driver has no memory statistics")]
     NoMemoryStats,
-    /// The driver, the kernel or the card answered with something that makes no sense.
+    /// The driver, the kernel or the card gave an answer that makes no sense.
     #[error("{0}")]
     Unexpected(String),
     /// The virtual card refused a request on its control channel.
@@ -55,19 +57,31 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn call(call: &'static str) -> impl FnOnce(Errno) -> Self {
+    /// Says which call an errno came from.
+    pub(crate) fn from_call(call: &'static str) -> impl FnOnce(Errno) -> Self {
         move |errno| Self::Call {
             call,
             cause: errno.into(),
         }
     }
 
-    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    /// Says which file an error is about.
+    pub(crate) fn from_file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |cause| Self::File { path, cause }
     }
 
-    /// The error number below, where there is one.
+    /// Says what it means that a query for statistics failed: a driver from before there were any
+    /// answers `EINVAL`.
+    pub(crate) fn from_statistics_query(error: Self) -> Self {
+        if error.errno() == Some(Errno::INVAL) {
+            Self::NoMemoryStats
+        } else {
+            error
+        }
+    }
+
+    /// The error number that the kernel gave, if this error comes from one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
             Self::File { cause, .. } | Self::Call { cause, .. } => Errno::from_io_error(cause),

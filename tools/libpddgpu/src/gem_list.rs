@@ -1,65 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Every buffer of every client, as the driver lists them in debugfs for root.
+//! All buffers of all clients. The driver lists them in debugfs, which only root may read.
 
 use std::{fs, path::PathBuf};
 
 use rustix::fs::{fstat, minor};
 use serde::Serialize;
 
-use crate::{Card, CreateFlags, Domain, Domains, Error, Result};
+use crate::{
+    card::Card,
+    domain::{Domain, Domains},
+    error::{Error, Result},
+    flags::CreateFlags,
+};
 
-/// Where debugfs keeps the directories of DRM devices.
+/// Where debugfs has the folders of DRM devices.
 const DEBUGFS: &str = "/sys/kernel/debug/dri";
 
-/// One client of the driver, or what no client has a handle of.
+/// One client of the driver, or all buffers of which no client has a handle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Client {
-    /// Its number; none for the buffers that are in no client's hands.
+    /// The client's number. `None` for the buffers of which no client has a handle.
     pub id: Option<u64>,
     /// The process that opened the card.
     pub pid: Option<u32>,
-    /// That process's name.
+    /// The name of that process.
     pub command: Option<String>,
-    /// Its buffers.
+    /// The buffers.
     pub buffers: Vec<Entry>,
 }
 
 /// One buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// The client's handle.
+    /// The client's handle, if it has one.
     pub handle: Option<u32>,
     /// Bytes.
     pub size: u64,
-    /// The domains it was created for.
+    /// The domains that the buffer was created for.
     pub domains: Domains,
-    /// Where it is now, if anywhere.
+    /// The domain that the buffer is in now, if it is in any.
     pub placement: Option<Domain>,
-    /// How often it is pinned.
+    /// How many times the buffer is pinned.
     pub pins: u32,
-    /// How many of its bytes the CPU can reach.
+    /// Bytes that the CPU can reach.
     pub visible: u64,
-    /// Address of its first byte as the card sees it, if it has one and is one range.
+    /// Address of the first byte as the card sees it. `None` if the card has no address for the
+    /// buffer, or the buffer is in several ranges.
     pub gpu_addr: Option<u64>,
-    /// The flags it was created with.
+    /// The flags that the buffer was created with.
     pub flags: CreateFlags,
 }
 
-/// The card's directory in debugfs.
+/// The card's folder in debugfs.
 pub fn debugfs_dir(card: &Card) -> Result<PathBuf> {
-    let stat = fstat(card).map_err(Error::call("fstat"))?;
+    let stat = fstat(card).map_err(Error::from_call("fstat"))?;
     Ok(PathBuf::from(DEBUGFS).join(minor(stat.st_rdev).to_string()))
 }
 
-/// Reads the list of one card.
+/// Reads the list of one card's buffers.
 pub fn read(card: &Card) -> Result<Vec<Client>> {
     let path = debugfs_dir(card)?.join("pddgpu_gem_info");
-    let text = fs::read_to_string(&path).map_err(Error::file(path))?;
+    let text = fs::read_to_string(&path).map_err(Error::from_file(path))?;
     parse(&text)
 }
 
-/// Takes the file's text apart.
+/// Reads the list from the text of the file.
 pub fn parse(text: &str) -> Result<Vec<Client>> {
     let mut clients: Vec<Client> = Vec::new();
     for line in text.lines() {
@@ -81,12 +87,12 @@ pub fn parse(text: &str) -> Result<Vec<Client>> {
 fn parse_client(head: &str) -> Option<Client> {
     let (id, rest) = head.split_once(' ')?;
     let mut client = Client {
-        id: none_or(id)?,
+        id: parse_optional(id)?,
         pid: None,
         command: None,
         buffers: Vec::new(),
     };
-    // A process may give itself any name, spaces included, so it is the rest of the line.
+    // A process may give itself any name, with spaces too. It is the rest of the line.
     if let Some((pid, command)) = rest
         .strip_prefix("pid ")
         .and_then(|rest| rest.split_once(" command "))
@@ -100,10 +106,10 @@ fn parse_client(head: &str) -> Option<Client> {
 fn parse_entry(line: &str) -> Option<Entry> {
     let mut columns = line.split_whitespace();
     let entry = Entry {
-        handle: none_or(columns.next()?)?,
+        handle: parse_optional(columns.next()?)?,
         size: columns.next()?.parse().ok()?,
         domains: columns.next()?.parse().ok()?,
-        placement: none_or(columns.next()?)?,
+        placement: parse_optional(columns.next()?)?,
         pins: columns.next()?.parse().ok()?,
         visible: columns.next()?.parse().ok()?,
         gpu_addr: match columns.next()? {
@@ -115,8 +121,8 @@ fn parse_entry(line: &str) -> Option<Entry> {
     columns.next().is_none().then_some(entry)
 }
 
-/// `-` is nothing, and anything else must be a value.
-fn none_or<T: std::str::FromStr>(word: &str) -> Option<Option<T>> {
+/// Reads a value that may be missing, which is written as `-`. `None` for what is no value.
+fn parse_optional<T: std::str::FromStr>(word: &str) -> Option<Option<T>> {
     match word {
         "-" => Some(None),
         word => word.parse().ok().map(Some),

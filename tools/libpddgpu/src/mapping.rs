@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! Buffers in this process's address space.
+
 use std::{
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
@@ -7,37 +9,37 @@ use std::{
 
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
-/// How many bytes one access takes where the address allows it.
+/// Bytes that one access copies where the address is aligned.
 const WORD: usize = size_of::<u64>();
 
 /// A buffer in this process's address space.
 ///
-/// The card and other processes may change the bytes at any time, so there are no references to
-/// them: they are copied in and out by volatile accesses, eight bytes at a time where aligned.
-/// Ranges outside the buffer panic, as with slices.
+/// The card and other processes may change the bytes at any time. For this reason there are no
+/// references to them: they are copied in and out by volatile accesses, eight bytes at a time where
+/// the address is aligned. Ranges outside the buffer panic, as they do with slices.
 #[derive(Debug)]
 pub struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: A mapping is the process's, not a thread's.
+// SAFETY: All threads of a process share its mappings, so any of them may use and unmap this one.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
     pub(crate) fn new(fd: BorrowedFd<'_>, offset: u64, len: usize) -> Result<Self> {
         let prot = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: The kernel chooses an address that is free.
+        // SAFETY: Without a wanted address the kernel chooses one at which nothing is mapped yet.
         let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, fd, offset) }
-            .map_err(Error::call("mmap"))?;
+            .map_err(Error::from_call("mmap"))?;
         let start = NonNull::new(start.cast()).expect("mmap() gives no null address");
         Ok(Self { start, len })
     }
 
     /// Bytes.
-    #[allow(clippy::len_without_is_empty)] // An empty buffer cannot be created.
+    #[allow(clippy::len_without_is_empty)] // The driver creates no empty buffers.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -53,7 +55,8 @@ impl Mapping {
         let (head, rest) = out.split_at_mut(head);
         let (words, tail) = rest.split_at_mut(rest.len() / WORD * WORD);
         let tail_start = start.wrapping_add(head.len() + words.len());
-        // SAFETY: The range is within the mapping, and words begin where one is aligned.
+        // SAFETY: `range` has checked that the bytes are in the mapping, and chose the length of
+        // `head` so that the words behind it are aligned.
         unsafe {
             read_bytes(start, head);
             let from = start.add(head.len()).cast::<u64>();
@@ -71,7 +74,8 @@ impl Mapping {
         let words = rest.chunks_exact(WORD);
         let tail = words.remainder();
         let tail_start = start.wrapping_add(bytes.len() - tail.len());
-        // SAFETY: As in `read`.
+        // SAFETY: `range` has checked that the bytes are in the mapping, and chose the length of
+        // `head` so that the words behind it are aligned.
         unsafe {
             write_bytes(start, head);
             let to = start.add(head.len()).cast::<u64>();
@@ -83,7 +87,7 @@ impl Mapping {
         }
     }
 
-    /// Copies all bytes out.
+    /// Copies the whole buffer out.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len];
         self.read(0, &mut bytes);
@@ -99,7 +103,7 @@ impl Mapping {
                 self.len
             );
         }
-        // The mapping begins with a page.
+        // The mapping begins with a page, so that aligned offsets are aligned addresses.
         let head = (offset.next_multiple_of(WORD) - offset).min(len);
         (self.start.as_ptr().wrapping_add(offset), head)
     }
@@ -109,10 +113,10 @@ impl Mapping {
 ///
 /// # Safety
 ///
-/// They must be in a mapping.
+/// As many bytes as `out` has must be mapped at `from`.
 unsafe fn read_bytes(from: *const u8, out: &mut [u8]) {
     for (index, byte) in out.iter_mut().enumerate() {
-        // SAFETY: By this function's requirements.
+        // SAFETY: The index is below the number of bytes that are mapped at `from`.
         *byte = unsafe { from.add(index).read_volatile() };
     }
 }
@@ -121,17 +125,17 @@ unsafe fn read_bytes(from: *const u8, out: &mut [u8]) {
 ///
 /// # Safety
 ///
-/// They must be in a mapping.
+/// As many bytes as `bytes` has must be mapped at `to`.
 unsafe fn write_bytes(to: *mut u8, bytes: &[u8]) {
     for (index, byte) in bytes.iter().enumerate() {
-        // SAFETY: By this function's requirements.
+        // SAFETY: The index is below the number of bytes that are mapped at `to`.
         unsafe { to.add(index).write_volatile(*byte) };
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: The range is this mapping's, and nothing refers to it any more.
+        // SAFETY: The range was mapped by `new`, and nothing borrows it any more.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
         debug_assert_eq!(unmapped, Ok(()));
     }

@@ -1,85 +1,151 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Answers of `DRM_IOCTL_PDDGPU_QUERY` that are lists.
+//! Reads answers of `DRM_IOCTL_PDDGPU_QUERY`.
+//!
+//! The driver's structures only ever grow at their ends. A driver that is older than this library
+//! writes less of a structure than the library knows: the rest reads as zero. A newer driver
+//! writes more, or has longer entries in a list: the rest is ignored.
 
-/// One entry of a list, which may be longer or shorter than the one known here: what follows the
-/// known fields is ignored, and what an older kernel does not fill is zero.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry<'a>(&'a [u64]);
+use std::mem::offset_of;
 
-impl Entry<'_> {
-    /// The field of 64 bits that is eight times `n` bytes into the entry.
-    pub(crate) fn word(&self, n: usize) -> u64 {
-        self.0.get(n).copied().unwrap_or(0)
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::{
+    error::{Error, Result},
+    raw,
+};
+
+/// How often to ask again for a list that has more entries each time.
+const TRIES: u32 = 10;
+
+/// Fields lie at multiples of this many bytes, or two of them share as many. The length of every
+/// structure is such a multiple.
+const WORD: usize = size_of::<u64>();
+
+/// Something to ask the driver for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Query {
+    /// One of `DRM_PDDGPU_QUERY_*`.
+    pub(crate) number: u32,
+    /// The name that error messages give it.
+    pub(crate) name: &'static str,
+}
+
+/// The fields that all structures with a list begin with. The entries follow.
+#[derive(Clone, Copy, FromBytes)]
+#[repr(C)]
+struct ListHead {
+    /// How many entries follow.
+    count: u32,
+    /// Bytes from one entry to the next.
+    entry_size: u32,
+}
+
+const _: () = {
+    use raw::{drm_pddgpu_query_heaps as heaps, drm_pddgpu_query_leaks as leaks};
+
+    assert!(offset_of!(heaps, num_heaps) == offset_of!(ListHead, count));
+    assert!(offset_of!(heaps, heap_size) == offset_of!(ListHead, entry_size));
+    assert!(offset_of!(heaps, heaps) == size_of::<ListHead>());
+    assert!(offset_of!(leaks, num_leaks) == offset_of!(ListHead, count));
+    assert!(offset_of!(leaks, leak_size) == offset_of!(ListHead, entry_size));
+    assert!(offset_of!(leaks, leaks) == size_of::<ListHead>());
+};
+
+impl ListHead {
+    /// Bytes that all entries take up. `None` if there cannot be as many.
+    fn entries_len(self) -> Option<usize> {
+        (self.count as usize).checked_mul(self.entry_size as usize)
     }
 
-    /// The two fields of 32 bits there.
-    pub(crate) fn halves(&self, n: usize) -> (u32, u32) {
-        let bytes = self.word(n).to_ne_bytes();
-        let half = |at: usize| {
-            let half = std::array::from_fn(|i| bytes[at + i]);
-            u32::from_ne_bytes(half)
-        };
-        (half(0), half(4))
+    /// Bytes that the whole list takes up, this head included. `None` if there cannot be as many.
+    fn list_len(self) -> Option<usize> {
+        self.entries_len()?.checked_add(size_of::<Self>())
     }
 }
 
-/// The bytes that a whole list takes up, by what its head says. The head is how many entries follow
-/// and how many bytes it is from one to the next, 32 bits each.
-pub(crate) fn bytes(words: &[u64]) -> Option<usize> {
-    let (count, stride) = Entry(words.get(..1)?).halves(0);
-    (stride as usize)
-        .checked_mul(count as usize)?
-        .checked_add(size_of::<u64>())
+/// Reads an answer that is one structure.
+///
+/// `ask` has the driver write as much of its answer as fits, and gives the number of bytes that it
+/// wrote.
+pub(crate) fn read_structure<T: FromBytes + IntoBytes>(
+    query: Query,
+    ask: impl FnOnce(&mut [u8]) -> Result<usize>,
+) -> Result<T> {
+    let mut structure = T::new_zeroed();
+    let written = ask(structure.as_mut_bytes())?;
+    if written % WORD != 0 {
+        return Err(query.unexpected("the answer ends within a field"));
+    }
+    structure
+        .as_mut_bytes()
+        .get_mut(written..)
+        .ok_or_else(|| query.unexpected("the answer is longer than there was room for"))?
+        .fill(0);
+    Ok(structure)
 }
 
-/// The entries of a list, or nothing if there are fewer than its head says or they are of no whole
-/// words.
-pub(crate) fn entries(words: &[u64]) -> Option<impl Iterator<Item = Entry<'_>>> {
-    let (count, stride) = Entry(words.get(..1)?).halves(0);
-    if stride as usize % size_of::<u64>() != 0 {
+/// Reads an answer that is a list.
+///
+/// `ask` has the driver write as much of its answer as fits, and gives the number of bytes that it
+/// wrote. When there is no room at all, it gives the number of bytes that the whole list takes up.
+/// The list may have grown between one call and the next.
+pub(crate) fn read_list<T: FromBytes + IntoBytes>(
+    query: Query,
+    mut ask: impl FnMut(&mut [u8]) -> Result<usize>,
+) -> Result<Vec<T>> {
+    let mut room = ask(&mut [])?;
+    for _ in 0..TRIES {
+        // The ABI's size has 32 bits. No memory is wasted on what the driver could not fill.
+        if u32::try_from(room).is_err() {
+            break;
+        }
+        let mut answer = vec![0; room];
+        let written = ask(&mut answer)?;
+        let (head, entries) = answer
+            .get(..written)
+            .and_then(|answer| ListHead::read_from_prefix(answer).ok())
+            .ok_or_else(|| query.unexpected("the answer does not begin as a list does"))?;
+        if head.entries_len().is_some_and(|len| len <= entries.len()) {
+            return decode_entries(head, entries)
+                .ok_or_else(|| query.unexpected("the entries are of no whole fields"));
+        }
+        // As many more than there are as came since the last call. A list that keeps growing at
+        // that rate is caught up with.
+        let wanted = head.list_len().unwrap_or(usize::MAX);
+        room = wanted.saturating_mul(2).saturating_sub(room);
+    }
+    Err(query.unexpected("the list grows faster than it can be read"))
+}
+
+/// Makes structures of the entries of a list. `None` if the entries end within fields, or if there
+/// are fewer than the head says.
+fn decode_entries<T: FromBytes + IntoBytes>(head: ListHead, bytes: &[u8]) -> Option<Vec<T>> {
+    let entry_size = head.entry_size as usize;
+    if entry_size % WORD != 0 {
         return None;
     }
-    let stride = stride as usize / size_of::<u64>();
-    let whole = words[1..].get(..stride.checked_mul(count as usize)?)?;
-    // Entries of no length cannot be told apart, nor do they say anything.
-    Some(whole.chunks_exact(stride.max(1)).map(Entry))
+    let bytes = bytes.get(..head.entries_len()?)?;
+    // Entries without a single byte say nothing. None of them is returned, however many there are.
+    let entries = bytes.chunks_exact(entry_size.max(1));
+    Some(entries.map(decode_structure).collect())
+}
+
+/// Makes a structure of bytes. Fields that are not in them are zero, and bytes that are in no field
+/// are ignored.
+fn decode_structure<T: FromBytes + IntoBytes>(bytes: &[u8]) -> T {
+    let mut structure = T::new_zeroed();
+    let fields = structure.as_mut_bytes();
+    let known = fields.len().min(bytes.len());
+    fields[..known].copy_from_slice(&bytes[..known]);
+    structure
+}
+
+impl Query {
+    fn unexpected(self, what: &str) -> Error {
+        Error::Unexpected(format!("{}: {what}", self.name))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_are_as_long_as_the_head_says() {
-        let words = [2 | (16 << 32), 10, 11, 20, 21, 99];
-        assert_eq!(bytes(&words), Some(40));
-        let entries: Vec<_> = entries(&words).unwrap().collect();
-        assert_eq!(entries.len(), 2);
-        assert_eq!((entries[1].word(0), entries[1].word(1)), (20, 21));
-        assert_eq!(entries[1].word(2), 0);
-    }
-
-    #[test]
-    fn halves_are_in_the_order_of_memory() {
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&7u32.to_ne_bytes());
-        bytes[4..].copy_from_slice(&9u32.to_ne_bytes());
-        assert_eq!(Entry(&[u64::from_ne_bytes(bytes)]).halves(0), (7, 9));
-    }
-
-    #[test]
-    fn a_cut_off_list_is_no_list() {
-        assert!(entries(&[]).is_none());
-        assert!(entries(&[2 | (16 << 32), 1, 99, 2]).is_none());
-        assert!(entries(&[u64::MAX]).is_none());
-        assert!(entries(&[1 | (12 << 32), 1, 2]).is_none());
-        assert_eq!(bytes(&[]), None);
-    }
-
-    #[test]
-    fn an_empty_list_has_no_entries() {
-        assert_eq!(entries(&[0]).unwrap().count(), 0);
-        assert_eq!(entries(&[5]).unwrap().count(), 0);
-    }
-}
+mod tests;

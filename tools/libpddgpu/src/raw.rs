@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ABI as it is: structures, constants and one function for each ioctl.
+//! The ABI itself: its structures, its constants and one function for each ioctl.
 //!
-//! Nothing here checks or restarts anything. It is for tests that pass what no sane program would;
-//! everybody else wants [`Card`](crate::Card) and [`Buffer`](crate::Buffer).
+//! Nothing here checks an argument or calls an ioctl again that a signal interrupted. This is for
+//! tests that pass what no sane program would. All other programs want `Card` and `Buffer`.
 
 use std::os::fd::BorrowedFd;
 
@@ -12,7 +12,7 @@ use rustix::{
     ioctl::{ioctl, Setter, Updater},
 };
 
-/// What bindgen made of `include/uapi/drm/pddgpu_drm.h`.
+/// Made by bindgen from `include/uapi/drm/pddgpu_drm.h`.
 #[allow(missing_docs, non_camel_case_types, clippy::all, rustdoc::all)]
 mod uapi {
     include!(concat!(env!("OUT_DIR"), "/uapi.rs"));
@@ -23,7 +23,7 @@ pub use uapi::*;
 /// What [`drm_pddgpu_gem_info::gpu_addr`] holds for a buffer that the card cannot address as one
 /// range.
 ///
-/// bindgen sees `~0ULL` as a signed -1; extending its sign gives the 64-bit value back.
+/// bindgen takes `~0ULL` for a signed -1. Extending its sign gives the 64-bit value back.
 pub const GPU_ADDR_NONE: u64 = PDDGPU_GPU_ADDR_NONE as i64 as u64;
 
 /// The driver's ioctls on one open file.
@@ -35,31 +35,31 @@ pub struct Raw<'a> {
 impl Raw<'_> {
     /// `DRM_IOCTL_PDDGPU_GEM_CREATE`.
     pub fn gem_create(&self, args: &mut drm_pddgpu_gem_create) -> Result<()> {
-        // SAFETY: The number and the structure are a pair in the ABI.
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
         unsafe { ioctl(self.fd, Updater::<PDDGPU_IOCTL_GEM_CREATE, _>::new(args)) }
     }
 
     /// `DRM_IOCTL_PDDGPU_GEM_MMAP`.
     pub fn gem_mmap(&self, args: &mut drm_pddgpu_gem_mmap) -> Result<()> {
-        // SAFETY: The number and the structure are a pair in the ABI.
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
         unsafe { ioctl(self.fd, Updater::<PDDGPU_IOCTL_GEM_MMAP, _>::new(args)) }
     }
 
     /// `DRM_IOCTL_PDDGPU_GEM_INFO`.
     pub fn gem_info(&self, args: &mut drm_pddgpu_gem_info) -> Result<()> {
-        // SAFETY: The number and the structure are a pair in the ABI.
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
         unsafe { ioctl(self.fd, Updater::<PDDGPU_IOCTL_GEM_INFO, _>::new(args)) }
     }
 
     /// `DRM_IOCTL_PDDGPU_GEM_WAIT`.
     pub fn gem_wait(&self, args: drm_pddgpu_gem_wait) -> Result<()> {
-        // SAFETY: The number and the structure are a pair in the ABI.
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
         unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_GEM_WAIT, _>::new(args)) }
     }
 
     /// `DRM_IOCTL_PDDGPU_GEM_MOVE`.
     pub fn gem_move(&self, args: drm_pddgpu_gem_move) -> Result<()> {
-        // SAFETY: The number and the structure are a pair in the ABI.
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
         unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_GEM_MOVE, _>::new(args)) }
     }
 
@@ -67,11 +67,11 @@ impl Raw<'_> {
     ///
     /// # Safety
     ///
-    /// The kernel writes up to `args.size` bytes at `args.data`: they must be writable and nobody
-    /// else's, or no memory of this process at all.
+    /// The kernel writes up to `args.size` bytes at `args.data`. Either nobody else may use these
+    /// bytes meanwhile and they must be writable, or they must not be this process's memory at all.
     pub unsafe fn query(&self, args: &mut drm_pddgpu_query) -> Result<()> {
-        // SAFETY: The number and the structure are a pair in the ABI; the caller vouches for the
-        // address in it.
+        // SAFETY: The header has this number for this structure, and by the requirements of this
+        // function the kernel may write to the address in it.
         unsafe { ioctl(self.fd, Updater::<PDDGPU_IOCTL_QUERY, _>::new(args)) }
     }
 

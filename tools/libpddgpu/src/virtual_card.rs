@@ -2,9 +2,9 @@
 
 //! The virtual card's own view of itself, over its control channel.
 //!
-//! Only a guest that runs beside the virtual card has the channel. What is read here comes from the
-//! card's memory and registers, past the driver and the CPU's mappings, so that it can prove what
-//! they did. `vdev/README.md` describes the requests.
+//! Only a VM whose card is the virtual one has this channel. What is read here comes out of the
+//! card's memory and registers without help from the driver and the CPU's mappings. It can
+//! therefore prove what they did. `vdev/README.md` describes the requests.
 
 pub mod pages;
 
@@ -17,53 +17,55 @@ use std::{
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The channel of the VM's first card.
 pub const CHANNEL: &str = "/dev/virtio-ports/org.pddgpu.card";
 
-/// Bytes of VRAM that go into one request.
-const PIECE: usize = 1 << 20;
+/// Bytes of VRAM that one request reads or writes at most.
+const MAX_REQUEST: usize = 1 << 20;
 
-/// An open control channel; there can be one at a time.
+/// An open control channel. Only one can be open at a time.
 #[derive(Debug)]
 pub struct VirtualCard {
     channel: BufReader<File>,
 }
 
-/// What can be made to go wrong. It happens once, but for [`SlowDown`](Self::SlowDown).
+/// A fault that the card can be told to have. Apart from [`SlowDown`](Self::SlowDown) each happens
+/// once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
-    /// The engine hangs after so many packets, and so many bytes of the next.
+pub enum Injection {
+    /// The engine hangs while it executes a packet.
     Hang {
-        /// Packets that it still executes.
+        /// Packets that it executes before.
         packets: u64,
-        /// Bytes of the next that it still moves.
+        /// Bytes of the packet that it moves before it hangs.
         bytes: u64,
     },
-    /// The engine gets garbage for a packet.
+    /// The engine reads garbage instead of a packet.
     Corrupt {
-        /// Packets that are good before it.
+        /// Packets that it reads before.
         packets: u64,
     },
-    /// The engine takes time: for each packet at least `factor` × (10 µs + bytes ÷ 4 GB/s).
+    /// The engine takes at least `factor` × (10 µs + bytes ÷ 4 GB/s) for each packet.
     SlowDown {
-        /// 1 is as fast as it can.
+        /// 1 lets it work as fast as it can.
         factor: u64,
     },
     /// Interrupts do not arrive.
     LoseInterrupts {
-        /// How many.
+        /// How many interrupts are lost.
         count: u64,
     },
-    /// VRAM loses the content of a page.
+    /// A page of VRAM loses its content, and the card reports an uncorrectable memory error.
     Ecc {
-        /// VRAM offset of a byte in it.
+        /// VRAM offset of a byte in that page.
         offset: u64,
     },
 }
 
-/// What the card says it is, where that is not to be the truth. Sizes and addresses in bytes.
+/// What the card's identification registers say instead of the truth. Sizes and addresses are in
+/// bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Identity {
     /// The CHIP_ID register.
@@ -87,16 +89,16 @@ pub struct Identity {
     /// The GTT_START register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gtt_start: Option<u64>,
-    /// The VRAM_END register, if it is not to follow from the start and the size.
+    /// The VRAM_END register. If it is not given, it follows from the start and the size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vram_end: Option<u64>,
-    /// The GTT_END register, if it is not to follow from the start and the size.
+    /// The GTT_END register. If it is not given, it follows from the start and the size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gtt_end: Option<u64>,
 }
 
 impl VirtualCard {
-    /// Opens the channel of the VM's first card; nothing if this machine has none.
+    /// Opens the channel of the VM's first card. `None` if this machine has no such channel.
     pub fn find() -> Result<Option<Self>> {
         match Self::open(CHANNEL) {
             Ok(card) => Ok(Some(card)),
@@ -105,36 +107,36 @@ impl VirtualCard {
         }
     }
 
-    /// Opens a channel.
+    /// Opens the channel at a path.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .open(path)
-            .map_err(Error::file(path))?;
+            .map_err(Error::from_file(path))?;
         Ok(Self {
             channel: BufReader::new(file),
         })
     }
 
-    /// Reads VRAM from `offset` on.
+    /// Reads `len` bytes of VRAM from `offset` on.
     pub fn read_vram(&mut self, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; len];
-        for (index, piece) in bytes.chunks_mut(PIECE).enumerate() {
-            let at = offset + (index * PIECE) as u64;
-            let args = json!({"offset": at, "len": piece.len()});
-            self.read("read_vram", args, piece)?;
+        for (index, part) in bytes.chunks_mut(MAX_REQUEST).enumerate() {
+            let at = offset + (index * MAX_REQUEST) as u64;
+            let args = json!({"offset": at, "len": part.len()});
+            self.read("read_vram", args, part)?;
         }
         Ok(bytes)
     }
 
     /// Writes VRAM from `offset` on.
     pub fn write_vram(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        for (index, piece) in bytes.chunks(PIECE).enumerate() {
-            let at = offset + (index * PIECE) as u64;
-            let args = json!({"offset": at, "bytes": piece.len()});
-            self.send("write_vram", args, piece)?;
+        for (index, part) in bytes.chunks(MAX_REQUEST).enumerate() {
+            let at = offset + (index * MAX_REQUEST) as u64;
+            let args = json!({"offset": at, "bytes": part.len()});
+            self.send("write_vram", args, part)?;
             self.receive("write_vram")?;
         }
         Ok(())
@@ -146,7 +148,8 @@ impl VirtualCard {
         self.request("fill_vram", args).map(drop)
     }
 
-    /// Looks for bytes in `len` bytes of VRAM from `offset` on and tells where, up to `limit` times.
+    /// Searches `len` bytes of VRAM from `offset` on for `bytes`. Gives the VRAM offsets at which
+    /// they are, at most `limit` of them.
     pub fn find_vram(
         &mut self,
         bytes: &[u8],
@@ -164,7 +167,7 @@ impl VirtualCard {
             .ok_or_else(|| unexpected("no list of offsets"))
     }
 
-    /// Reads a register; `width` in bytes.
+    /// Reads a register of `width` bytes.
     pub fn read_reg(&mut self, offset: u64, width: u32) -> Result<u64> {
         let answer = self.request("read_reg", json!({"offset": offset, "width": width}))?;
         answer
@@ -173,13 +176,13 @@ impl VirtualCard {
             .ok_or_else(|| unexpected("no value"))
     }
 
-    /// Writes a register as the guest would; `width` in bytes.
+    /// Writes a register of `width` bytes, as the guest would.
     pub fn write_reg(&mut self, offset: u64, width: u32, value: u64) -> Result<()> {
         let args = json!({"offset": offset, "width": width, "value": value});
         self.request("write_reg", args).map(drop)
     }
 
-    /// Reads the guest's memory at a bus address; at most 1 MiB of it.
+    /// Reads at most 1 MiB of the guest's memory at a bus address.
     pub fn read_dma(&mut self, address: u64, len: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; len];
         let args = json!({"address": address, "len": len});
@@ -187,7 +190,7 @@ impl VirtualCard {
         Ok(bytes)
     }
 
-    /// What the card has counted under this name since its start.
+    /// The value of one of the card's counters. They begin at 0 when the card starts.
     pub fn counter(&mut self, name: &str) -> Result<u64> {
         let answer = self.request("counters", json!({}))?;
         let value = answer.get("counters").and_then(|all| all.get(name));
@@ -196,61 +199,65 @@ impl VirtualCard {
             .ok_or_else(|| unexpected(format!("no counter {name}")))
     }
 
-    /// Has something go wrong.
-    pub fn inject(&mut self, mishap: Mishap) -> Result<()> {
-        let (op, args) = match mishap {
-            Mishap::Hang { packets, bytes } => {
+    /// Makes a fault happen.
+    pub fn inject(&mut self, injection: Injection) -> Result<()> {
+        let (op, args) = match injection {
+            Injection::Hang { packets, bytes } => {
                 ("inject_hang", json!({"packets": packets, "bytes": bytes}))
             }
-            Mishap::Corrupt { packets } => ("corrupt_packet", json!({"packets": packets})),
-            Mishap::SlowDown { factor } => ("slow_down", json!({"factor": factor})),
-            Mishap::LoseInterrupts { count } => ("lose_interrupt", json!({"count": count})),
-            Mishap::Ecc { offset } => ("inject_ecc", json!({"offset": offset})),
+            Injection::Corrupt { packets } => ("corrupt_packet", json!({"packets": packets})),
+            Injection::SlowDown { factor } => ("slow_down", json!({"factor": factor})),
+            Injection::LoseInterrupts { count } => ("lose_interrupt", json!({"count": count})),
+            Injection::Ecc { offset } => ("inject_ecc", json!({"offset": offset})),
         };
         self.request(op, args).map(drop)
     }
 
-    /// Takes back all that was to go wrong and has not happened yet.
+    /// Takes back all faults that have not happened yet.
     pub fn clear_injections(&mut self) -> Result<()> {
         self.request("clear_injections", json!({})).map(drop)
     }
 
-    /// Changes what the card says it is, from the next reset or probe on. The default takes all
-    /// changes back.
+    /// Changes what the card says it is from the next reset or probe on. An `Identity::default()`
+    /// takes all changes back.
     pub fn set_identity(&mut self, identity: &Identity) -> Result<()> {
         self.request("set_identity", json!({"identity": identity}))
             .map(drop)
     }
 
+    /// Makes a request that transfers no data, and gives the answer.
     fn request(&mut self, op: &str, args: Value) -> Result<Map<String, Value>> {
         self.send(op, args, &[])?;
         self.receive(op)
     }
 
-    /// Makes a request that is answered with as much data as there is room for.
+    /// Makes a request whose answer is followed by exactly as many bytes as there is room for.
     fn read(&mut self, op: &str, args: Value, data: &mut [u8]) -> Result<()> {
         let answer = self.request(op, args)?;
         if answer.get("bytes") != Some(&data.len().into()) {
             return Err(unexpected("another number of bytes"));
         }
-        self.channel.read_exact(data).map_err(Error::file(CHANNEL))
+        self.channel
+            .read_exact(data)
+            .map_err(Error::from_file(CHANNEL))
     }
 
+    /// Sends the line of a request and the data that belongs to it.
     fn send(&mut self, op: &str, mut args: Value, data: &[u8]) -> Result<()> {
         args["op"] = op.into();
         let channel = self.channel.get_mut();
         channel
             .write_all(format!("{args}\n").as_bytes())
             .and_then(|()| channel.write_all(data))
-            .map_err(Error::file(CHANNEL))
+            .map_err(Error::from_file(CHANNEL))
     }
 
-    /// Receives the line that answers `op`.
+    /// Receives the line that answers the request `op`.
     fn receive(&mut self, op: &str) -> Result<Map<String, Value>> {
         let mut line = String::new();
         self.channel
             .read_line(&mut line)
-            .map_err(Error::file(CHANNEL))?;
+            .map_err(Error::from_file(CHANNEL))?;
         let answer: Map<String, Value> = serde_json::from_str(&line).map_err(unexpected)?;
         if answer.get("ok") == Some(&Value::Bool(true)) {
             Ok(answer)

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! How long operations took, counted by powers of two.
+
 use serde::{Serialize, Serializer};
 
 use crate::raw;
 
-/// How many entries a histogram of times has.
+/// How many buckets a histogram has.
 const BUCKETS: usize = raw::PDDGPU_TIME_BUCKETS as usize;
 
-/// How many operations took how long. Entry `i` counts those that took from 2^i to less than
-/// 2^(i + 1) ns; the first those of less than that too, the last all longer ones too.
+/// How many operations took how long. Bucket `i` counts those that took from 2^i to less than
+/// 2^(i + 1) ns. The first one also counts those that took less, and the last one those that took
+/// more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram(pub [u64; BUCKETS]);
 
@@ -18,8 +21,9 @@ impl Histogram {
         self.0.iter().fold(0, |sum, &n| sum.saturating_add(n))
     }
 
-    /// A time in ns that `percent` of 100 operations did not exceed: the upper bound of the entry
-    /// they end in, which for the last entry is [`u64::MAX`]. 0 if nothing was counted.
+    /// Time that `percent` of 100 operations did not exceed, in ns. It is the upper bound of the
+    /// bucket that the last of them is in. For the last bucket this is [`u64::MAX`]. 0 if nothing
+    /// was counted.
     pub fn percentile(&self, percent: f64) -> u64 {
         let count = self.count();
         if count == 0 {
@@ -34,29 +38,13 @@ impl Histogram {
         bucket.map_or(u64::MAX, Self::upper_bound)
     }
 
-    /// The time in ns that everything in an entry is below.
+    /// The time in ns that everything in a bucket is below.
     fn upper_bound(bucket: usize) -> u64 {
         if bucket + 1 < BUCKETS {
             2 << bucket
         } else {
             u64::MAX
         }
-    }
-
-    /// The median, in ns; as [`percentile`](Self::percentile) has it.
-    pub fn p50(&self) -> u64 {
-        self.percentile(50.0)
-    }
-
-    /// What all but one of a hundred did not exceed, in ns; as [`percentile`](Self::percentile) has
-    /// it.
-    pub fn p99(&self) -> u64 {
-        self.percentile(99.0)
-    }
-
-    /// What none exceeded, in ns; as [`percentile`](Self::percentile) has it.
-    pub fn max(&self) -> u64 {
-        self.percentile(100.0)
     }
 }
 
@@ -76,9 +64,9 @@ impl Serialize for Histogram {
 mod tests {
     use super::*;
 
-    fn histogram(entries: &[(usize, u64)]) -> Histogram {
+    fn histogram(buckets: &[(usize, u64)]) -> Histogram {
         let mut histogram = Histogram::default();
-        for &(bucket, count) in entries {
+        for &(bucket, count) in buckets {
             histogram.0[bucket] = count;
         }
         histogram
@@ -86,34 +74,41 @@ mod tests {
 
     #[test]
     fn nothing_counted_is_zero() {
-        let empty = Histogram::default();
-        assert_eq!((empty.p50(), empty.p99(), empty.max()), (0, 0, 0));
+        assert_eq!(Histogram::default().percentile(50.0), 0);
+        assert_eq!(Histogram::default().percentile(100.0), 0);
     }
 
     #[test]
-    fn a_percentile_is_the_upper_bound_of_its_entry() {
+    fn a_percentile_is_the_upper_bound_of_its_bucket() {
         let one = histogram(&[(10, 1)]);
-        assert_eq!((one.p50(), one.p99(), one.max()), (2048, 2048, 2048));
+        for percent in [0.0, 50.0, 99.0, 100.0] {
+            assert_eq!(one.percentile(percent), 2048);
+        }
 
         let hundred = histogram(&[(0, 50), (7, 49), (20, 1)]);
-        assert_eq!(hundred.percentile(0.0), 2);
-        assert_eq!(hundred.p50(), 2);
-        assert_eq!(hundred.percentile(50.1), 256);
-        assert_eq!(hundred.p99(), 256);
-        assert_eq!(hundred.percentile(99.5), 2 << 20);
-        assert_eq!(hundred.max(), 2 << 20);
+        for (percent, ns) in [
+            (0.0, 2),
+            (50.0, 2),
+            (50.1, 256),
+            (99.0, 256),
+            (99.5, 2 << 20),
+            (100.0, 2 << 20),
+        ] {
+            assert_eq!(hundred.percentile(percent), ns, "{percent}");
+        }
     }
 
     #[test]
-    fn the_last_entry_has_no_upper_bound() {
-        assert_eq!(histogram(&[(BUCKETS - 2, 1)]).max(), 1 << (BUCKETS - 1));
-        assert_eq!(histogram(&[(BUCKETS - 1, 1)]).max(), u64::MAX);
+    fn the_last_bucket_has_no_upper_bound() {
+        let last = |bucket| histogram(&[(bucket, 1)]).percentile(100.0);
+        assert_eq!(last(BUCKETS - 2), 1 << (BUCKETS - 1));
+        assert_eq!(last(BUCKETS - 1), u64::MAX);
     }
 
     #[test]
-    fn counts_beyond_all_measure_do_not_overflow() {
+    fn huge_counts_do_not_overflow() {
         let huge = histogram(&[(3, u64::MAX), (4, u64::MAX)]);
         assert_eq!(huge.count(), u64::MAX);
-        assert_eq!(huge.p99(), 16);
+        assert_eq!(huge.percentile(99.0), 16);
     }
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Content that tells which page of a buffer it is, so that the card can be asked where it has it.
+//! Finds the pages of a buffer in the card's VRAM by what is written in them.
 //!
-//! The driver tells the address of a buffer only if it is one range; this way the card can be
-//! looked at, and written to, from its own side for all buffers in visible VRAM.
+//! The driver only gives the address of a buffer that is one range. A buffer in several ranges is
+//! filled with a pattern that numbers its pages. Then the card is searched for the pattern.
 
-use super::VirtualCard;
-use crate::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    virtual_card::VirtualCard,
+};
 
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
@@ -14,11 +16,11 @@ pub const PAGE: usize = 4096;
 /// Bytes of the mark at the start of each page.
 const MARK: usize = 8;
 
-/// Bytes at the start of each page that tell which one it is.
+/// Bytes at the start of each page that say which one it is: the mark and a number.
 const HEAD: usize = 2 * MARK;
 
-/// Makes content in which every page starts with the same mark and its own number. Different seeds
-/// make different marks, as VRAM still holds what earlier buffers left there.
+/// Makes content in which every page starts with the same mark and with its own number. Different
+/// seeds make different marks, so that pages are not taken for those of earlier buffers.
 pub fn pattern(seed: u64, bytes: usize) -> Vec<u8> {
     let mark = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut content = Vec::with_capacity(bytes.next_multiple_of(MARK));
@@ -34,17 +36,14 @@ pub fn pattern(seed: u64, bytes: usize) -> Vec<u8> {
     content
 }
 
-/// Looks for the pages of a pattern in the first `len` bytes of VRAM and tells the VRAM offset of
-/// each, after checking that every byte is there, once.
+/// Searches the first `len` bytes of VRAM for the pages of a pattern and gives the VRAM offset of
+/// each. Fails unless every page is there exactly once with all its bytes.
 pub fn find(card: &mut VirtualCard, len: u64, content: &[u8]) -> Result<Vec<u64>> {
     let pages: Vec<_> = content.chunks_exact(PAGE).collect();
     let marks = card.find_vram(&content[..MARK], 0, len, pages.len() + 1)?;
     if marks.len() != pages.len() {
-        return Err(wrong(format!(
-            "{} pages and not {}",
-            marks.len(),
-            pages.len()
-        )));
+        let (found, wanted) = (marks.len(), pages.len());
+        return Err(card_has(&format!("{found} pages and not {wanted}")));
     }
     let mut offsets = vec![None; pages.len()];
     for run in runs(&marks) {
@@ -53,20 +52,20 @@ pub fn find(card: &mut VirtualCard, len: u64, content: &[u8]) -> Result<Vec<u64>
             let number = page[MARK..HEAD].try_into().map(u64::from_le_bytes);
             let number = number.expect("a number is as long as a mark") as usize;
             if pages.get(number) != Some(&page) {
-                return Err(wrong(format!("a damaged page at {offset:#x}")));
+                return Err(card_has(&format!("a damaged page at {offset:#x}")));
             }
             offsets[number] = Some(offset);
         }
     }
     let offsets: Option<Vec<_>> = offsets.into_iter().collect();
-    offsets.ok_or_else(|| wrong("some pages twice".to_owned()))
+    offsets.ok_or_else(|| card_has("some pages twice"))
 }
 
-fn wrong(what: String) -> Error {
+fn card_has(what: &str) -> Error {
     Error::Unexpected(format!("the card has {what}"))
 }
 
-/// Writes content to where the card has the pages.
+/// Writes content into the pages at these VRAM offsets.
 pub fn write(card: &mut VirtualCard, offsets: &[u64], content: &[u8]) -> Result<()> {
     let mut rest = content;
     for run in runs(offsets) {
@@ -77,7 +76,7 @@ pub fn write(card: &mut VirtualCard, offsets: &[u64], content: &[u8]) -> Result<
     Ok(())
 }
 
-/// The pages that follow each other: the ranges a buffer is in.
+/// Groups VRAM offsets of pages into the ranges that these pages form.
 pub fn runs(offsets: &[u64]) -> impl Iterator<Item = &[u64]> {
     offsets.chunk_by(|&a, &b| a + PAGE as u64 == b)
 }
