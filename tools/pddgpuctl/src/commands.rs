@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One module for each command.
+//! The commands, one module each.
 
 pub mod create;
 pub mod demo;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! `pddgpuctl create`: creates a buffer.
+
 use std::io::{self, Write};
 
 use anyhow::Result;
@@ -11,27 +13,55 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::output::{self, address, parse_size, size};
+use crate::output::{
+    json,
+    table::print_fields,
+    text::address,
+    units::{parse_size, size},
+};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Bytes, or with a unit: 64K, 1M, 2G.
-    #[arg(long, value_parser = parse_size)]
+    /// Create a buffer of this many bytes.
+    ///
+    /// Larger units may be used, as in 64K, 1M or 2G. The driver rounds the size up to whole pages
+    /// of 4096 bytes.
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     pub size: u64,
 
-    /// Where it may live: vram, gtt, cpu, or several with commas between them.
+    /// Allow the buffer to be in these domains: vram, gtt, cpu, or several with commas between
+    /// them.
     #[arg(long, value_name = "DOMAINS")]
     pub domain: Domains,
 
-    /// What else is asked of it: cpu-access-required, no-cpu-access, cleared, contiguous.
-    #[arg(long, default_value = "-", hide_default_value = true)]
+    /// Ask for more: cpu-access-required, no-cpu-access, cleared, contiguous, or several with
+    /// commas between them.
+    ///
+    /// With cpu-access-required the CPU can reach the whole buffer while it is in VRAM. With
+    /// no-cpu-access the CPU can never map it. With contiguous it is one range of addresses while
+    /// it is in VRAM. The memory is always zeroed first, with cleared or without.
+    #[arg(
+        long,
+        value_name = "FLAGS",
+        default_value = "-",
+        hide_default_value = true
+    )]
     pub flags: CreateFlags,
 
-    /// Alignment of its GPU address: a power of two, in bytes or with a unit.
-    #[arg(long, value_parser = parse_size, default_value = "0", hide_default_value = true)]
+    /// Align the GPU address to this many bytes, which must be a power of two.
+    ///
+    /// Larger units may be used, as in 64K. Without this option, the address is aligned to a page
+    /// of 4096 bytes.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        value_parser = parse_size,
+        default_value = "0",
+        hide_default_value = true
+    )]
     pub alignment: u64,
 
-    /// Keep it until ^C.
+    /// Keep the buffer until ^C or SIGTERM, and free it then.
     #[arg(long)]
     pub hold: bool,
 }
@@ -44,7 +74,8 @@ struct Created<'a> {
 }
 
 pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<()> {
-    // Caught from before there is a buffer, so that none is left to the end of the process.
+    // The signals are caught before the buffer is created, so that none of them ends the process
+    // while it has the buffer.
     let signals = arguments
         .hold
         .then(|| Signals::new([SIGINT, SIGTERM]))
@@ -54,17 +85,12 @@ pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<()> {
         .alignment(arguments.alignment)
         .flags(arguments.flags);
     let buffer = card.create(create)?;
-    let info = buffer.info()?;
+    let (handle, info) = (buffer.handle(), buffer.info()?);
     if json {
-        output::json(&Created {
-            handle: buffer.handle(),
-            info: &info,
-        })?;
+        let info = &info;
+        json::print(&Created { handle, info })?;
     } else {
-        println!("{:<14} {}", "Handle", buffer.handle());
-        for (name, value) in rows(&info) {
-            println!("{name:<14} {value}");
-        }
+        print_fields(&fields(handle, &info));
     }
 
     if let Some(mut signals) = signals {
@@ -78,8 +104,9 @@ pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn rows(info: &Info) -> Vec<(&'static str, String)> {
-    vec![
+fn fields(handle: u32, info: &Info) -> [(&'static str, String); 8] {
+    [
+        ("Handle", handle.to_string()),
         ("Size", size(info.size)),
         ("Alignment", size(info.alignment)),
         ("Domains", info.domains.to_string()),

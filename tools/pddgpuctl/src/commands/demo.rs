@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A tour through the card's memory in named steps, each of which checks what it shows.
+//! `pddgpuctl demo`: shows the card's memory in named steps. Each step checks what it shows.
 
 mod report;
 mod split;
+mod stage;
 mod steps;
 
 use std::{
@@ -13,51 +14,23 @@ use std::{
 };
 
 use anyhow::{ensure, Result};
-use pddgpu::{virtual_card::VirtualCard, Card, Device, Heap};
+use pddgpu::{Card, Heap};
 
 use crate::{
     commands::{heaps, info},
-    output,
+    output::json,
 };
 use report::Report;
-
-/// What the steps work on.
-struct Stage {
-    card: Card,
-    device: Device,
-    /// The virtual card's own view of itself; a real card has none.
-    virtual_card: Option<VirtualCard>,
-}
-
-/// How long the driver may take to wipe what was freed.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Gives the heaps once they are as they were. The driver tells nobody when it has wiped what was freed,
-/// so this asks again and again, but not for ever.
-fn await_heaps(card: &Card, before: &[Heap]) -> Result<Vec<Heap>> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let now = card.heaps()?;
-        if now == before || Instant::now() > deadline {
-            return Ok(now);
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
+use stage::Stage;
 
 pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
-    let mut stage = Stage {
-        card: card.clone(),
-        device: card.device()?,
-        virtual_card: VirtualCard::find()?,
-    };
-    let stage = &mut stage;
+    let stage = &mut Stage::new(card)?;
     let before = card.heaps()?;
 
     let mut report = Report::new(json);
     report.step("The card", |notes| {
         notes.add(format!("node: {}", card.path().display()));
-        for (name, value) in info::rows(&stage.device) {
+        for (name, value) in info::fields(&stage.device) {
             notes.add(format!("{name}: {value}"));
         }
         Ok(())
@@ -87,7 +60,7 @@ pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
 
     let passed = report.passed();
     if json {
-        output::json(&report)?;
+        json::print(&report)?;
     } else {
         report.print_summary();
     }
@@ -96,4 +69,21 @@ pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// How long the driver may take to wipe freed memory.
+const WIPE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Waits until the heaps are as they were before, and gives them as they are then. The driver wipes
+/// freed memory in the background and there is no event at its end. For this reason the heaps are
+/// asked for again and again until the time-out.
+fn await_heaps(card: &Card, before: &[Heap]) -> Result<Vec<Heap>> {
+    let deadline = Instant::now() + WIPE_TIMEOUT;
+    loop {
+        let now = card.heaps()?;
+        if now == before || Instant::now() > deadline {
+            return Ok(now);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! `pddgpuctl heaps`: prints how much memory is in use.
+
 use anyhow::Result;
 use pddgpu::{Card, Heap};
 
-use crate::output::{self, size, Table};
+use crate::output::{json, table::Table, units::size};
 
 pub fn run(card: &Card, json: bool) -> Result<()> {
     let heaps = card.heaps()?;
     if json {
-        return output::json(&heaps);
+        return json::print(&heaps);
     }
     table(&heaps).lines().for_each(|line| println!("{line}"));
     Ok(())
 }
 
-/// The heaps, one a row.
+/// A table with one row for each heap.
 pub fn table(heaps: &[Heap]) -> Table {
     let mut table = Table::new([
         "Heap",

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! `pddgpuctl info`: prints what the card is.
+
 use anyhow::Result;
 use pddgpu::{Card, Device};
 use serde::Serialize;
 
-use crate::output::{self, size};
+use crate::output::{json, table::print_fields, text::address, units::size};
 
 #[derive(Serialize)]
 struct Info<'a> {
@@ -14,28 +16,22 @@ struct Info<'a> {
 }
 
 pub fn run(card: &Card, json: bool) -> Result<()> {
-    let device = card.device()?;
+    let device = &card.device()?;
+    let node = card.path().display().to_string();
     if json {
-        return output::json(&Info {
-            node: card.path().display().to_string(),
-            device: &device,
-        });
+        return json::print(&Info { node, device });
     }
-    println!("{:<14} {}", "Node", card.path().display());
-    for (name, value) in rows(&device) {
-        println!("{name:<14} {value}");
-    }
+    print_fields(&[("Node", node)]);
+    print_fields(&fields(device));
     Ok(())
 }
 
-/// What there is to say about a card, name by name.
-pub fn rows(device: &Device) -> Vec<(&'static str, String)> {
+/// What there is to say about a card. Each value has a name.
+pub fn fields(device: &Device) -> [(&'static str, String); 7] {
     let (major, minor) = device.chip_revision;
-    vec![
-        (
-            "Chip",
-            format!("PDD{:x} revision {major}.{minor}", device.chip_id),
-        ),
+    let chip = format!("PDD{:x} revision {major}.{minor}", device.chip_id);
+    [
+        ("Chip", chip),
         ("Features", device.features.to_string()),
         ("VRAM", window(device.vram_start, device.vram_size)),
         (
@@ -52,5 +48,5 @@ pub fn rows(device: &Device) -> Vec<(&'static str, String)> {
 }
 
 fn window(start: u64, bytes: u64) -> String {
-    format!("{} at {}", size(bytes), output::address(Some(start)))
+    format!("{} at {}", size(bytes), address(Some(start)))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The card's memory on a full screen, as it changes.
+//! `pddgpuctl top`: shows the card's memory on the full screen, as it changes.
 
 mod clients;
 mod screen;
@@ -30,16 +30,16 @@ use signal_hook::{
     flag,
 };
 
-use crate::output::parse_interval;
+use crate::output::units::parse_interval;
 use source::{CardSource, Source};
 use state::State;
 
-/// How long a signal may have to wait for the screen to go.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// The longest time from a signal to the end of the program.
+const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Args)]
 pub struct Arguments {
-    /// How many seconds there are between two looks.
+    /// Refresh the screen every SECONDS seconds, from 0.1 to 86400.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = parse_interval)]
     pub interval: Duration,
 }
@@ -62,14 +62,14 @@ fn title(card: &Card) -> Result<String> {
     ))
 }
 
-/// Takes the terminal, shows what comes from the source until told to end, and gives the terminal
-/// back as it was, in a panic too.
+/// Shows what comes from the source until a key or a signal ends it. Afterwards the terminal is as
+/// it was before, also after a panic.
 fn show(mut source: impl Source, title: String, interval: Duration) -> Result<()> {
     ensure!(
         io::stdin().is_terminal() && io::stdout().is_terminal(),
         "top needs a terminal; `stats` prints to anything"
     );
-    // What is wrong from the start is said on an ordinary screen.
+    // The first sample is taken before the screen changes, so that an error is still seen after it.
     let mut state = State::new(title, interval, source.sample()?);
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
@@ -82,19 +82,20 @@ fn show(mut source: impl Source, title: String, interval: Duration) -> Result<()
     result.and(restored)
 }
 
+/// Draws the screen again and again until a key or a signal ends it.
 fn refresh(
     terminal: &mut DefaultTerminal,
     source: &mut impl Source,
     state: &mut State,
     ended: &AtomicBool,
 ) -> Result<()> {
-    // Not every terminal, a serial console's say, has an empty second screen to change to.
+    // Not every terminal has a second screen that is empty; a serial console has not.
     terminal.clear()?;
     let mut due = Instant::now() + state.interval;
     while !ended.load(Ordering::Relaxed) {
         terminal.draw(|frame| screen::draw(frame, state))?;
         let left = due.saturating_duration_since(Instant::now());
-        if event::poll(left.min(PATIENCE))? {
+        if event::poll(left.min(SIGNAL_CHECK_INTERVAL))? {
             match event::read()? {
                 Event::Key(key) if quits(key) => break,
                 _ => continue,
@@ -109,6 +110,7 @@ fn refresh(
     Ok(())
 }
 
+/// Whether a key ends the program.
 fn quits(key: KeyEvent) -> bool {
     key.kind == KeyEventKind::Press
         && match key.code {

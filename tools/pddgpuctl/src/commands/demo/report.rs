@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! What the steps showed and which of them passed.
+
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::output::Table;
+use crate::output::table::Table;
 
-/// What was shown and how it went, printed as it goes unless it is to become JSON.
+/// What the steps showed. It is printed meanwhile, or not at all if it is to become JSON.
 #[derive(Serialize)]
 pub struct Report {
     steps: Vec<Step>,
@@ -23,17 +25,18 @@ struct Step {
     error: Option<String>,
 }
 
-/// What a step has to say.
+/// What one step showed.
 #[derive(Default, Serialize)]
 pub struct Notes {
     notes: Vec<String>,
-    /// Checks that this machine has no means for.
+    /// Checks that cannot be done on this machine.
     left_out: Vec<String>,
     #[serde(skip)]
     quiet: bool,
 }
 
 impl Report {
+    /// A report without steps. `quiet` keeps them from being printed.
     pub fn new(quiet: bool) -> Self {
         Self {
             steps: Vec::new(),
@@ -41,7 +44,7 @@ impl Report {
         }
     }
 
-    /// Takes one step; an error fails it, and the next one is taken all the same.
+    /// Runs one step. An error fails this step only.
     pub fn step(&mut self, name: &str, run: impl FnOnce(&mut Notes) -> Result<()>) {
         if !self.quiet {
             println!("{}. {name}", self.steps.len() + 1);
@@ -65,10 +68,12 @@ impl Report {
         });
     }
 
+    /// Whether all steps passed.
     pub fn passed(&self) -> bool {
         self.steps.iter().all(|step| step.passed)
     }
 
+    /// Prints which steps passed.
     pub fn print_summary(&self) {
         println!("Summary");
         for step in &self.steps {
@@ -87,7 +92,7 @@ impl Report {
 }
 
 impl Notes {
-    /// Says something.
+    /// Adds a line.
     pub fn add(&mut self, note: impl Into<String>) {
         let note = note.into();
         if !self.quiet {
@@ -96,13 +101,13 @@ impl Notes {
         self.notes.push(note);
     }
 
-    /// Shows a table.
+    /// Adds the lines of a table.
     pub fn table(&mut self, table: &Table) {
         table.lines().for_each(|line| self.add(line));
     }
 
-    /// Says that a check has to be left out.
-    pub fn left_out(&mut self, what: impl Into<String>) {
+    /// Adds a check that cannot be done on this machine.
+    pub fn add_left_out(&mut self, what: impl Into<String>) {
         let what = what.into();
         if !self.quiet {
             println!("   left out: {what}");

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! The steps that work with buffers.
+
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     process::Command,
@@ -8,18 +10,21 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use pddgpu::{virtual_card::pages, Buffer, Create, CreateFlags, Domain, Domains};
 
-use super::{report::Notes, split, Stage};
-use crate::output::{address, size, Table};
+use crate::{
+    commands::demo::{report::Notes, split, stage::Stage},
+    output::{table::Table, text::address, units::size},
+};
 
 /// The program in samples/c.
 const SAMPLE: &str = "pddgpu-sample";
 
-/// Bytes of the buffers that are shown.
+/// Bytes of each buffer.
 const SIZE: u64 = 1 << 20;
 
+/// What is left out without a view from the card's side.
 const NO_CHANNEL: &str = "looking from the card's side, which only the virtual card allows";
 
-/// Runs the C program.
+/// Runs the C program and adds what it prints.
 pub fn c_sample(notes: &mut Notes) -> Result<()> {
     let output = Command::new(SAMPLE)
         .output()
@@ -37,7 +42,7 @@ pub fn c_sample(notes: &mut Notes) -> Result<()> {
     Ok(())
 }
 
-/// Creates one buffer in each domain, and writes and reads each.
+/// Creates one buffer in each domain, writes to each and reads it back.
 pub fn each_domain(stage: &Stage, notes: &mut Notes) -> Result<()> {
     let mut table = Table::new(["Domain", "Size", "Handle", "GPU address", "Visible"]);
     for domain in Domain::ALL {
@@ -74,7 +79,7 @@ pub fn each_domain(stage: &Stage, notes: &mut Notes) -> Result<()> {
     Ok(())
 }
 
-/// Creates a contiguous buffer in VRAM and looks at it from both sides.
+/// Creates a contiguous buffer in VRAM and checks it from both sides.
 pub fn contiguous(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     let flags = CreateFlags::CPU_ACCESS_REQUIRED | CreateFlags::VRAM_CONTIGUOUS;
     let buffer = stage
@@ -88,7 +93,7 @@ pub fn contiguous(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
         address(info.gpu_addr)
     ));
 
-    let offsets = both_sides(stage, notes, &buffer)?;
+    let offsets = check_both_sides(stage, notes, &buffer)?;
     if let Some(&first) = offsets.first() {
         ensure!(
             pages::runs(&offsets).count() == 1,
@@ -103,7 +108,7 @@ pub fn contiguous(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     Ok(())
 }
 
-/// Forces a buffer into several ranges of VRAM and looks at it from both sides.
+/// Creates a buffer that is in several ranges of VRAM and checks it from both sides.
 pub fn split(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     let buffer = split::create(&stage.card, &stage.device)?;
     let info = buffer.info()?;
@@ -112,7 +117,7 @@ pub fn split(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
         size(info.size)
     ));
 
-    let offsets = both_sides(stage, notes, &buffer)?;
+    let offsets = check_both_sides(stage, notes, &buffer)?;
     if !offsets.is_empty() {
         let ranges = pages::runs(&offsets).count();
         ensure!(ranges > 1, "the card has it in one range");
@@ -121,15 +126,15 @@ pub fn split(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     Ok(())
 }
 
-/// Writes by the CPU what the card then reads, and the reverse; tells the VRAM offset of each page,
-/// none without a view from the card's side.
-fn both_sides(stage: &mut Stage, notes: &mut Notes, buffer: &Buffer) -> Result<Vec<u64>> {
+/// Writes content that the card then reads, and has the card write content that the CPU then reads.
+/// Gives the VRAM offset of each page, or nothing if there is no view from the card's side.
+fn check_both_sides(stage: &mut Stage, notes: &mut Notes, buffer: &Buffer) -> Result<Vec<u64>> {
     let mut map = buffer.map()?;
     let content = fresh_pattern(map.len());
     map.write(0, &content);
     let Some(card) = &mut stage.virtual_card else {
         ensure!(map.to_vec() == content, "it lost what the CPU wrote");
-        notes.left_out(NO_CHANNEL);
+        notes.add_left_out(NO_CHANNEL);
         return Ok(Vec::new());
     };
     let offsets = pages::find(card, stage.device.visible_size, &content)?;
@@ -178,7 +183,7 @@ pub fn there_and_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     notes.add("the mapping stayed, and so did every byte");
 
     let Some(card) = &mut stage.virtual_card else {
-        notes.left_out(NO_CHANNEL);
+        notes.add_left_out(NO_CHANNEL);
         return Ok(());
     };
     let start = buffer.info()?.gpu_addr.context("it has no GPU address")?;
@@ -191,7 +196,7 @@ pub fn there_and_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     Ok(())
 }
 
-/// A pattern of its own for every buffer of every run.
+/// Makes a pattern that is a different one for every buffer of every run.
 fn fresh_pattern(bytes: usize) -> Vec<u8> {
     pages::pattern(RandomState::new().build_hasher().finish(), bytes)
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
+//! How much memory each client takes up.
+
 use pddgpu::{gem_list::Client, Domain};
 
-use crate::output::printable;
+use crate::clients::process_name;
 
-/// How much memory a client's buffers take up, in bytes. A buffer of several clients is in the
-/// figures of each.
+/// How much memory a client's buffers take up, in bytes. A buffer that several clients share is in
+/// the figures of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientUse {
     pub name: String,
@@ -16,12 +18,14 @@ pub struct ClientUse {
 }
 
 impl ClientUse {
+    /// Bytes in all domains together.
     pub fn total(&self) -> u64 {
         self.vram + self.gtt + self.cpu
     }
 }
 
-/// Adds up what clients use, the largest first; clients without buffers are left out.
+/// Adds up what each client uses. The largest one comes first, and clients without buffers are left
+/// out.
 pub fn by_use(clients: &[Client]) -> Vec<ClientUse> {
     let mut uses: Vec<_> = clients
         .iter()
@@ -33,10 +37,6 @@ pub fn by_use(clients: &[Client]) -> Vec<ClientUse> {
 }
 
 fn add_up(client: &Client) -> ClientUse {
-    let name = match (&client.command, client.pid) {
-        (Some(command), Some(pid)) => format!("{} ({pid})", printable(command)),
-        _ => "(no handle)".to_owned(),
-    };
     let in_domain = |domain| {
         let buffers = client.buffers.iter();
         buffers
@@ -45,7 +45,7 @@ fn add_up(client: &Client) -> ClientUse {
             .sum()
     };
     ClientUse {
-        name,
+        name: process_name(client),
         buffers: client.buffers.len() as u64,
         vram: in_domain(Domain::Vram),
         gtt: in_domain(Domain::Gtt),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Draws the state and nothing else, so that a test can look at every cell.
+//! Draws the state. It does nothing else, so that a test can check every cell.
 
 use pddgpu::{LeakState, TimeStats};
 use ratatui::{
@@ -11,14 +11,20 @@ use ratatui::{
     Frame,
 };
 
-use super::state::{Bars, State};
-use crate::output::{age, duration, plural, printable, size};
+use crate::{
+    commands::top::state::{Bars, State},
+    output::{
+        text::{plural, printable},
+        units::{age, duration, size},
+    },
+};
 
-/// Columns left of the bars: what fits the longest name and figure.
+/// Columns to the left of the bars. The longest name and figure fit into them.
 const LABEL: u16 = 30;
 
+/// Draws the whole screen.
 pub fn draw(frame: &mut Frame, state: &State) {
-    // The weights give 24 rows two lines for each kind of memory and three for clients.
+    // On 24 rows these weights leave two rows for each kind of memory and three for clients.
     let [title, memory, middle, clients, footer] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Fill(5),
@@ -80,7 +86,7 @@ fn draw_bars(frame: &mut Frame, area: Rect, bars: &Bars) {
         lines.push(Line::from(format!("peak {}", size(peak))));
     }
     frame.render_widget(Paragraph::new(lines), label);
-    // However little it is, it takes an eighth of a line, lest it look like nothing.
+    // The smallest height that is drawn is an eighth of a row. Anything in use has that height.
     let least = 1000u64.div_ceil(8 * u64::from(graph.height.max(1)));
     let heights = bars.history.iter().map(|&part| match part {
         0 => 0,
@@ -165,7 +171,7 @@ fn draw_leaks(frame: &mut Frame, area: Rect, state: &State) {
 
 fn draw_clients(frame: &mut Frame, area: Rect, state: &State) {
     let block = Block::bordered().title(" Clients ");
-    if let Some(reason) = &state.now.unknown {
+    if let Some(reason) = &state.now.clients_error {
         let stats = &state.now.stats;
         let text = format!(
             "All together: VRAM {}, GTT {}, CPU {}\nEach for itself: {reason}",
@@ -199,7 +205,7 @@ fn heading<const N: usize>(cells: [&str; N]) -> Row<'static> {
     row(cells.map(str::to_owned)).style(Style::new().dim())
 }
 
-/// The first cell to the left, the others to the right.
+/// A row whose first cell is aligned to the left and all others to the right.
 fn row<const N: usize>(cells: [String; N]) -> Row<'static> {
     Row::new(cells.into_iter().enumerate().map(|(column, cell)| {
         Line::from(cell).alignment(match column {
@@ -209,7 +215,7 @@ fn row<const N: usize>(cells: [String; N]) -> Row<'static> {
     }))
 }
 
-/// A number in at most seven characters.
+/// Writes a number in at most seven characters.
 fn short(number: f64) -> String {
     if number < 10.0 && number.fract() != 0.0 {
         return format!("{number:.1}");

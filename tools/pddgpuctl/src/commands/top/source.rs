@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the figures come from: a card, or in tests a script.
+//! Where the figures come from. This is a card, or a script in tests.
 
 use anyhow::Result;
 use pddgpu::{Card, Heap, Leak, MemoryStats};
 
-use super::clients::{self, ClientUse};
-use crate::commands::list;
+use crate::{
+    clients,
+    commands::top::clients::{by_use, ClientUse},
+};
 
-/// What is known at one moment.
+/// All figures at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     pub heaps: Vec<Heap>,
     pub stats: MemoryStats,
     pub leaks: Vec<Leak>,
-    /// The clients by use, the largest first.
+    /// The clients by the memory they use, the largest first.
     pub clients: Vec<ClientUse>,
-    /// Why the clients are not known.
-    pub unknown: Option<String>,
+    /// Why the clients are not known, if they are not.
+    pub clients_error: Option<String>,
 }
 
-/// Something that knows the figures of now.
+/// Something that has figures.
 pub trait Source {
+    /// Gives the figures of this moment.
     fn sample(&mut self) -> Result<Sample>;
 }
 
-/// A card.
+/// A card as the source.
 pub struct CardSource {
     card: Card,
 }
@@ -38,9 +41,9 @@ impl CardSource {
 
 impl Source for CardSource {
     fn sample(&mut self) -> Result<Sample> {
-        // Whatever the reason, the rest is worth seeing.
-        let (clients, unknown) = match list::read(&self.card) {
-            Ok(list) => (clients::by_use(&list), None),
+        // Without the clients the other figures are still worth showing.
+        let (clients, clients_error) = match clients::read(&self.card) {
+            Ok(list) => (by_use(&list), None),
             Err(error) => (Vec::new(), Some(format!("{error:#}"))),
         };
         Ok(Sample {
@@ -48,7 +51,7 @@ impl Source for CardSource {
             stats: self.card.memory_stats()?,
             leaks: self.card.leaks()?,
             clients,
-            unknown,
+            clients_error,
         })
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is shown: the figures of now, and what followed from those before.
+//! What the screen shows: the latest figures, and what follows from the figures before them.
 
 use std::{
     collections::VecDeque,
@@ -9,23 +9,25 @@ use std::{
 
 use pddgpu::{Domain, MemoryStats};
 
-use super::source::Sample;
+use crate::commands::top::source::Sample;
 
-/// How many looks back the bars go: more than any terminal has columns.
+/// How many samples the bars go back. No terminal has as many columns.
 const HISTORY: usize = 1000;
 
 pub struct State {
-    /// Which card this is.
+    /// The name of the card.
     pub title: String,
-    /// How much time there is between two looks.
+    /// The time between two samples.
     pub interval: Duration,
+    /// The latest sample.
     pub now: Sample,
     pub rates: Rates,
     pub bars: Vec<Bars>,
+    /// When the latest sample was taken.
     taken: Instant,
 }
 
-/// Operations a second between the last two looks.
+/// Operations a second between the last two samples.
 #[derive(Default)]
 pub struct Rates {
     pub alloc: f64,
@@ -33,20 +35,21 @@ pub struct Rates {
     pub moving: f64,
 }
 
-/// How full one kind of memory is and was.
+/// How full one kind of memory is now and was before.
 pub struct Bars {
     pub name: &'static str,
     /// Bytes in use now.
     pub used: u64,
-    /// Bytes there are.
+    /// Bytes that there are.
     pub total: u64,
-    /// The most bytes buffers took up at once, if that is known.
+    /// The most bytes that buffers took up at once, if the driver counts that.
     pub peak: Option<u64>,
-    /// What part was in use at each look, in thousandths; the last look comes first.
+    /// The part in use at each sample, in thousandths. The latest sample comes first.
     pub history: VecDeque<u64>,
 }
 
 impl State {
+    /// The state after the first sample.
     pub fn new(title: String, interval: Duration, sample: Sample) -> Self {
         let mut state = Self {
             title,
@@ -60,7 +63,7 @@ impl State {
         state
     }
 
-    /// Takes over what was seen at `taken`.
+    /// Takes over a sample that was taken at this time.
     pub fn update(&mut self, sample: Sample, taken: Instant) {
         let seconds = taken.saturating_duration_since(self.taken).as_secs_f64();
         self.rates = Rates::between(&self.now.stats, &sample.stats, seconds);
@@ -69,6 +72,7 @@ impl State {
         self.record();
     }
 
+    /// Adds the latest sample to the history of each bar.
     fn record(&mut self) {
         for fill in fills(&self.now) {
             match self.bars.iter_mut().find(|bars| bars.name == fill.name) {
@@ -86,7 +90,8 @@ impl State {
 }
 
 impl Rates {
-    /// Counters that went back were reset: since then there were as many as they say.
+    /// A counter that is less than before was reset meanwhile. Since then it counted as many
+    /// operations as it says.
     fn between(before: &MemoryStats, after: &MemoryStats, seconds: f64) -> Self {
         let rate = |before: u64, after: u64| {
             let count = after.checked_sub(before).unwrap_or(after);
@@ -104,7 +109,7 @@ impl Rates {
     }
 }
 
-/// How full each kind of memory is now, with a history of this one look.
+/// How full each kind of memory is now. The history has only this sample.
 fn fills(sample: &Sample) -> Vec<Bars> {
     let mut fills = Vec::new();
     for heap in &sample.heaps {
@@ -137,7 +142,7 @@ fn peak(stats: &MemoryStats, domain: Domain, visible: bool) -> Option<u64> {
         .map(|heap| heap.peak)
 }
 
-/// What part of it `used` is, 0 for nothing only.
+/// The part of `total` that `used` is, in thousandths. It is rounded up, so that only nothing is 0.
 fn thousandths(used: u64, total: u64) -> u64 {
     let part = (u128::from(used) * 1000).div_ceil(u128::from(total.max(1)));
     part.min(1000) as u64
@@ -167,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_begins_with_the_last_look() {
+    fn the_history_begins_with_the_latest_sample() {
         let mut state = State::new(String::new(), Duration::from_secs(1), sample(100, 0));
         let start = state.taken;
         for n in 2..=HISTORY as u64 + 5 {
@@ -182,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_those_since_the_look_before() {
+    fn rates_are_those_since_the_sample_before() {
         let mut state = State::new(String::new(), Duration::from_secs(1), sample(0, 10));
         let start = state.taken;
         state.update(sample(0, 30), start + Duration::from_secs(2));

@@ -2,9 +2,9 @@
 
 //! Runs `top` in a pseudo-terminal and reads the screen, as its user does.
 //!
-//! The figures come from a script, so that no card is needed and the source may also fail. What runs
-//! in the terminal is this test program once more, told to run `program()` only: an example or a
-//! hidden option would put into the build, or into everybody's hands, what only this test needs.
+//! The figures come from a script. It needs no card, and it can also fail. The program that runs in
+//! the terminal is this test program itself, told to run `program()` only. In this way nothing is
+//! built or installed that only this test needs.
 
 use std::{env, time::Duration};
 
@@ -13,24 +13,27 @@ use pddgpu::{Domain, Heap};
 use pddgpu_terminal::Terminal;
 use rustix::process::Signal;
 
-use super::source::{Sample, Source};
+use crate::commands::top::{
+    show,
+    source::{Sample, Source},
+};
 
-/// The program's name among the tests.
+/// The name of `program()` among the tests.
 const PROGRAM: &str = "commands::top::terminal_test::program";
 
-/// The variable that says how the script ends.
+/// The environment variable that says how the script ends.
 const ENDING: &str = "PDDGPUCTL_TEST_ENDING";
 
-/// VRAM fills up by 1 MiB with each look; after some the script ends as told.
+/// VRAM fills up by 1 MiB with each sample. The third sample ends the script as told.
 struct Script {
-    looks: u64,
+    samples: u64,
     ending: String,
 }
 
 impl Source for Script {
     fn sample(&mut self) -> Result<Sample> {
-        self.looks += 1;
-        match (self.looks, self.ending.as_str()) {
+        self.samples += 1;
+        match (self.samples, self.ending.as_str()) {
             (3.., "error") => bail!("the card is gone"),
             (3.., "panic") => panic!("a defect"),
             _ => {}
@@ -40,14 +43,14 @@ impl Source for Script {
                 domain: Domain::Vram,
                 total: 64 << 20,
                 usable: 64 << 20,
-                used: self.looks << 20,
+                used: self.samples << 20,
                 reserved: 0,
                 visible_total: 16 << 20,
                 visible_used: 0,
             }],
             ..Default::default()
         };
-        sample.stats.objects_live = self.looks;
+        sample.stats.objects_live = self.samples;
         Ok(sample)
     }
 }
@@ -56,17 +59,17 @@ impl Source for Script {
 #[ignore = "the other tests run it, in a terminal of its own"]
 fn program() {
     let script = Script {
-        looks: 0,
+        samples: 0,
         ending: env::var(ENDING).unwrap_or_default(),
     };
-    super::show(script, "a script".into(), Duration::from_millis(100)).unwrap();
+    show(script, "a script".into(), Duration::from_millis(100)).unwrap();
 }
 
 /// Runs the program in a terminal.
 fn start(ending: &str) -> Result<Terminal> {
     let program = env::current_exe()?;
     let program = program.to_str().context("a path of text")?;
-    // A backtrace would push the message that matters off the screen.
+    // A backtrace would push the error message off the screen.
     let variables = [(ENDING, ending), ("RUST_BACKTRACE", "0")];
     let arguments = ["--exact", PROGRAM, "--ignored", "--nocapture"];
     Terminal::start(program, &arguments, &variables)

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use pddgpu::{Domain, Domains, FailureStats, Heap, HeapStats, Leak};
 use ratatui::{backend::TestBackend, Terminal};
 
-use super::*;
 use crate::commands::top::{clients::ClientUse, source::Sample};
+
+use super::*;
 
 fn heap(domain: Domain, used: u64, total: u64) -> Heap {
     Heap {
@@ -142,11 +143,11 @@ fn larger_terminals_show_more() {
 }
 
 #[test]
-fn whoever_may_not_see_the_clients_is_told_why() {
+fn the_screen_says_why_clients_are_not_known() {
     let mut sample = sample(1 << 20);
     sample.stats.vram_used = 1 << 20;
     sample.clients.clear();
-    sample.unknown = Some("only root may see every client's buffers: no".into());
+    sample.clients_error = Some("only root may see every client's buffers: no".into());
     let state = State::new(String::new(), Duration::from_secs(1), sample);
     let screen = lines(&state, 80, 24).join("\n");
     assert!(screen.contains("All together: VRAM 1 MiB, GTT 0 B, CPU 0 B"));
