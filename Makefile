@@ -24,6 +24,7 @@ help:
 	@echo 'make coverage            tells which lines and branches the tests reach'
 	@echo 'make bench-stats         counts what the statistics cost'
 	@echo 'make bench-move          measures moves by the card and by the CPU'
+	@echo 'make man                 writes manual pages and shell completions of the programs'
 	@echo 'make prepare             makes the build root and the kernel build tree only'
 	@echo 'make doc                 builds the documentation and checks its links'
 	@echo 'make pictures            draws the pictures of the documentation'
@@ -70,6 +71,9 @@ bench-stats:
 bench-move:
 	@tests/bench/move
 
+man:
+	@toolchain/enter cargo run --quiet -p pddgpu-manual -- "$$(toolchain/where target)/manual"
+
 prepare:
 	@toolchain/prepare
 
@@ -109,4 +113,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

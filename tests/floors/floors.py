@@ -22,8 +22,8 @@ import sys
 CRATES = [
     ("rust", ".", ["pddgpu"]),
 #    ("vdev", "src", ["main", "lib"]),
-#    ("tools/libpddgpu", "src", ["lib"]),
-#    ("tools/pddgpuctl", "src", ["main"]),
+    ("tools/libpddgpu", "src", ["lib"]),
+    ("tools/pddgpuctl", "src", ["main"]),
     ("tests/e2e", "src", ["main"]),
 ]
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
-    virtual_card::{pages, Mishap},
+    virtual_card::{pages, Injection},
     Buffer, Card, Create, CreateFlags, Deadline, Domain, Domains, Features, Mapping,
 };
 use rustix::io::Errno;
@@ -76,7 +76,7 @@ fn complaints(log: &mut Log) -> Result<Vec<String>> {
 
 /// Moves a buffer out of VRAM and back with a mishap each time, and checks that nothing is lost, and what
 /// the driver makes of it.
-fn recover(bench: &Bench, mishaps: &[Mishap], why: &str, how: &str) -> Result<()> {
+fn recover(bench: &Bench, mishaps: &[Injection], why: &str, how: &str) -> Result<()> {
     Counters::read(&bench.card)?;
     let (buffer, map, content) = large(bench, 7000)?;
     for &mishap in mishaps {
@@ -103,13 +103,13 @@ fn recover(bench: &Bench, mishaps: &[Mishap], why: &str, how: &str) -> Result<()
 }
 
 fn a_hang_is_recovered_from(bench: &Bench) -> Result<()> {
-    let hang = |packets, bytes| Mishap::Hang { packets, bytes };
+    let hang = |packets, bytes| Injection::Hang { packets, bytes };
     let mishaps = [hang(0, 0), hang(0, (1 << 20) + 4), hang(1, 12 << 10)];
     recover(bench, &mishaps, "timeout", "resetting")
 }
 
 fn a_bad_packet_is_recovered_from(bench: &Bench) -> Result<()> {
-    let mishaps = [0, 1, 2, 3].map(|packets| Mishap::Corrupt { packets });
+    let mishaps = [0, 1, 2, 3].map(|packets| Injection::Corrupt { packets });
     recover(bench, &mishaps, "error", "restarting")
 }
 
@@ -148,7 +148,7 @@ fn lost_interrupts_are_made_up_for(bench: &Bench) -> Result<()> {
     let (buffer, map, content) = large(bench, 7200)?;
     for domain in [Domain::Gtt, Domain::Vram, Domain::Cpu, Domain::Vram] {
         let before = Counters::read(&bench.card)?;
-        let _trouble = Trouble::new(Mishap::LoseInterrupts { count: 100 })?;
+        let _trouble = Trouble::new(Injection::LoseInterrupts { count: 100 })?;
         buffer.move_to(domain)?;
         finish(&buffer)?;
         ensure_holds(&map, &content, &format!("to {domain}"))?;
@@ -165,8 +165,8 @@ fn an_error_without_its_interrupt_is_recovered_from(bench: &Bench) -> Result<()>
     for domain in [Domain::Gtt, Domain::Vram] {
         let before = Counters::read(&bench.card)?;
         let mut log = Log::from_now()?;
-        let _trouble = Trouble::new(Mishap::LoseInterrupts { count: 100 })?;
-        virtual_card()?.inject(Mishap::Corrupt { packets: 0 })?;
+        let _trouble = Trouble::new(Injection::LoseInterrupts { count: 100 })?;
+        virtual_card()?.inject(Injection::Corrupt { packets: 0 })?;
         buffer.move_to(domain)?;
         finish(&buffer)?;
         ensure_holds(&map, &content, &format!("to {domain}"))?;
@@ -188,7 +188,7 @@ fn a_wait_finds_what_is_done_at_its_deadline(bench: &Bench) -> Result<()> {
     let buffer = bench.card.create(create)?;
     finish(&buffer)?;
     for turn in 0..10 {
-        let _trouble = Trouble::new(Mishap::LoseInterrupts { count: 1 })?;
+        let _trouble = Trouble::new(Injection::LoseInterrupts { count: 1 })?;
         let fences = virtual_card()?.counter("packets_fence")?;
         let domain = [Domain::Gtt, Domain::Vram][turn % 2];
         buffer.move_to(domain)?;
@@ -258,9 +258,9 @@ fn fail_for_good(card: Card) -> Result<()> {
     let before = Counters::read(&card)?;
     let errors = virtual_card()?.counter("command_errors")?;
     {
-        let _slow = Trouble::new(Mishap::SlowDown { factor: IN_TIME })?;
+        let _slow = Trouble::new(Injection::SlowDown { factor: IN_TIME })?;
         // The packet after the copy, which takes long enough each time.
-        let bad = Mishap::Corrupt { packets: 1 };
+        let bad = Injection::Corrupt { packets: 1 };
         virtual_card()?.inject(bad)?;
         moving.move_to(Domain::Gtt)?;
         for failure in 1..=MAX_FAILURES {
@@ -270,7 +270,7 @@ fn fail_for_good(card: Card) -> Result<()> {
                 Ok(())
             })?;
             if failure < MAX_FAILURES {
-                virtual_card()?.inject(Mishap::Corrupt { packets: 0 })?;
+                virtual_card()?.inject(Injection::Corrupt { packets: 0 })?;
             }
         }
         ensure_errno("GEM_WAIT", moving.wait(Deadline::NEVER), Errno::IO)?;
@@ -306,7 +306,7 @@ fn the_card_may_go_in_the_middle_of_moves(driver: &Driver) -> Result<()> {
                 Ok((buffer, map))
             })
             .collect::<Result<_>>()?;
-        let slow = Trouble::new(Mishap::SlowDown { factor: 2500 })?;
+        let slow = Trouble::new(Injection::SlowDown { factor: 2500 })?;
         for (buffer, _) in &buffers {
             buffer.move_to(Domain::Gtt)?;
         }
@@ -334,7 +334,7 @@ fn the_card_may_go_while_its_engine_hangs(driver: &Driver) -> Result<()> {
     let create = Create::new(2 << 20, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
     let buffer = card.create(create)?;
     finish(&buffer)?;
-    let _trouble = Trouble::new(Mishap::Hang {
+    let _trouble = Trouble::new(Injection::Hang {
         packets: 0,
         bytes: 4096,
     })?;
@@ -359,7 +359,7 @@ fn pages_that_lose_their_content_are_withheld(driver: &Driver) -> Result<()> {
 
     // A free page, by any of its bytes.
     let free = device.vram_size / 2 + 3 * 4096;
-    virtual_card()?.inject(Mishap::Ecc { offset: free + 100 })?;
+    virtual_card()?.inject(Injection::Ecc { offset: free + 100 })?;
     log.wait_for(&format!("{free:#x}"), 1)?;
     eventually(|| {
         let now = reserved(&card)?;
@@ -371,7 +371,7 @@ fn pages_that_lose_their_content_are_withheld(driver: &Driver) -> Result<()> {
     })?;
     let again = vram_reserve(&card, free, 4096);
     ensure!(again.is_err(), "the page could be reserved once more");
-    virtual_card()?.inject(Mishap::Ecc { offset: free })?;
+    virtual_card()?.inject(Injection::Ecc { offset: free })?;
     log.wait_for(&format!("{free:#x}, page was retired before"), 1)?;
 
     // One of a buffer's, once that is gone.
@@ -379,7 +379,7 @@ fn pages_that_lose_their_content_are_withheld(driver: &Driver) -> Result<()> {
     let buffer = card.create(Create::new(1 << 20, Domains::VRAM).flags(flags))?;
     finish(&buffer)?;
     let used = buffer.info()?.gpu_addr.context("no address")? - device.vram_start + (64 << 10);
-    virtual_card()?.inject(Mishap::Ecc { offset: used })?;
+    virtual_card()?.inject(Injection::Ecc { offset: used })?;
     log.wait_for(&format!("{used:#x}"), 1)?;
     let now = reserved(&card)?;
     ensure!(now == before + 4096, "reserved under a buffer: {now}");

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
-    virtual_card::{pages, Mishap},
+    virtual_card::{pages, Injection},
     Card, Create, CreateFlags, Domain, Domains,
 };
 
@@ -151,7 +151,7 @@ fn await_turns(turns: &AtomicU64, more: u64) -> Result<()> {
 }
 
 /// Has one mishap after the other happen under load; the driver has to reset the engine for each.
-fn reset_under_load(bench: &Bench, mishaps: impl Iterator<Item = Mishap>) -> Result<()> {
+fn reset_under_load(bench: &Bench, mishaps: impl Iterator<Item = Injection>) -> Result<()> {
     let start = Counters::read(&bench.card)?;
     let mut count = 0;
     under_load(bench, |turns| {
@@ -181,7 +181,7 @@ fn bad_packets_under_load_cost_no_byte(bench: &Bench) -> Result<()> {
     let mut random = Random::new(9);
     reset_under_load(
         bench,
-        (0..20).map(|_| Mishap::Corrupt {
+        (0..20).map(|_| Injection::Corrupt {
             packets: random.below(5) as u64,
         }),
     )
@@ -191,7 +191,7 @@ fn hangs_under_load_cost_no_byte(bench: &Bench) -> Result<()> {
     let mut random = Random::new(10);
     reset_under_load(
         bench,
-        (0..4).map(|_| Mishap::Hang {
+        (0..4).map(|_| Injection::Hang {
             packets: random.below(5) as u64,
             bytes: random.below(64 << 10) as u64,
         }),
@@ -203,7 +203,7 @@ fn lost_interrupts_under_load_cost_no_byte(bench: &Bench) -> Result<()> {
     under_load(bench, |turns| {
         for count in 1..=10 {
             let lost = virtual_card()?.counter("irqs_lost")?;
-            let _trouble = Trouble::new(Mishap::LoseInterrupts { count })?;
+            let _trouble = Trouble::new(Injection::LoseInterrupts { count })?;
             eventually(|| {
                 let now = virtual_card()?.counter("irqs_lost")?;
                 ensure!(now >= lost + count, "{now} of {lost} + {count} lost");

@@ -7,7 +7,7 @@ use std::{fs, process::ExitStatus, time::Duration};
 use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
-    virtual_card::{pages, Mishap},
+    virtual_card::{pages, Injection},
     Buffer, Create, CreateFlags, Deadline, Domain, Domains,
 };
 
@@ -49,7 +49,7 @@ fn slow_buffer(bench: &Bench, size: u64, seed: u64) -> Result<(Buffer, Vec<u8>)>
 }
 
 fn slowly() -> Result<Trouble> {
-    Trouble::new(Mishap::SlowDown { factor: SLOWLY })
+    Trouble::new(Injection::SlowDown { factor: SLOWLY })
 }
 
 fn a_move_is_only_queued(bench: &Bench) -> Result<()> {

@@ -6,7 +6,7 @@ use std::{ops::Sub, thread::ScopedJoinHandle};
 
 use anyhow::{anyhow, ensure, Context, Result};
 use pddgpu::{
-    virtual_card::{pages, Mishap, VirtualCard},
+    virtual_card::{pages, Injection, VirtualCard},
     Buffer, Card, Deadline, Domain, Info,
 };
 
@@ -82,7 +82,7 @@ impl Sub for Counters {
 pub struct Trouble;
 
 impl Trouble {
-    pub fn new(mishap: Mishap) -> Result<Self> {
+    pub fn new(mishap: Injection) -> Result<Self> {
         virtual_card()?.inject(mishap)?;
         Ok(Self)
     }

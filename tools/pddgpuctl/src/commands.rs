@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands, one module each.
+
+pub mod create;
+pub mod demo;
+pub mod heaps;
+pub mod info;
+pub mod leaks;
+pub mod list;
+pub mod stats;
+pub mod top;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `pddgpuctl list`: prints every buffer of every client.
+
+use anyhow::Result;
+use pddgpu::{
+    gem_list::{Client, Entry},
+    Card,
+};
+
+use crate::{
+    clients::{self, process_name},
+    output::{
+        json,
+        table::Table,
+        text::{address, or_dash},
+        units::size,
+    },
+};
+
+pub fn run(card: &Card, json: bool) -> Result<()> {
+    let clients = clients::read(card)?;
+    if json {
+        return json::print(&clients);
+    }
+    let buffers: usize = clients.iter().map(|client| client.buffers.len()).sum();
+    if buffers > 0 {
+        table(&clients).lines().for_each(|line| println!("{line}"));
+    }
+    println!(
+        "{buffers} buffers, {} clients",
+        clients.iter().filter(|client| client.id.is_some()).count()
+    );
+    Ok(())
+}
+
+/// A table with one row for each buffer.
+fn table(clients: &[Client]) -> Table {
+    let mut table = Table::new([
+        "Client",
+        "Handle",
+        "Size",
+        "Domains",
+        "In",
+        "Pins",
+        "Visible",
+        "GPU address",
+        "Flags",
+    ]);
+    for client in clients {
+        for entry in &client.buffers {
+            table.row(row(client, entry));
+        }
+    }
+    table
+}
+
+fn row(client: &Client, entry: &Entry) -> [String; 9] {
+    [
+        process_name(client),
+        or_dash(entry.handle),
+        size(entry.size),
+        entry.domains.to_string(),
+        or_dash(entry.placement),
+        entry.pins.to_string(),
+        size(entry.visible),
+        address(entry.gpu_addr),
+        entry.flags.to_string(),
+    ]
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Draws the state. It does nothing else, so that a test can check every cell.
+
+use pddgpu::{LeakState, TimeStats};
+use ratatui::{
+    layout::{Alignment, Constraint, Layout, Rect},
+    style::{Color, Style, Stylize},
+    text::{Line, Span},
+    widgets::{Block, Paragraph, RenderDirection, Row, Sparkline, Table, Wrap},
+    Frame,
+};
+
+use crate::{
+    commands::top::state::{Bars, State},
+    output::{
+        text::{plural, printable},
+        units::{age, duration, size},
+    },
+};
+
+/// Columns to the left of the bars. The longest name and figure fit into them.
+const LABEL: u16 = 30;
+
+/// Draws the whole screen.
+pub fn draw(frame: &mut Frame, state: &State) {
+    // On 24 rows these weights leave two rows for each kind of memory and three for clients.
+    let [title, memory, middle, clients, footer] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Fill(5),
+        Constraint::Length((frame.area().height / 4).max(6)),
+        Constraint::Fill(3),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    let [operations, leaks] =
+        Layout::horizontal([Constraint::Length(54), Constraint::Fill(1)]).areas(middle);
+
+    draw_title(frame, title, state);
+    draw_memory(frame, memory, state);
+    draw_operations(frame, operations, state);
+    draw_leaks(frame, leaks, state);
+    draw_clients(frame, clients, state);
+    let every = format!("q quits   every {} s", state.interval.as_secs_f64());
+    frame.render_widget(Line::from(every).dim(), footer);
+}
+
+fn draw_title(frame: &mut Frame, area: Rect, state: &State) {
+    let stats = &state.now.stats;
+    let buffers = format!(
+        "{} alive, {} created",
+        plural(stats.objects_live, "buffer"),
+        stats.total_allocations
+    );
+    frame.render_widget(Line::from(state.title.as_str()).bold(), area);
+    frame.render_widget(Line::from(buffers).right_aligned(), area);
+}
+
+fn draw_memory(frame: &mut Frame, area: Rect, state: &State) {
+    let block = Block::bordered().title(" Memory ");
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let rows = Layout::vertical(state.bars.iter().map(|_| Constraint::Fill(1))).split(inner);
+    for (bars, &row) in state.bars.iter().zip(rows.iter()) {
+        draw_bars(frame, row, bars);
+    }
+}
+
+fn draw_bars(frame: &mut Frame, area: Rect, bars: &Bars) {
+    let [label, graph] =
+        Layout::horizontal([Constraint::Length(LABEL), Constraint::Fill(1)]).areas(area);
+    let color = match bars.name {
+        "GTT" => Color::Green,
+        "CPU" => Color::Yellow,
+        _ => Color::Cyan,
+    };
+    let share = bars.history.front().map_or(0.0, |&part| part as f64 / 10.0);
+    let mut lines = vec![
+        Line::from(vec![
+            Span::styled(format!("{:<13}", bars.name), Style::new().fg(color).bold()),
+            Span::raw(format!("{share:>5.1} %")),
+        ]),
+        Line::from(format!("{} of {}", size(bars.used), size(bars.total))),
+    ];
+    if let Some(peak) = bars.peak {
+        lines.push(Line::from(format!("peak {}", size(peak))));
+    }
+    frame.render_widget(Paragraph::new(lines), label);
+    // The smallest height that is drawn is an eighth of a row. Anything in use has that height.
+    let least = 1000u64.div_ceil(8 * u64::from(graph.height.max(1)));
+    let heights = bars.history.iter().map(|&part| match part {
+        0 => 0,
+        part => part.max(least),
+    });
+    frame.render_widget(
+        Sparkline::default()
+            .data(heights)
+            .max(1000)
+            .direction(RenderDirection::RightToLeft)
+            .style(color),
+        graph,
+    );
+}
+
+fn draw_operations(frame: &mut Frame, area: Rect, state: &State) {
+    let (stats, rates) = (&state.now.stats, &state.rates);
+    let rows = [
+        operation("alloc", &stats.alloc, rates.alloc),
+        operation("free", &stats.free, rates.free),
+        operation("move", &stats.moving, rates.moving),
+    ];
+    let failed = stats.failures.iter().map(|failure| failure.count).sum();
+    let below = format!(
+        " {}, {} ",
+        plural(stats.evictions, "eviction"),
+        plural(failed, "failed creation")
+    );
+    let columns = [5, 9, 8, 8, 8, 9].map(Constraint::Length);
+    let table = Table::new(rows, columns)
+        .header(heading(["", "Count", "/s", "p50", "p99", "Max"]))
+        .block(Block::bordered().title(" Operations ").title_bottom(below));
+    frame.render_widget(table, area);
+}
+
+fn operation(name: &'static str, times: &TimeStats, rate: f64) -> Row<'static> {
+    let time = |ns| match times.count {
+        0 => "-".to_owned(),
+        _ => duration(ns),
+    };
+    row([
+        name.to_owned(),
+        short(times.count as f64),
+        short(rate),
+        time(times.percentile_ns(50.0)),
+        time(times.percentile_ns(99.0)),
+        time(times.max_ns),
+    ])
+}
+
+fn draw_leaks(frame: &mut Frame, area: Rect, state: &State) {
+    let stats = &state.now.stats;
+    let mut leaks: Vec<_> = state.now.leaks.iter().collect();
+    leaks.sort_by_key(|leak| std::cmp::Reverse((leak.state, leak.size)));
+
+    let color = match (stats.suspected_leaks, stats.confirmed_leaks) {
+        (0, 0) => Color::Green,
+        (_, 0) => Color::Yellow,
+        _ => Color::Red,
+    };
+    let mut lines = vec![Line::styled(
+        format!(
+            "{} suspected, {} confirmed",
+            stats.suspected_leaks, stats.confirmed_leaks
+        ),
+        color,
+    )];
+    lines.extend(leaks.iter().map(|leak| {
+        let color = match leak.state {
+            LeakState::Suspected => Color::Yellow,
+            LeakState::Confirmed => Color::Red,
+        };
+        Line::from(vec![
+            Span::styled(size(leak.size), color),
+            Span::raw(format!(" {} ({})", printable(&leak.command), leak.pid)),
+            Span::raw(format!(" {}", age(leak.age_ms))),
+        ])
+    }));
+    let block = Block::bordered().title(" Leaks ");
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn draw_clients(frame: &mut Frame, area: Rect, state: &State) {
+    let block = Block::bordered().title(" Clients ");
+    if let Some(reason) = &state.now.clients_error {
+        let stats = &state.now.stats;
+        let text = format!(
+            "All together: VRAM {}, GTT {}, CPU {}\nEach for itself: {reason}",
+            size(stats.vram_used),
+            size(stats.gtt_used),
+            size(stats.cpu_used)
+        );
+        let text = Paragraph::new(text).wrap(Wrap { trim: false });
+        frame.render_widget(text.block(block), area);
+        return;
+    }
+    let rows = state.now.clients.iter().map(|client| {
+        row([
+            client.name.clone(),
+            client.buffers.to_string(),
+            size(client.vram),
+            size(client.gtt),
+            size(client.cpu),
+            size(client.total()),
+        ])
+    });
+    let widths = [7, 11, 11, 11, 11].map(Constraint::Length);
+    let columns = [Constraint::Fill(1)].into_iter().chain(widths);
+    let table = Table::new(rows, columns)
+        .header(heading(["", "Buffers", "VRAM", "GTT", "CPU", "Total"]))
+        .block(block);
+    frame.render_widget(table, area);
+}
+
+fn heading<const N: usize>(cells: [&str; N]) -> Row<'static> {
+    row(cells.map(str::to_owned)).style(Style::new().dim())
+}
+
+/// A row whose first cell is aligned to the left and all others to the right.
+fn row<const N: usize>(cells: [String; N]) -> Row<'static> {
+    Row::new(cells.into_iter().enumerate().map(|(column, cell)| {
+        Line::from(cell).alignment(match column {
+            0 => Alignment::Left,
+            _ => Alignment::Right,
+        })
+    }))
+}
+
+/// Writes a number in at most seven characters.
+fn short(number: f64) -> String {
+    if number < 10.0 && number.fract() != 0.0 {
+        return format!("{number:.1}");
+    }
+    if number < 1e7 {
+        return format!("{number:.0}");
+    }
+    let (unit, one) = [("M", 1e6), ("G", 1e9), ("T", 1e12)]
+        .into_iter()
+        .find(|(_, one)| number < 99_999.5 * one)
+        .unwrap_or(("E", 1e18));
+    format!("{:.0} {unit}", number / one)
+}
+
+#[cfg(test)]
+mod tests;
