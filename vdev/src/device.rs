@@ -16,14 +16,14 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::counters::Counters;
-use crate::gart::Gart;
-use crate::injections::Injections;
-use crate::interrupt::Msi;
-use crate::memory::Memory;
+use crate::memory::gart::Gart;
+use crate::engine::injections::Injections;
+use crate::pci::msi::Msi;
+use crate::memory::transfer::Memory;
 use crate::options::{Card, Chip};
-use crate::pci_config::{self, PciConfig};
-use crate::registers::{Effect, RegisterFile};
-use crate::vram::Vram;
+use crate::pci::config::{self, PciConfig};
+use crate::regs::register_file::{Effect, RegisterFile};
+use crate::memory::vram::Vram;
 
 pub use command::Step;
 
@@ -225,7 +225,7 @@ impl Device {
         self.reset();
     }
 
-    /// Maps guest memory for the card; see [`crate::dma::DmaSpace::map`].
+    /// Maps guest memory for the card; see [`crate::memory::dma::DmaSpace::map`].
     pub fn dma_map(
         &mut self,
         address: u64,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{ensure, Context, Result};
 use clap::{Parser, ValueEnum};
 
-use crate::registers::{Identity, FEATURE_COPY, FEATURE_ECC, FEATURE_FILL, FEATURE_GART};
+use crate::regs::register_file::{Identity, FEATURE_COPY, FEATURE_ECC, FEATURE_FILL, FEATURE_GART};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::rig::*;
-use crate::injections::Hang;
+use crate::engine::injections::Hang;
 
 fn reset(rig: &mut Rig) {
     rig.set(8, 0x5253_5421);

@@ -19,7 +19,7 @@ use vfio_user::{
 };
 
 use crate::device::{Region, SharedDevice};
-use crate::vram::Vram;
+use crate::memory::vram::Vram;
 
 /// The region of the card that has a number in the protocol.
 fn region(index: u32) -> Option<Region> {

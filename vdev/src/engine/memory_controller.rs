@@ -3,10 +3,10 @@
 //! The memory controller: what a GPU address leads to.
 
 use super::Device;
-use crate::gart::{Entry, ENTRY_LEN, LINE};
-use crate::memory::{Access, Place};
+use crate::memory::gart::{Entry, ENTRY_LEN, LINE};
+use crate::memory::transfer::{Access, Place};
 use crate::options::PAGE_SIZE;
-use crate::registers::{
+use crate::regs::register_file::{
     FEATURE_GART, GART_FAULT_ADDR, GART_FAULT_OUTSIDE, GART_FAULT_STATUS, GART_FAULT_VALID,
     GART_FAULT_WRITE, GART_TABLE_BASE, MC_GTT_CTRL, MC_VRAM_CTRL,
 };

@@ -9,7 +9,7 @@ use std::thread;
 
 use anyhow::{ensure, Result};
 
-use crate::control::{announced, answer, Response, DATA_MAX, PATTERN_MAX};
+use crate::control::requests::{announced, answer, Response, DATA_MAX, PATTERN_MAX};
 use crate::device::SharedDevice;
 
 /// Bytes of the longest request line: a pattern in hexadecimal, and what stands around it.

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use vm_memory::{Bytes, VolatileSlice};
 
-use crate::dma::DmaSpace;
-use crate::vram::{Part, Vram, VramAccess};
+use crate::memory::dma::DmaSpace;
+use crate::memory::vram::{Part, Vram, VramAccess};
 
 /// Bytes of the pattern that is written over and over by a fill: few enough for the caches.
 const PATTERN_LEN: usize = 64 << 10;

@@ -4,8 +4,8 @@
 
 use super::addresses::Fault;
 use super::Device;
-use crate::memory::Access;
-use crate::registers::{
+use crate::memory::transfer::Access;
+use crate::regs::register_file::{
     ECC_ADDR, ECC_PENDING, ECC_STATUS, FEATURE_ECC, FEATURE_GART, IH_CTRL, IH_MSI, IH_OVERFLOW,
     IH_RING_BASE, IH_RING_RPTR, IH_RING_SIZE, IH_RING_WPTR, MC_VRAM_CTRL, VRAM_ECC,
 };

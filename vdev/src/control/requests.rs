@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
 use crate::device::{Region, SharedDevice};
-use crate::injections::{Hang, Injections};
-use crate::registers::IdentityOverride;
-use crate::scan;
+use crate::engine::injections::{Hang, Injections};
+use crate::regs::register_file::IdentityOverride;
+use crate::memory::scan;
 
 /// Bytes of data that one request can read or write.
 pub const DATA_MAX: u64 = 1 << 20;

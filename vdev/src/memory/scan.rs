@@ -11,7 +11,7 @@ use std::ops::Range;
 use memchr::memmem::Finder;
 use sha2::{Digest, Sha256};
 
-use crate::vram::{Vram, VramError};
+use crate::memory::vram::{Vram, VramError};
 
 /// Bytes that are looked at in one go.
 const CHUNK: u64 = 1 << 20;

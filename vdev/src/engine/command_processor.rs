@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::addresses::Fault;
 use super::reports::{is_ring_size, Source};
 use super::Device;
-use crate::memory::{Access, Transfer};
-use crate::packet::{BadPacket, Packet, PACKET_LEN};
-use crate::registers::{
+use crate::memory::transfer::{Access, Transfer};
+use crate::engine::packet::{BadPacket, Packet, PACKET_LEN};
+use crate::regs::register_file::{
     CP_BUSY, CP_CTRL, CP_ERROR, CP_HALT, CP_RING_BASE, CP_RING_RPTR, CP_RING_SIZE, CP_RING_WPTR,
     CP_STATUS, FEATURE_FILL,
 };
@@ -131,7 +131,7 @@ impl Device {
     ///
     /// Transfers are carried out without the lock, so that the guest can use the registers
     /// meanwhile, but with the `access` under which they were found: it keeps others who hold the
-    /// lock from taking the memory away ([`crate::memory::Memory::quiesce`]).
+    /// lock from taking the memory away ([`crate::memory::transfer::Memory::quiesce`]).
     pub fn step(&mut self, access: &Access<'_>) -> Step {
         if self.command.hung || !self.has_work() {
             return Step::Idle;
