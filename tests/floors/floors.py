@@ -21,7 +21,7 @@ import sys
 # Crate folder, source folder in it, files that are the root module.
 CRATES = [
     ("rust", ".", ["pddgpu"]),
-#    ("vdev", "src", ["main", "lib"]),
+    ("vdev", "src", ["main", "lib"]),
     ("tools/libpddgpu", "src", ["lib"]),
     ("tools/pddgpuctl", "src", ["main"]),
     ("tests/e2e", "src", ["main"]),

@@ -3,29 +3,23 @@
 //! The card as a whole: what an access to each of its regions does, and how its parts act on each
 //! other. It takes any access without complaint, as hardware does.
 //!
-//! The engines are here too: [`addresses`] is the memory controller with the GART, [`command`] the
-//! command processor, [`reports`] the interrupt ring and what is told through it. A command
-//! processor moves bytes while the card is not locked; see [`Device::step`].
-
-mod addresses;
-mod command;
-mod reports;
+//! The command processor moves bytes while the card is not locked; see [`Device::step`].
 
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::counters::Counters;
-use crate::memory::gart::Gart;
+use crate::engine::command_processor::{CommandProcessor, Step};
 use crate::engine::injections::Injections;
-use crate::pci::msi::Msi;
-use crate::memory::transfer::Memory;
+use crate::engine::parts::Parts;
+use crate::memory::gart::Gart;
+use crate::memory::transfer::{Access, Memory};
+use crate::memory::vram::Vram;
 use crate::options::{Card, Chip};
 use crate::pci::config::{self, PciConfig};
+use crate::pci::msi::Msi;
 use crate::regs::register_file::{Effect, RegisterFile};
-use crate::memory::vram::Vram;
-
-pub use command::Step;
 
 /// The parts of the function that a client can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +40,7 @@ pub struct Device {
     pub registers: RegisterFile,
     memory: Memory,
     gart: Gart,
-    command: command::Command,
+    command: CommandProcessor,
     /// Signalled when the command processor may have something to do.
     work: Arc<Condvar>,
     /// What a test wants to go wrong.
@@ -68,7 +62,7 @@ impl Device {
             registers: RegisterFile::new(card.identity.clone()),
             memory: Memory::new(Vram::new(card.vram_len, card.aperture_len)?),
             gart: Gart::new(card.identity.gtt_size),
-            command: command::Command::default(),
+            command: CommandProcessor::default(),
             work: Arc::default(),
             injections: Injections::default(),
             config: PciConfig::new(card),
@@ -102,7 +96,7 @@ impl Device {
         match region {
             Region::Registers => self.registers_len,
             Region::Aperture => self.memory.vram.aperture_len(),
-            Region::Config => pci_config::LEN,
+            Region::Config => config::LEN,
         }
     }
 
@@ -196,9 +190,19 @@ impl Device {
                 self.counters.gart_flushes += 1;
                 self.gart.flush();
             }
-            Effect::CommandControl { was_enabled } => self.control_command(was_enabled),
-            Effect::CommandRing => self.wake_command(),
-            Effect::InterruptControl { was_enabled } => self.control_interrupts(was_enabled),
+            Effect::CommandControl { was_enabled } => {
+                let (command, mut parts) = self.parts();
+                command.control(&mut parts, was_enabled);
+                self.work.notify_all();
+            }
+            Effect::CommandRing => {
+                let (command, mut parts) = self.parts();
+                command.update_busy(&mut parts);
+                self.work.notify_all();
+            }
+            Effect::InterruptControl { was_enabled } => {
+                self.parts().1.control_interrupts(was_enabled);
+            }
         }
     }
 
@@ -249,15 +253,44 @@ impl Device {
         }
     }
 
-    /// Raises the interrupt; says whether it was delivered.
+    /// The command processor, and the parts of the card that engines work on.
+    fn parts(&mut self) -> (&mut CommandProcessor, Parts<'_>) {
+        let parts = Parts {
+            bus_master: self.config.bus_master(),
+            registers: &mut self.registers,
+            memory: &self.memory,
+            gart: &mut self.gart,
+            msi: &self.msi,
+            injections: &mut self.injections,
+            counters: &mut self.counters,
+        };
+        (&mut self.command, parts)
+    }
+
+    /// Whether the command processor has hung.
+    pub fn is_hung(&self) -> bool {
+        self.command.is_hung()
+    }
+
+    /// Does what the command processor can do with the card locked, and returns what to do next.
+    ///
+    /// Transfers are carried out without the lock, so that the guest can use the registers
+    /// meanwhile, but with the `access` under which they were found: it keeps others who hold the
+    /// lock from taking the memory away ([`Memory::quiesce`]).
+    pub fn step(&mut self, access: &Access<'_>) -> Step {
+        let (command, mut parts) = self.parts();
+        command.step(&mut parts, access)
+    }
+
+    /// Reports an ECC error at an offset into VRAM. Returns whether it was reported, which takes a
+    /// card that has ECC and has it on.
+    pub fn report_ecc(&mut self, offset: u64) -> bool {
+        self.parts().1.report_ecc(offset)
+    }
+
+    /// Raises the interrupt. Returns whether it was delivered.
     pub fn interrupt(&mut self) -> bool {
-        let delivered = self.msi.trigger();
-        if delivered {
-            self.counters.irqs += 1;
-        } else {
-            self.counters.irqs_lost += 1;
-        }
-        delivered
+        self.parts().1.interrupt()
     }
 }
 

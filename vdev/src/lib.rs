@@ -2,33 +2,29 @@
 
 //! A virtual PDDGPU: the card of `docs/hardware.md` as a process that speaks vfio-user to QEMU.
 //!
-//! - [`options`] decides what card to build,
-//! - [`registers`], [`vram`] (with [`scan`]), [`pci_config`], [`dma`], [`interrupt`], [`gart`] and
-//!   [`packet`] are its parts, none of which knows of another's existence; [`memory`] is the
-//!   card's and the guest's together,
-//! - [`device`] is the card, in which they act on each other, [`engine`] the thread on which it
-//!   moves bytes, [`counters`] what it counts and [`injections`] what is to go wrong,
-//! - [`transport`] connects it to QEMU, [`control`] and [`control_socket`] to tests.
+//! From the bottom, where nothing knows of anything above it:
+//!
+//! - [`regs`]: the registers, by their table.
+//! - [`options`]: what card to build, from the command line.
+//! - [`memory`]: the card's memory and the guest's, and moving bytes between them.
+//! - [`pci`]: configuration space and the interrupt; on top of the card, the protocol to QEMU.
+//! - [`counters`]: what the card counts, for tests.
+//! - [`engine`]: the memory controller, the command processor and the interrupt ring; on top of the
+//!   card, the thread on which bytes are moved.
+//! - [`device`]: the card, in which all of these act on each other.
+//! - [`control`]: the socket through which tests look at the card and break it.
 
 #![forbid(unsafe_code)]
 
+mod address_space;
 mod control;
-mod control_socket;
 mod counters;
 mod device;
-mod dma;
 mod engine;
-mod gart;
-mod injections;
-mod interrupt;
 mod memory;
 mod options;
-mod packet;
-mod pci_config;
-mod registers;
-mod scan;
-mod transport;
-mod vram;
+mod pci;
+mod regs;
 
 use std::fs;
 use std::io::{self, Write};
@@ -76,12 +72,12 @@ pub fn run(options: &Options) -> Result<()> {
 
     let (control, _control_name) = listen(&options.control)?;
     let (socket, _socket_name) = listen(&options.socket)?;
-    engine::spawn(device.clone()).context("cannot start the engine")?;
-    control_socket::serve(control, device.clone());
+    engine::thread::spawn(device.clone()).context("cannot start the engine")?;
+    control::socket::serve(control, device.clone());
 
     let mut stdout = io::stdout();
     writeln!(stdout, "ready")
         .and_then(|()| stdout.flush())
         .context("cannot say ready")?;
-    transport::serve(socket, &device).context("vfio-user")
+    pci::vfio_user::serve(socket, &device).context("vfio-user")
 }

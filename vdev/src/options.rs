@@ -9,17 +9,13 @@ use std::path::PathBuf;
 use anyhow::{ensure, Context, Result};
 use clap::{Parser, ValueEnum};
 
-use crate::regs::register_file::{Identity, FEATURE_COPY, FEATURE_ECC, FEATURE_FILL, FEATURE_GART};
+use crate::address_space::{ADDRESS_BITS, PAGE_SIZE};
+use crate::regs::identity::Identity;
+use crate::regs::table::{FEATURE_COPY, FEATURE_ECC, FEATURE_FILL, FEATURE_GART};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-
-/// Bytes of a page of the card and of the host.
-pub const PAGE_SIZE: u64 = 4 * KIB;
-
-/// Number of bits of a GPU address and of a bus address.
-pub const ADDRESS_BITS: u32 = 44;
 
 /// The most VRAM a card can have, in bytes.
 const VRAM_MAX: u64 = 8 * GIB;

@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{ensure, Context, Error, Result};
+use anyhow::{bail, ensure, Context, Error, Result};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
 use crate::device::{Region, SharedDevice};
 use crate::engine::injections::{Hang, Injections};
-use crate::regs::register_file::IdentityOverride;
 use crate::memory::scan;
+use crate::memory::vram::Vram;
+use crate::regs::identity::IdentityOverride;
 
 /// Bytes of data that one request can read or write.
 pub const DATA_MAX: u64 = 1 << 20;
@@ -39,32 +40,17 @@ enum Request {
         offset: u64,
         bytes: u64,
     },
-    FillVram {
-        offset: u64,
-        len: u64,
-        byte: Option<u8>,
-        u32: Option<u32>,
-    },
+    FillVram(FillVram),
     HashVram {
         offset: u64,
         len: u64,
     },
-    FindVram {
-        hex: String,
-        offset: Option<u64>,
-        len: Option<u64>,
-        #[serde(default = "find_limit")]
-        limit: usize,
-    },
+    FindVram(FindVram),
     ReadReg {
         offset: u64,
         width: usize,
     },
-    WriteReg {
-        offset: u64,
-        width: usize,
-        value: u64,
-    },
+    WriteReg(WriteReg),
     ReadDma {
         address: u64,
         len: u64,
@@ -82,12 +68,7 @@ enum Request {
     InjectEcc {
         offset: u64,
     },
-    InjectHang {
-        #[serde(default)]
-        packets: u64,
-        #[serde(default)]
-        bytes: u64,
-    },
+    InjectHang(Hang),
     CorruptPacket {
         #[serde(default)]
         packets: u64,
@@ -195,7 +176,7 @@ fn pattern(text: &str) -> Result<Vec<u8>> {
     Ok(pattern)
 }
 
-/// The fields of the response, and its data.
+/// Carries out a request. Returns the fields of the response, and its data.
 fn execute(
     device: &SharedDevice,
     request: Request,
@@ -204,116 +185,130 @@ fn execute(
     // VRAM is used without the card's lock, so that a long search does not hold up the guest.
     let vram = device.lock().vram().clone();
     let mut read = Vec::new();
-    let response = match request {
-        Request::Info {} => info(device),
+    let mut fields = json!({});
+    match request {
+        Request::Info {} => fields = info(device),
+        Request::Counters {} => fields = json!({ "counters": counters(device) }),
         Request::ReadVram { offset, len } => {
             read = buffer(len)?;
             vram.read(offset, &mut read)?;
-            json!({ "bytes": len })
+            fields = json!({ "bytes": len });
         }
-        Request::WriteVram { offset, bytes } => {
-            vram.write(offset, whole(data, bytes)?)?;
-            json!({})
-        }
-        Request::FillVram {
-            offset,
-            len,
-            byte,
-            u32,
-        } => {
-            let pattern = match (byte, u32) {
-                (Some(byte), None) => [byte; 4],
-                (None, Some(word)) => word.to_le_bytes(),
-                _ => anyhow::bail!("either byte or u32"),
-            };
-            vram.fill(offset, len, pattern)?;
-            json!({})
-        }
+        Request::WriteVram { offset, bytes } => vram.write(offset, whole(data, bytes)?)?,
+        Request::FillVram(fill) => vram.fill(fill.offset, fill.len, fill.pattern()?)?,
         Request::HashVram { offset, len } => {
-            let range = vram.check(offset, len)?;
-            json!({ "sha256": hex::encode(scan::hash(&vram, range)?) })
+            let hash = scan::hash(&vram, vram.check(offset, len)?)?;
+            fields = json!({ "sha256": hex::encode(hash) });
         }
-        Request::FindVram {
-            hex,
-            offset,
-            len,
-            limit,
-        } => {
-            let pattern = pattern(&hex)?;
-            let offset = offset.unwrap_or(0);
-            let len = len.unwrap_or_else(|| vram.len().saturating_sub(offset));
-            let range = vram.check(offset, len)?;
-            json!({ "offsets": scan::find(&vram, &pattern, range, limit)? })
-        }
+        Request::FindVram(find) => fields = json!({ "offsets": find.execute(&vram)? }),
         Request::ReadReg { offset, width } => {
-            ensure!(width <= 8, "width: at most 8");
-            let mut data = [0; 8];
-            device
-                .lock()
-                .read(Region::Registers, offset, &mut data[..width]);
-            json!({ "value": u64::from_le_bytes(data) })
+            fields = json!({ "value": read_register(device, offset, width)? });
         }
-        Request::WriteReg {
-            offset,
-            width,
-            value,
-        } => {
-            ensure!(width <= 8, "width: at most 8");
-            device
-                .lock()
-                .write(Region::Registers, offset, &value.to_le_bytes()[..width]);
-            json!({})
-        }
+        Request::WriteReg(write) => write.execute(device)?,
         Request::ReadDma { address, len } => {
             read = buffer(len)?;
             device.lock().memory().dma().read(address, &mut read)?;
-            json!({ "bytes": len })
+            fields = json!({ "bytes": len });
         }
         Request::WriteDma { address, bytes } => {
             let data = whole(data, bytes)?;
             device.lock().memory().dma().write(address, data)?;
-            json!({})
         }
-        Request::Counters {} => {
-            let device = device.lock();
-            let mut counters = object(json!(device.counters));
-            let dma = device.memory().dma();
-            counters.insert("dma_mappings".into(), dma.count().into());
-            counters.insert("dma_bytes".into(), dma.bytes().into());
-            json!({ "counters": counters })
-        }
-        Request::SetIdentity { identity } => {
-            device.lock().registers.override_identity(&identity);
-            json!({})
-        }
+        Request::SetIdentity { identity } => device.lock().registers.override_identity(&identity),
+        Request::Irq {} => fields = json!({ "delivered": device.lock().interrupt() }),
         Request::InjectEcc { offset } => {
             vram.check(offset, 1)?;
-            json!({ "reported": device.lock().report_ecc(offset) })
+            fields = json!({ "reported": device.lock().report_ecc(offset) });
         }
-        Request::InjectHang { packets, bytes } => {
-            device.lock().injections.hang = Some(Hang { packets, bytes });
-            json!({})
-        }
-        Request::CorruptPacket { packets } => {
-            device.lock().injections.corrupt = Some(packets);
-            json!({})
-        }
+        Request::InjectHang(hang) => device.lock().injections.hang = Some(hang),
+        Request::CorruptPacket { packets } => device.lock().injections.corrupt = Some(packets),
         Request::SlowDown { factor } => {
             ensure!(factor > 0, "factor: at least 1");
             device.lock().injections.slowdown = factor;
-            json!({})
         }
-        Request::LoseInterrupt { count } => {
-            device.lock().injections.lose_interrupts = count;
-            json!({})
+        Request::LoseInterrupt { count } => device.lock().injections.lose_interrupts = count,
+        Request::ClearInjections {} => device.lock().injections = Injections::default(),
+    }
+    Ok((object(fields), read))
+}
+
+/// A range of VRAM to be filled with a byte or a word.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FillVram {
+    offset: u64,
+    len: u64,
+    byte: Option<u8>,
+    u32: Option<u32>,
+}
+
+impl FillVram {
+    fn pattern(&self) -> Result<[u8; 4]> {
+        match (self.byte, self.u32) {
+            (Some(byte), None) => Ok([byte; 4]),
+            (None, Some(word)) => Ok(word.to_le_bytes()),
+            _ => bail!("either byte or u32"),
         }
-        Request::ClearInjections {} => {
-            device.lock().injections = Injections::default();
-            json!({})
-        }
-        Request::Irq {} => json!({ "delivered": device.lock().interrupt() }),
-    };
-    Ok((object(response), read))
+    }
+}
+
+/// A pattern to be looked for in a range of VRAM.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FindVram {
+    hex: String,
+    offset: Option<u64>,
+    len: Option<u64>,
+    #[serde(default = "find_limit")]
+    limit: usize,
+}
+
+impl FindVram {
+    fn execute(&self, vram: &Vram) -> Result<Vec<u64>> {
+        let pattern = pattern(&self.hex)?;
+        let offset = self.offset.unwrap_or(0);
+        let len = self
+            .len
+            .unwrap_or_else(|| vram.len().saturating_sub(offset));
+        let range = vram.check(offset, len)?;
+        Ok(scan::find(vram, &pattern, range, self.limit)?)
+    }
+}
+
+/// A write to a register.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WriteReg {
+    offset: u64,
+    width: usize,
+    value: u64,
+}
+
+impl WriteReg {
+    fn execute(&self, device: &SharedDevice) -> Result<()> {
+        ensure!(self.width <= 8, "width: at most 8");
+        let data = &self.value.to_le_bytes()[..self.width];
+        device.lock().write(Region::Registers, self.offset, data);
+        Ok(())
+    }
+}
+
+fn read_register(device: &SharedDevice, offset: u64, width: usize) -> Result<u64> {
+    ensure!(width <= 8, "width: at most 8");
+    let mut data = [0; 8];
+    device
+        .lock()
+        .read(Region::Registers, offset, &mut data[..width]);
+    Ok(u64::from_le_bytes(data))
+}
+
+fn counters(device: &SharedDevice) -> Map<String, Value> {
+    let device = device.lock();
+    let mut counters = object(json!(device.counters));
+    let dma = device.memory().dma();
+    counters.insert("dma_mappings".into(), dma.count().into());
+    counters.insert("dma_bytes".into(), dma.bytes().into());
+    counters
 }
 
 fn info(device: &SharedDevice) -> Value {

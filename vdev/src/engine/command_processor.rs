@@ -5,12 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::addresses::Fault;
-use super::reports::{is_ring_size, Source};
-use super::Device;
-use crate::memory::transfer::{Access, Transfer};
+use crate::engine::interrupt_ring::{is_ring_size, Source};
+use crate::engine::memory_controller::Fault;
 use crate::engine::packet::{BadPacket, Packet, PACKET_LEN};
-use crate::regs::register_file::{
+use crate::engine::parts::Parts;
+use crate::memory::transfer::{Access, Transfer};
+use crate::regs::table::{
     CP_BUSY, CP_CTRL, CP_ERROR, CP_HALT, CP_RING_BASE, CP_RING_RPTR, CP_RING_SIZE, CP_RING_WPTR,
     CP_STATUS, FEATURE_FILL,
 };
@@ -21,11 +21,11 @@ const CHUNK: u64 = 1 << 20;
 /// What the command processor needs next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing, until [`Device::work`] is signalled.
+    /// Nothing, until `Device::work` is signalled.
     Idle,
     /// Another step.
     Again,
-    /// Another step after this time, or sooner if [`Device::work`] is signalled.
+    /// Another step after this time, or sooner if `Device::work` is signalled.
     Pause(Duration),
     /// These transfers, with the same access to memory, and then another step.
     Move(Vec<Transfer>),
@@ -67,9 +67,9 @@ struct Job {
     done: u64,
 }
 
-/// State of the command processor that no register shows.
+/// The command processor: the state of it that no register shows.
 #[derive(Default)]
-pub struct Command {
+pub struct CommandProcessor {
     job: Option<Job>,
     /// It does nothing any more until it is reset.
     hung: bool,
@@ -77,141 +77,135 @@ pub struct Command {
     pause: Option<Instant>,
 }
 
-impl Command {
+impl CommandProcessor {
     /// Forgets everything.
-    pub(super) fn reset(&mut self) {
-        *self = Command::default();
+    pub fn reset(&mut self) {
+        *self = CommandProcessor::default();
     }
-}
 
-impl Device {
-    /// Whether the command processor has hung.
+    /// Whether it has hung.
     pub fn is_hung(&self) -> bool {
-        self.command.hung
+        self.hung
     }
 
     /// What follows from a write to CP_CTRL.
-    pub(super) fn control_command(&mut self, was_enabled: bool) {
-        let enabled = self.registers.is_enabled(CP_CTRL);
-        let halt = self.registers.get(CP_CTRL) & CP_HALT != 0;
+    pub fn control(&mut self, parts: &mut Parts<'_>, was_enabled: bool) {
+        let enabled = parts.registers.is_enabled(CP_CTRL);
+        let halt = parts.registers.get(CP_CTRL) & CP_HALT != 0;
         if halt || !enabled {
-            self.memory.quiesce();
+            parts.memory.quiesce();
         }
-        if was_enabled && !enabled && !self.command.hung {
-            self.command.reset();
+        if was_enabled && !enabled && !self.hung {
+            self.reset();
             for register in [CP_RING_RPTR, CP_RING_WPTR, CP_STATUS] {
-                self.registers.set(register, 0);
+                parts.registers.set(register, 0);
             }
         }
-        self.wake_command();
-    }
-
-    /// Has the command processor look for work.
-    pub(super) fn wake_command(&mut self) {
-        self.note_busy();
-        self.work.notify_all();
+        self.update_busy(parts);
     }
 
     /// Whether there is work that may be done.
-    fn has_work(&self) -> bool {
-        let running = self.registers.is_enabled(CP_CTRL)
-            && self.registers.get(CP_CTRL) & CP_HALT == 0
-            && self.registers.get(CP_STATUS) & CP_ERROR == 0;
-        running && self.registers.get(CP_RING_RPTR) != self.registers.get(CP_RING_WPTR)
+    fn has_work(parts: &Parts<'_>) -> bool {
+        let running = parts.registers.is_enabled(CP_CTRL)
+            && parts.registers.get(CP_CTRL) & CP_HALT == 0
+            && parts.registers.get(CP_STATUS) & CP_ERROR == 0;
+        running && parts.registers.get(CP_RING_RPTR) != parts.registers.get(CP_RING_WPTR)
     }
 
-    fn note_busy(&mut self) {
-        let status = self.registers.get(CP_STATUS) & !CP_BUSY;
-        let busy = self.command.hung || self.has_work();
+    /// Updates the bit of CP_STATUS that says whether it is busy.
+    pub fn update_busy(&self, parts: &mut Parts<'_>) {
+        let status = parts.registers.get(CP_STATUS) & !CP_BUSY;
+        let busy = self.hung || Self::has_work(parts);
         let busy = if busy { CP_BUSY } else { 0 };
-        self.registers.set(CP_STATUS, status | busy);
+        parts.registers.set(CP_STATUS, status | busy);
     }
 
-    /// Does what can be done with the card locked, and says what to do next.
-    ///
-    /// Transfers are carried out without the lock, so that the guest can use the registers
-    /// meanwhile, but with the `access` under which they were found: it keeps others who hold the
-    /// lock from taking the memory away ([`crate::memory::transfer::Memory::quiesce`]).
-    pub fn step(&mut self, access: &Access<'_>) -> Step {
-        if self.command.hung || !self.has_work() {
+    /// Does what can be done with the card locked, and returns what to do next.
+    pub fn step(&mut self, parts: &mut Parts<'_>, access: &Access<'_>) -> Step {
+        if self.hung || !Self::has_work(parts) {
             return Step::Idle;
         }
-        if let Some(until) = self.command.pause {
+        if let Some(until) = self.pause {
             let left = until.saturating_duration_since(Instant::now());
             if !left.is_zero() {
                 return Step::Pause(left);
             }
-            self.command.pause = None;
+            self.pause = None;
         }
-        let result = match self.command.job.take() {
-            Some(job) => self.advance(access, job),
-            None => self.fetch(access),
+        let result = match self.job.take() {
+            Some(job) => self.advance(parts, access, job),
+            None => self.fetch(parts, access),
         };
         let step = result.unwrap_or_else(|stop| {
-            self.stop(access, stop);
+            self.stop(parts, access, stop);
             Step::Idle
         });
-        self.note_busy();
+        self.update_busy(parts);
         step
     }
 
-    fn stop(&mut self, access: &Access<'_>, stop: Stop) {
-        self.counters.command_errors += 1;
-        let status = self.registers.get(CP_STATUS);
-        self.registers.set(CP_STATUS, status | CP_ERROR);
+    fn stop(&mut self, parts: &mut Parts<'_>, access: &Access<'_>, stop: Stop) {
+        parts.counters.command_errors += 1;
+        let status = parts.registers.get(CP_STATUS);
+        parts.registers.set(CP_STATUS, status | CP_ERROR);
         if let Stop::Fault(fault) = stop {
-            self.report_fault(access, fault);
+            parts.report_fault(access, fault);
         }
-        let rptr = self.registers.get(CP_RING_RPTR);
-        self.post(access, Source::CommandError, rptr);
+        let rptr = parts.registers.get(CP_RING_RPTR);
+        parts.post(access, Source::CommandError, rptr);
     }
 
-    fn hang(&mut self) -> Step {
-        self.injections.hang = None;
-        self.command.hung = true;
+    fn hang(&mut self, parts: &mut Parts<'_>) -> Step {
+        parts.injections.hang = None;
+        self.hung = true;
         Step::Idle
     }
 
     /// Makes what has been done take time.
     fn delay(&mut self, delay: Option<Duration>) {
-        self.command.pause = delay.and_then(|delay| Instant::now().checked_add(delay));
+        self.pause = delay.and_then(|delay| Instant::now().checked_add(delay));
     }
 
     /// Whether the engine is to hang in the packet that comes next or is under way, and after how
     /// many bytes of it.
-    fn hangs_after(&self) -> Option<u64> {
-        let hang = self.injections.hang.filter(|hang| hang.packets == 0)?;
+    fn hangs_after(parts: &Parts<'_>) -> Option<u64> {
+        let hang = parts.injections.hang.filter(|hang| hang.packets == 0)?;
         Some(hang.bytes)
     }
 
     /// Takes the next packet from the ring and begins it.
-    fn fetch(&mut self, access: &Access<'_>) -> Result<Step, Stop> {
-        if self.hangs_after() == Some(0) {
-            return Ok(self.hang());
+    fn fetch(&mut self, parts: &mut Parts<'_>, access: &Access<'_>) -> Result<Step, Stop> {
+        if Self::hangs_after(parts) == Some(0) {
+            return Ok(self.hang(parts));
         }
-        let size = self.registers.get(CP_RING_SIZE);
-        let rptr = self.registers.get(CP_RING_RPTR);
-        let wptr = self.registers.get(CP_RING_WPTR);
+        let size = parts.registers.get(CP_RING_SIZE);
+        let rptr = parts.registers.get(CP_RING_RPTR);
+        let wptr = parts.registers.get(CP_RING_WPTR);
         if !is_ring_size(size) || wptr % PACKET_LEN != 0 || wptr >= size || rptr >= size {
             return Err(Stop::Bad);
         }
-        let address = (self.registers.get(CP_RING_BASE) << 12) + rptr;
-        let place = self.resolve_whole(access, address, PACKET_LEN, false)?;
+        let address = (parts.registers.get(CP_RING_BASE) << 12) + rptr;
+        let place = parts.resolve_whole(access, address, PACKET_LEN, false)?;
         let mut bytes = access.read(place);
-        if self.injections.corrupts() {
+        if parts.injections.corrupts() {
             bytes = bytes.map(|byte: u8| !byte);
         }
-        let packet = Packet::decode(&bytes, self.registers.has(FEATURE_FILL))?;
-        self.delay(self.injections.packet_delay());
-        self.begin(access, packet)
+        let packet = Packet::decode(&bytes, parts.registers.has(FEATURE_FILL))?;
+        self.delay(parts.injections.packet_delay());
+        self.begin(parts, access, packet)
     }
 
     /// Begins a packet, and ends it if it moves no bytes.
-    fn begin(&mut self, access: &Access<'_>, packet: Packet) -> Result<Step, Stop> {
+    fn begin(
+        &mut self,
+        parts: &mut Parts<'_>,
+        access: &Access<'_>,
+        packet: Packet,
+    ) -> Result<Step, Stop> {
         let (content, dst, len) = match packet {
             Packet::Copy { src, dst, len } => {
                 if len > 0 {
-                    self.check_window(src, len, false)?;
+                    parts.check_window(src, len, false)?;
                 }
                 if src.abs_diff(dst) < len {
                     return Err(Stop::Bad);
@@ -219,28 +213,28 @@ impl Device {
                 (Content::Copied(src), dst, len)
             }
             Packet::Fill { word, dst, len } => (Content::Word(word), dst, len),
-            Packet::Nop | Packet::Fence { .. } if self.hangs_after().is_some() => {
-                return Ok(self.hang());
+            Packet::Nop | Packet::Fence { .. } if Self::hangs_after(parts).is_some() => {
+                return Ok(self.hang(parts));
             }
             Packet::Nop => {
-                self.counters.packets_nop += 1;
-                return Ok(self.retire());
+                parts.counters.packets_nop += 1;
+                return Ok(Self::retire(parts));
             }
             Packet::Fence { value, dst, post } => {
-                let place = self.resolve_whole(access, dst, 8, true)?;
+                let place = parts.resolve_whole(access, dst, 8, true)?;
                 access.store(place, value);
-                self.counters.packets_fence += 1;
-                let step = self.retire();
+                parts.counters.packets_fence += 1;
+                let step = Self::retire(parts);
                 if post {
-                    self.post(access, Source::Fence, value);
+                    parts.post(access, Source::Fence, value);
                 }
                 return Ok(step);
             }
         };
         if len > 0 {
-            self.check_window(dst, len, true)?;
+            parts.check_window(dst, len, true)?;
         }
-        self.command.job = Some(Job {
+        self.job = Some(Job {
             content,
             dst,
             len,
@@ -250,30 +244,35 @@ impl Device {
     }
 
     /// Goes on with the packet that is under way.
-    fn advance(&mut self, access: &Access<'_>, mut job: Job) -> Result<Step, Stop> {
+    fn advance(
+        &mut self,
+        parts: &mut Parts<'_>,
+        access: &Access<'_>,
+        mut job: Job,
+    ) -> Result<Step, Stop> {
         let mut len = (job.len - job.done).min(CHUNK);
-        if let Some(bytes) = self.hangs_after() {
+        if let Some(bytes) = Self::hangs_after(parts) {
             len = len.min(bytes.saturating_sub(job.done));
             if len == 0 {
-                return Ok(self.hang());
+                return Ok(self.hang(parts));
             }
         }
         if len == 0 {
             match job.content {
-                Content::Copied(_) => self.counters.packets_copy += 1,
-                Content::Word(_) => self.counters.packets_fill += 1,
+                Content::Copied(_) => parts.counters.packets_copy += 1,
+                Content::Word(_) => parts.counters.packets_fill += 1,
             }
-            return Ok(self.retire());
+            return Ok(Self::retire(parts));
         }
 
-        let (transfers, moved) = self.plan(access, &job, len)?;
+        let (transfers, moved) = self.plan(parts, access, &job, len)?;
         match job.content {
-            Content::Copied(_) => self.counters.bytes_copied += moved,
-            Content::Word(_) => self.counters.bytes_filled += moved,
+            Content::Copied(_) => parts.counters.bytes_copied += moved,
+            Content::Word(_) => parts.counters.bytes_filled += moved,
         }
         job.done += moved;
-        self.delay(self.injections.delay_of(moved));
-        self.command.job = Some(job);
+        self.delay(parts.injections.delay_of(moved));
+        self.job = Some(job);
         Ok(Step::Move(transfers))
     }
 
@@ -282,6 +281,7 @@ impl Device {
     /// comes before a fault is moved, and the fault is what is found next.
     fn plan(
         &mut self,
+        parts: &mut Parts<'_>,
         access: &Access<'_>,
         job: &Job,
         len: u64,
@@ -289,7 +289,7 @@ impl Device {
         let mut transfers = Vec::new();
         let mut moved = 0;
         while moved < len {
-            match self.plan_run(access, job, job.done + moved, len - moved) {
+            match self.plan_run(parts, access, job, job.done + moved, len - moved) {
                 Ok((transfer, run)) => {
                     transfers.push(transfer);
                     moved += run;
@@ -305,6 +305,7 @@ impl Device {
     /// length.
     fn plan_run(
         &mut self,
+        parts: &mut Parts<'_>,
         access: &Access<'_>,
         job: &Job,
         at: u64,
@@ -312,12 +313,12 @@ impl Device {
     ) -> Result<(Transfer, u64), Fault> {
         match job.content {
             Content::Copied(src) => {
-                let (src, len) = self.resolve(access, src + at, len, false)?;
-                let (dst, len) = self.resolve(access, job.dst + at, len, true)?;
+                let (src, len) = parts.resolve(access, src + at, len, false)?;
+                let (dst, len) = parts.resolve(access, job.dst + at, len, true)?;
                 Ok((Transfer::Copy { src, dst, len }, len))
             }
             Content::Word(word) => {
-                let (dst, len) = self.resolve(access, job.dst + at, len, true)?;
+                let (dst, len) = parts.resolve(access, job.dst + at, len, true)?;
                 // A run that begins within a word begins with the rest of it.
                 let word = word.rotate_right(8 * (at % 4) as u32);
                 Ok((Transfer::Fill { word, dst, len }, len))
@@ -326,12 +327,13 @@ impl Device {
     }
 
     /// Ends a packet.
-    fn retire(&mut self) -> Step {
-        let size = self.registers.get(CP_RING_SIZE);
-        let rptr = self.registers.get(CP_RING_RPTR) + PACKET_LEN;
-        self.registers
+    fn retire(parts: &mut Parts<'_>) -> Step {
+        let size = parts.registers.get(CP_RING_SIZE);
+        let rptr = parts.registers.get(CP_RING_RPTR) + PACKET_LEN;
+        parts
+            .registers
             .set(CP_RING_RPTR, if rptr >= size { 0 } else { rptr });
-        if let Some(hang) = &mut self.injections.hang {
+        if let Some(hang) = &mut parts.injections.hang {
             hang.packets = hang.packets.saturating_sub(1);
         }
         Step::Again

@@ -4,8 +4,11 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// When the engine is to hang.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Hang {
     /// Packets that it still executes.
     pub packets: u64,

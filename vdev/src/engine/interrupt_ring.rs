@@ -2,10 +2,10 @@
 
 //! The interrupt ring, and what the card tells through it.
 
-use super::addresses::Fault;
-use super::Device;
+use crate::engine::memory_controller::Fault;
+use crate::engine::parts::Parts;
 use crate::memory::transfer::Access;
-use crate::regs::register_file::{
+use crate::regs::table::{
     ECC_ADDR, ECC_PENDING, ECC_STATUS, FEATURE_ECC, FEATURE_GART, IH_CTRL, IH_MSI, IH_OVERFLOW,
     IH_RING_BASE, IH_RING_RPTR, IH_RING_SIZE, IH_RING_WPTR, MC_VRAM_CTRL, VRAM_ECC,
 };
@@ -27,13 +27,13 @@ pub enum Source {
 }
 
 /// Whether a ring may have a size.
-pub(super) fn is_ring_size(size: u64) -> bool {
+pub fn is_ring_size(size: u64) -> bool {
     size.is_power_of_two() && (4 << 10..=1 << 20).contains(&size)
 }
 
-impl Device {
+impl Parts<'_> {
     /// What follows from a write to IH_CTRL.
-    pub(super) fn control_interrupts(&mut self, was_enabled: bool) {
+    pub fn control_interrupts(&mut self, was_enabled: bool) {
         if was_enabled && !self.registers.is_enabled(IH_CTRL) {
             self.registers.set(IH_RING_WPTR, 0);
             self.registers.set(IH_RING_RPTR, 0);
@@ -41,7 +41,7 @@ impl Device {
     }
 
     /// Posts an entry, and raises the MSI if it is wanted.
-    pub(super) fn post(&mut self, access: &Access<'_>, source: Source, data: u64) {
+    pub fn post(&mut self, access: &Access<'_>, source: Source, data: u64) {
         if !self.registers.is_enabled(IH_CTRL) {
             return;
         }
@@ -81,9 +81,20 @@ impl Device {
         }
     }
 
+    /// Raises the interrupt. Returns whether it was delivered.
+    pub fn interrupt(&mut self) -> bool {
+        let delivered = self.msi.trigger();
+        if delivered {
+            self.counters.irqs += 1;
+        } else {
+            self.counters.irqs_lost += 1;
+        }
+        delivered
+    }
+
     /// Raises the MSI as an engine does, by a write to the bus.
     fn raise_msi(&mut self) {
-        if self.injections.loses_interrupt() || !self.config.bus_master() {
+        if self.injections.loses_interrupt() || !self.bus_master {
             self.counters.irqs_lost += 1;
         } else {
             self.interrupt();
@@ -91,14 +102,14 @@ impl Device {
     }
 
     /// Tells of a fault.
-    pub(super) fn report_fault(&mut self, access: &Access<'_>, fault: Fault) {
+    pub fn report_fault(&mut self, access: &Access<'_>, fault: Fault) {
         self.note_fault(fault);
         if self.registers.has(FEATURE_GART) {
             self.post(access, Source::GartFault, fault.address);
         }
     }
 
-    /// Reports an ECC error at an offset into VRAM; says whether it was reported, which takes a
+    /// Reports an ECC error at an offset into VRAM. Returns whether it was reported, which takes a
     /// card that has ECC and has it on.
     pub fn report_ecc(&mut self, offset: u64) -> bool {
         let on = self.registers.get(MC_VRAM_CTRL) & VRAM_ECC != 0;
@@ -108,7 +119,7 @@ impl Device {
         self.registers.set(ECC_ADDR, offset);
         self.registers.set(ECC_STATUS, ECC_PENDING);
         self.counters.ecc_errors += 1;
-        let memory = self.memory.clone();
+        let memory = self.memory;
         self.post(&memory.access(), Source::Ecc, offset);
         true
     }

@@ -2,11 +2,11 @@
 
 //! The memory controller: what a GPU address leads to.
 
-use super::Device;
+use crate::address_space::PAGE_SIZE;
+use crate::engine::parts::Parts;
 use crate::memory::gart::{Entry, ENTRY_LEN, LINE};
 use crate::memory::transfer::{Access, Place};
-use crate::options::PAGE_SIZE;
-use crate::regs::register_file::{
+use crate::regs::table::{
     FEATURE_GART, GART_FAULT_ADDR, GART_FAULT_OUTSIDE, GART_FAULT_STATUS, GART_FAULT_VALID,
     GART_FAULT_WRITE, GART_TABLE_BASE, MC_GTT_CTRL, MC_VRAM_CTRL,
 };
@@ -28,7 +28,7 @@ enum Window {
     Gtt(u64),
 }
 
-impl Device {
+impl Parts<'_> {
     /// The enabled window in which `address` lies, and how many bytes are left of it from there.
     fn window(&self, address: u64) -> Option<(Window, u64)> {
         let card = self.registers.own();
@@ -52,7 +52,7 @@ impl Device {
     }
 
     /// Finds out whether a range lies within one window, whatever the GART has for its pages.
-    pub(super) fn check_window(&self, address: u64, len: u64, write: bool) -> Result<(), Fault> {
+    pub fn check_window(&self, address: u64, len: u64, write: bool) -> Result<(), Fault> {
         let left = self.window(address).map_or(0, |(_, left)| left);
         if len <= left {
             return Ok(());
@@ -65,7 +65,7 @@ impl Device {
     }
 
     /// Where the bytes from `address` on are, and how many of `len` are in one run there.
-    pub(super) fn resolve(
+    pub fn resolve(
         &mut self,
         access: &Access<'_>,
         address: u64,
@@ -96,7 +96,7 @@ impl Device {
         }
         let place = Place::Bus(first + within);
         let run = run.min(len);
-        let reach = if self.config.bus_master() {
+        let reach = if self.bus_master {
             access.reach(place, run, write)
         } else {
             0
@@ -108,7 +108,7 @@ impl Device {
     }
 
     /// Where the few bytes at `address` are, which lie in one page.
-    pub(super) fn resolve_whole(
+    pub fn resolve_whole(
         &mut self,
         access: &Access<'_>,
         address: u64,
@@ -149,7 +149,7 @@ impl Device {
     }
 
     /// Notes a fault in the registers, unless they still tell of an earlier one.
-    pub(super) fn note_fault(&mut self, fault: Fault) {
+    pub fn note_fault(&mut self, fault: Fault) {
         self.counters.gart_faults += 1;
         let noted = self.registers.get(GART_FAULT_STATUS) & GART_FAULT_VALID != 0;
         if !noted && self.registers.has(FEATURE_GART) {

@@ -6,7 +6,8 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 
-use crate::device::{SharedDevice, Step};
+use crate::device::SharedDevice;
+use crate::engine::command_processor::Step;
 
 /// Starts the thread, which lives as long as the process.
 pub fn spawn(device: SharedDevice) -> io::Result<()> {

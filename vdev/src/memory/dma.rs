@@ -14,7 +14,7 @@ use thiserror::Error;
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
-use crate::options::ADDRESS_BITS;
+use crate::address_space::ADDRESS_BITS;
 
 /// Why an access of the card to the guest's memory failed, with the bus address where it did.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

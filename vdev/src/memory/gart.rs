@@ -6,7 +6,7 @@
 //! becomes of the table. That is the hardest case for a driver, which real hardware, whose caches
 //! are small, shows now and then only.
 
-use crate::options::{ADDRESS_BITS, PAGE_SIZE};
+use crate::address_space::{ADDRESS_BITS, PAGE_SIZE};
 
 /// Entries that are read and kept together: those of 64 bytes of the table.
 pub const LINE: usize = 8;

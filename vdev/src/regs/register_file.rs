@@ -1,90 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The register file behind BAR0: what reads and writes do to the registers of [`table`].
+//! The register file behind BAR0: what reads and writes do to the registers of [`crate::regs::table`].
 //!
 //! A register that needs more than its value changed reports an [`Effect`], which the device
 //! carries out; the engines use the values by [`Reg`]. Nothing here knows of PCI, memory or
 //! sockets.
 
-mod table;
-
-pub use table::*;
-
-use serde::Deserialize;
+use crate::regs::identity::{Identity, IdentityOverride};
+use crate::regs::table::*;
 
 /// What has to be written to RESET.
 pub const RESET_KEY: u32 = 0x5253_5421;
-
-/// What the identification registers say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// CHIP_ID
-    pub chip_id: u32,
-    /// CHIP_REV: major revision in bits 7:4, minor in 3:0
-    pub chip_rev: u32,
-    /// FEATURES
-    pub features: u32,
-    /// VRAM_SIZE in bytes
-    pub vram_size: u64,
-    /// GTT_SIZE in bytes
-    pub gtt_size: u64,
-    /// VRAM_START, a GPU address
-    pub vram_start: u64,
-    /// GTT_START, a GPU address
-    pub gtt_start: u64,
-    /// VRAM_END if it is not to follow from start and size
-    pub vram_end: Option<u64>,
-    /// GTT_END if it is not to follow from start and size
-    pub gtt_end: Option<u64>,
-}
-
-/// Values to show in place of some of the identification registers' own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentityOverride {
-    chip_id: Option<u32>,
-    chip_rev: Option<u32>,
-    features: Option<u32>,
-    vram_size: Option<u64>,
-    gtt_size: Option<u64>,
-    vram_start: Option<u64>,
-    gtt_start: Option<u64>,
-    vram_end: Option<u64>,
-    gtt_end: Option<u64>,
-}
-
-impl Identity {
-    /// VRAM_END: the last GPU address of the VRAM.
-    pub fn vram_end(&self) -> u64 {
-        self.vram_end
-            .unwrap_or_else(|| last(self.vram_start, self.vram_size))
-    }
-
-    /// GTT_END: the last GPU address of the GTT window.
-    pub fn gtt_end(&self) -> u64 {
-        self.gtt_end
-            .unwrap_or_else(|| last(self.gtt_start, self.gtt_size))
-    }
-
-    fn overridden(&self, by: &IdentityOverride) -> Identity {
-        Identity {
-            chip_id: by.chip_id.unwrap_or(self.chip_id),
-            chip_rev: by.chip_rev.unwrap_or(self.chip_rev),
-            features: by.features.unwrap_or(self.features),
-            vram_size: by.vram_size.unwrap_or(self.vram_size),
-            gtt_size: by.gtt_size.unwrap_or(self.gtt_size),
-            vram_start: by.vram_start.unwrap_or(self.vram_start),
-            gtt_start: by.gtt_start.unwrap_or(self.gtt_start),
-            vram_end: by.vram_end.or(self.vram_end),
-            gtt_end: by.gtt_end.or(self.gtt_end),
-        }
-    }
-}
-
-/// The last address of a window; wraps where an odd card's size or start makes it.
-fn last(start: u64, size: u64) -> u64 {
-    start.wrapping_add(size).wrapping_sub(1)
-}
 
 /// What a write asks the device to do, beyond keeping the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,7 +183,7 @@ impl RegisterFile {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::options::ADDRESS_BITS;
+    use crate::address_space::ADDRESS_BITS;
 
     pub(crate) fn identity() -> Identity {
         Identity {

@@ -2,8 +2,8 @@
 
 //! Which registers there are: where, how wide, of which feature and of what kind.
 
-use super::Identity;
-use crate::options::ADDRESS_BITS;
+use crate::address_space::ADDRESS_BITS;
+use crate::regs::identity::Identity;
 
 /// FEATURES: the GART.
 pub const FEATURE_GART: u32 = 1 << 0;

@@ -127,7 +127,10 @@ fn slow_engines_can_be_stopped_at_once() {
     rig.set(0x308, rig.wptr as u32);
     std::thread::sleep(Duration::from_millis(101));
     let memory = rig.device.memory().clone();
-    assert_ne!(rig.device.step(&memory.access()), crate::device::Step::Idle);
+    assert_ne!(
+        rig.device.step(&memory.access()),
+        crate::engine::command_processor::Step::Idle
+    );
     reset(&mut rig);
     rig.device.injections.slowdown = 1;
     rig.one(FENCE, 2, VRAM + DATA, 0);

@@ -9,7 +9,8 @@ use std::os::unix::fs::FileExt;
 use rustix::event::{eventfd, EventfdFlags};
 use vfio_bindings::bindings::vfio::{VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_DATA_EVENTFD};
 
-use crate::device::{Device, Region, Step};
+use crate::device::{Device, Region};
+use crate::engine::command_processor::Step;
 
 pub const GTT: u64 = 0x1_0000_0000;
 pub const VRAM: u64 = 0x10_0000_0000;
