@@ -36,7 +36,7 @@ kernel_layout() {
 	[ -s "$cache/kernel-version" ] || return 1
 	read -r release version <"$cache/kernel-version"
 	stock_dir=$cache/stock-$release-$(content_key modules fetch-kernel "=$version")
-	kernel_dir=$cache/kernel-$release-$(content_key make-kernel extract-image \
+	kernel_dir=$cache/kernel-$release-$(content_key make-kernel rustc-metadata extract-image \
 		"=${root_dir##*/}" "=${stock_dir##*/}")
 	debug_dir=$cache/debug-$release-$(content_key make-debug-kernel debug.config \
 		"=${root_dir##*/}" "=${stock_dir##*/}")
