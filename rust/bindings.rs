@@ -2,8 +2,9 @@
 
 //! C interfaces, as bindgen generates them. Only the abstractions and `uapi` use them.
 //!
-//! [`raw`] is what the kernel's own `bindings` crate lacks: TTM, `drm_mm`, DRM's printing, and the
-//! shims of `c_shims/`. [`uapi`] is the driver's user-space interface.
+//! [`raw`] is the kernel's own `bindings` crate, and what that crate lacks: TTM, the headers
+//! `drm_buddy.h`, `drm_cache.h`, `drm_print.h` and `drm_utils.h`, the dma-buf part of GEM, and the
+//! functions of `c_shims/`. [`uapi`] is the driver's user-space header.
 
 /// Interfaces of the kernel.
 // It has some ten thousand items, whose pages would bury those of the driver.

@@ -4,9 +4,8 @@
 //! them.
 //!
 //! [`pddgpu_bo_create`] and [`pddgpu_bo_move`] serve the ioctls. [`BoDriver`] implements
-//! [`ttm::Driver`](crate::abstractions::ttm::Driver): it tells TTM where a buffer may be evicted
-//! to, how it is moved from one kind of memory to another, and what to do before its memory is
-//! freed.
+//! [`ttm::Driver`]: it tells TTM where a buffer may be evicted to, how it is moved from one kind of
+//! memory to another, and what to do before its memory is freed.
 
 use core::ops::Range;
 

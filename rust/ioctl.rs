@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctls: `include/uapi/drm/pddgpu_drm.h` says what they promise.
+//! The ioctls, which `include/uapi/drm/pddgpu_drm.h` specifies, and their table.
 //!
-//! Nothing from user space is trusted. An ioctl that fails leaves no handle, no buffer and no byte
-//! behind.
+//! Arguments from user space are checked before anything is allocated. An ioctl that fails leaves
+//! no handle, no buffer and no memory allocated.
 
 mod gem;
 mod query;

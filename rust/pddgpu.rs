@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A DRM driver for PDDGPU cards that is about one thing: GPU memory.
+//! A DRM driver for the memory of PDDGPU cards.
 //!
-//! The modules lie on floors. A module uses only what is on the floors below its own, which `make
-//! floors` checks; from the top:
+//! The driver manages GPU memory and nothing else: it has no rendering and no display. TTM decides
+//! where buffers live. This driver supplies the resource managers, the moves, the user-space
+//! interface, and statistics about all of it. `docs/architecture.md` is the overview.
+//!
+//! The modules lie on floors. A module imports only from the floors below its own, which `make
+//! floors` checks. From the top:
 //!
 //! | floor | modules | what they do |
 //! |---|---|---|
-//! | 9 | [`driver`] | bind a card, and let it go |
-//! | 8 | [`ioctl`], [`debugfs`] | what user space sees |
-//! | 7 | [`bo`] | buffers: where they may be, and how they move |
-//! | 6 | [`device`] | a card as the driver keeps it |
-//! | 5 | [`mgr`], [`copy_engine`] | who has which memory; memory moved and cleared by the card |
-//! | 4 | [`memory_stats`] | how much, since when, at what cost, and whether it leaks |
-//! | 3 | [`hw`], [`trace`] | the card's registers, address space, tables and rings; trace events |
-//! | 2 | [`uapi`] | the user-space interface as types |
-//! | 1 | [`abstractions`] | what the `kernel` crate lacks; all of the `unsafe` code |
-//! | 0 | [`bindings`] | C interfaces as bindgen sees them |
+//! | 9 | [`driver`] | probe and unbind |
+//! | 8 | [`ioctl`], [`debugfs`] | the interfaces to user space |
+//! | 7 | [`bo`] | buffers: where they may be placed, and how they are moved |
+//! | 6 | [`device`] | the data of a card and of an open file |
+//! | 5 | [`mgr`], [`copy_engine`] | the resource managers; copies and clears by the card |
+//! | 4 | [`memory_stats`] | usage, durations and leak detection |
+//! | 3 | [`hw`], [`trace`] | registers, address space, GART and rings of the card; trace events |
+//! | 2 | [`uapi`] | the types of the user-space header |
+//! | 1 | [`abstractions`] | abstractions that the `kernel` crate lacks; all of the `unsafe` code |
+//! | 0 | [`bindings`] | C interfaces, as bindgen generates them |
 
 mod abstractions;
 mod bindings;

@@ -246,7 +246,7 @@ impl<T, const N: usize> AgingList<T, N> {
                     copy(&(*Node::<T, N>::from_raw(node)).value)
                 };
                 if let Some(copied) = copied {
-                    // There is room, made above.
+                    // Cannot fail: room for a whole batch was reserved above.
                     let _ = out.push_within_capacity(copied);
                 }
             }

@@ -145,8 +145,8 @@ impl Buddy {
         }
     }
 
-    /// Gives back all but the first `size` bytes of a single block (`gpu_buddy_block_trim()`);
-    /// several blocks are left as they are.
+    /// Frees all but the first `size` bytes of a single block (`gpu_buddy_block_trim()`). If there
+    /// are several blocks, they are not changed.
     pub(crate) fn trim(&mut self, blocks: Blocks, size: u64) -> Blocks {
         let mut head = bindings::list_head::default();
         let head = addr_of_mut!(head);
@@ -179,7 +179,7 @@ impl Buddy {
         }
     }
 
-    /// Takes the blocks off a list.
+    /// Makes [`Blocks`] of the blocks in a list.
     ///
     /// # Safety
     ///

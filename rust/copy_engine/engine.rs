@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The copy engine as a whole: what it consists of, and what it has done.
+//! The state of the copy engine, and its counters.
 
 use kernel::{
     device::{

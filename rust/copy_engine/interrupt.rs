@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interrupts of the card: what is done at once, and what is left to the interrupt's thread.
+//! The interrupt handler: its hard part, which signals fences, and its thread, which does the rest.
 
 use core::ops::Range;
 

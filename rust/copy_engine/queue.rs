@@ -32,7 +32,7 @@ use crate::{
     }, //
 };
 
-/// How far the engine was when the watchdog looked at it.
+/// How far the engine is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Position {
     /// Sequence number of the last FENCE packet that it has reached.

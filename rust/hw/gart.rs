@@ -40,7 +40,7 @@ pub(crate) struct Gart {
     vram: Arc<WcBar>,
     /// VRAM offset of the table.
     base: u64,
-    /// Its lock is innermost.
+    /// No other lock is taken while this one is held.
     #[pin]
     table: Mutex<Table>,
 }

@@ -26,9 +26,9 @@ use crate::{
     uapi, //
 };
 
-/// Bytes of VRAM a card has at most.
+/// Most bytes of VRAM that a card may have.
 const MAX_VRAM_SIZE: u64 = 8 * u64::SZ_1G;
-/// Bytes of GTT address space a card has at most.
+/// Most bytes of GTT address space that a card may have.
 const MAX_GTT_SIZE: u64 = 4 * u64::SZ_1G;
 /// The end of the card's address space.
 const ADDRESS_SPACE: u64 = 1 << 44;

@@ -37,7 +37,7 @@ pub(crate) struct CommandRing {
 }
 
 impl CommandRing {
-    /// An empty ring in these bytes of VRAM.
+    /// An empty ring at these offsets of VRAM.
     ///
     /// # Errors
     ///

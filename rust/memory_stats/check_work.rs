@@ -81,11 +81,14 @@ impl Stats {
     }
 }
 
-/// Ends the statistics of a card when dropped: do so when it is unbound, after it was unplugged.
+/// A guard that stops the leak check, and logs the buffers that are still alive, when it is
+/// dropped.
+///
+/// Drop it during unbind, after the card was unplugged.
 pub(crate) struct Fini(Arc<Stats>);
 
 impl Fini {
-    /// Ends `stats` when dropped.
+    /// A guard for `stats`.
     pub(crate) fn new(stats: Arc<Stats>) -> Self {
         Self(stats)
     }

@@ -86,7 +86,7 @@ pub(crate) struct AllocGuard<'a> {
 }
 
 impl AllocGuard<'_> {
-    /// The creation ended with `result`: the buffer, or why there is none.
+    /// Ends the creation with `result`: the new buffer, or the error that it failed with.
     pub(crate) fn alloc_end(mut self, result: Result<&Tracked>) {
         self.failed = result.err();
         if let Ok(tracked) = result {
@@ -114,11 +114,11 @@ impl Drop for AllocGuard<'_> {
     }
 }
 
-/// When the free of a buffer began.
+/// When the free of a buffer began, in ns of the statistics' clock.
 pub(crate) struct FreeStart(Atomic<i64>);
 
 impl FreeStart {
-    /// It did not yet.
+    /// For a buffer that is not being freed.
     pub(crate) const fn new() -> Self {
         Self(Atomic::new(0))
     }

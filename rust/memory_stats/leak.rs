@@ -38,16 +38,16 @@ use crate::{
     }, //
 };
 
-/// What the leak detector makes of a buffer's age. A buffer passes through the states in this
-/// order.
+/// The state of a buffer in the leak detector. It depends on the buffer's age. A buffer passes
+/// through the states in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum LeakState {
-    /// Not old enough to be suspected.
+    /// Younger than the age of a suspected leak.
     Young = 0,
-    /// Alive for so long that it may have been forgotten.
+    /// Old enough for a suspected leak.
     Suspected = uapi::PDDGPU_LEAK_SUSPECTED,
-    /// Alive for so long that it counts as leaked.
+    /// Old enough for a confirmed leak.
     Confirmed = uapi::PDDGPU_LEAK_CONFIRMED,
 }
 
@@ -218,27 +218,27 @@ impl Tracked {
 pub(crate) struct Leak {
     /// A number that no other buffer of the card has had.
     pub(crate) id: u64,
-    /// Bytes.
+    /// Bytes of the buffer.
     pub(crate) size: u64,
-    /// What was asked for.
+    /// The arguments of its creation.
     pub(crate) param: BoParam,
     /// ns since it was created.
     pub(crate) age: i64,
-    /// Who created it.
+    /// The process that created it.
     pub(crate) owner: Owner,
-    /// The calls that created it, if they are kept.
+    /// The stack trace of its creation, if traces are saved.
     pub(crate) trace: Trace,
-    /// What the leak detector makes of its age.
+    /// Its state in the leak detector.
     pub(crate) state: LeakState,
-    /// Where it is.
+    /// The domain it is in; [`None`] if it has no memory.
     pub(crate) domain: Option<Domain>,
-    /// Bytes of it that the CPU can reach.
+    /// Bytes of it that the CPU can access where they are now.
     pub(crate) visible: u64,
-    /// Handles open to it.
+    /// Number of handles.
     pub(crate) handles: u32,
-    /// Its CPU mappings.
+    /// Number of CPU mappings.
     pub(crate) mappings: u32,
-    /// The dma-bufs made of it.
+    /// Number of dma-bufs.
     pub(crate) exports: u32,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How full a heap may get before the kernel log gets a warning.
+//! The usage limit of a heap, above which there is a warning in the log.
 
 use kernel::{
     sync::atomic::Atomic, //
@@ -11,17 +11,17 @@ use crate::memory_stats::counters::Counter;
 /// Percent of the heap by which usage has to fall below the limit before the next warning.
 const HYSTERESIS: u64 = 5;
 
-/// The limit of a heap.
+/// The usage limit of a heap.
 pub(super) struct Limit {
-    /// Bytes the heap has, 0 for one without a limit.
+    /// Bytes of the heap; 0 for a heap without a limit.
     pub(super) total: u64,
-    /// Bytes that may be taken up without a warning.
+    /// Bytes in use above which there is a warning.
     pub(super) high: Counter,
-    /// Bytes below which the next crossing gets a warning again.
+    /// Bytes in use at which the warning is armed again.
     pub(super) low: Counter,
-    /// Whether it was crossed and not left again.
+    /// Whether usage has risen above `high` and not fallen to `low` since.
     pub(super) crossed: Atomic<bool>,
-    /// Whether a crossing waits to be reported.
+    /// Whether a warning is still to be logged.
     pub(super) pending: Atomic<bool>,
 }
 

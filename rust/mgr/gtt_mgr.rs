@@ -65,7 +65,8 @@ pub(crate) struct GttResource {
 }
 
 impl GttMgr {
-    /// A manager for a window of `size` bytes, more than [`RESERVED_SIZE`].
+    /// A manager for a window of `size` bytes, more than
+    /// [`RESERVED_SIZE`](crate::hw::gmc::RESERVED_SIZE).
     ///
     /// # Errors
     ///

@@ -56,7 +56,7 @@ pub(crate) trait Command: 'static {
     ///
     /// # Errors
     ///
-    /// Go to the writer.
+    /// Any. `write()` fails with it.
     fn run(dev: &Device<Self::Driver>, words: &str) -> Result;
 }
 
@@ -75,7 +75,7 @@ pub(crate) trait Setting: 'static {
     ///
     /// # Errors
     ///
-    /// Go to the writer.
+    /// Any. `write()` fails with it.
     fn set(dev: &Device<Self::Driver>, value: u64) -> Result;
 }
 

@@ -188,7 +188,7 @@ impl<T: Driver> Device<T> {
 /// A registered device, which user space can open.
 ///
 /// Dropping it unplugs the device (`drm_dev_unplug()`): the device nodes are removed, the pages of
-/// user-space mappings are unmapped, and every [`Entered`] section is waited for.
+/// user-space mappings are unmapped, and every [`Entered`](super::Entered) section is waited for.
 ///
 /// # Invariants
 ///

@@ -53,7 +53,7 @@ pub(crate) trait Ioctl: 'static {
     ) -> Result;
 }
 
-/// An entry of [`Driver::IOCTLS`].
+/// An entry of [`Driver::IOCTLS`](super::Driver::IOCTLS).
 #[repr(transparent)]
 pub(crate) struct Descriptor(bindings::drm_ioctl_desc);
 

@@ -24,10 +24,12 @@ pub(super) struct Open<'a> {
     _no_reclaim: NoReclaim,
 }
 
-/// The window through which the CPU reaches memory on the device: a whole PCI BAR.
+/// A whole PCI BAR, through which the CPU accesses memory on the device.
 ///
-/// A device may have to shut it for a while. Buffers are accessed only while it is [held
-/// open](Aperture::hold_open); what the device has for itself is the driver's to coordinate.
+/// The driver may have to [shut](Aperture::shut) the aperture for a while, for example for a reset
+/// of the device. So the content of buffers is accessed only while the aperture is [held
+/// open](Aperture::hold_open). Accesses to memory that the driver uses itself are the driver's to
+/// synchronise.
 #[pin_data]
 pub(crate) struct Aperture {
     bar: Arc<WcBar>,

@@ -61,14 +61,14 @@ impl BaseDevice {
     }
 }
 
-/// The bus addresses of pages; dropping it takes all of them back, together with the pages
+/// A guard that unmaps the pages of all buffers from DMA, and frees them, when it is dropped
 /// (`ttm_device_clear_dma_mappings()`).
 ///
-/// Drop it while the parent is still bound, after the device was unplugged.
+/// Drop it after the device was unplugged, while the parent is still bound.
 pub(crate) struct DmaMappings(Arc<BaseDevice>);
 
 impl DmaMappings {
-    /// Those of the buffers of `dev`, present and to come.
+    /// A guard for the buffers of `dev`.
     pub(crate) fn new(dev: Arc<BaseDevice>) -> Self {
         Self(dev)
     }

@@ -73,7 +73,7 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// What [`ranges`](Driver::ranges) returns.
     type Ranges<'a>: Iterator<Item = Range<u64>> + 'a;
 
-    /// The window onto the first bytes of the memory on the device.
+    /// The aperture, which shows the first bytes of the memory on the device.
     fn aperture(dev: &DrmDevice<Self>) -> &Aperture;
 
     /// The byte ranges of memory on the device that make up a resource, in the order of the
@@ -127,11 +127,12 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// (`release_notify`). If it returns a fence, the memory is freed after that is signalled.
     fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>>;
 
-    /// The last reference on a buffer is gone: it is about to be freed. Called without resv.
+    /// Called first when the last reference on a buffer is gone. resv is not held.
     fn free_start(object: &Object<Self>);
 
-    /// A buffer was freed, all but its data. Called without resv; also for one whose creation
-    /// failed, then without [`free_start`](Driver::free_start).
+    /// Called last when a buffer is freed: its memory is gone, and the driver's data is dropped
+    /// next. Also called for a buffer whose creation failed, then without
+    /// [`free_start`](Driver::free_start). resv is not held.
     fn free_end(object: &Object<Self>);
 
     /// Called when a reference that keeps a buffer alive is added. resv is not held.

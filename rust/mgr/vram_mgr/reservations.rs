@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ranges of VRAM that are withheld from buffers.
+//! Reservations: ranges of VRAM that are never allocated to buffers.
+//!
+//! A range is reserved at once if it is free. Otherwise the reservation is *pending*: it is tried
+//! again each time a buffer in VRAM is freed.
 
 use core::ops::Range;
 
@@ -16,16 +19,16 @@ use crate::abstractions::gpu_buddy::{
     Buddy, //
 };
 
-/// A range withheld from buffers.
+/// A range that is not allocated to buffers.
 pub(super) struct Reservation {
     /// Bytes.
     pub(super) range: Range<u64>,
-    /// What was allocated for it; [`None`] as long as it is pending.
+    /// The blocks of the range; [`None`] as long as the reservation is pending.
     blocks: Option<Blocks>,
 }
 
 impl Reservation {
-    /// What became of it.
+    /// Whether it is reserved or pending.
     pub(super) fn status(&self) -> PageStatus {
         match self.blocks {
             Some(_) => PageStatus::Reserved,
@@ -34,7 +37,7 @@ impl Reservation {
     }
 }
 
-/// What became of a page that was to be reserved.
+/// The status of a page that belongs to a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageStatus {
     /// A buffer still has a part of the reservation's range.

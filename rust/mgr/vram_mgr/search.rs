@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The search for free VRAM: how a request is put to the buddy allocator.
+//! The search for free VRAM: how a request is translated to calls of the buddy allocator.
 
 use kernel::{
     page::{
@@ -36,15 +36,17 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes blocks for a request. For a place from the end of VRAM they are beyond the CPU's
-    /// reach, if there is room.
+    /// Allocates blocks for a request. For a top-down place, memory outside of the aperture is
+    /// preferred.
     ///
     /// # Errors
     ///
     /// `ENOSPC`, `ENOMEM`.
     pub(super) fn blocks(&mut self, request: &Request<'_>) -> Result<Blocks> {
         let cleared = AllocFlags::from(AllocFlag::PreferCleared);
-        // A buffer that is moved here overwrites all of the memory, so it does not need zeroes.
+        // A new buffer has to read as zeroes, so it gets memory that is known to be zero, if there
+        // is any. The content of a buffer that is moved overwrites all of it, so zeroed memory is
+        // spared.
         let (wanted, other) = if request.is_new() {
             (cleared, AllocFlags::default())
         } else {
@@ -122,10 +124,11 @@ impl Search<'_> {
         self.mm.alloc(&mode, size, align, flags)
     }
 
-    /// Takes one range of blocks.
+    /// Allocates one contiguous range.
     ///
-    /// Inside of a range the allocator only looks for a block of the next power of two. If there is
-    /// none, every place at which a large buffer could start is tried.
+    /// If the request is restricted to a range, the allocator rounds the size up to a power of two.
+    /// If it has no such block, all aligned start addresses in the range are tried one after the
+    /// other.
     fn alloc_contiguous(
         &mut self,
         mode: &AllocMode,
