@@ -4,15 +4,15 @@
 //!
 //! From the bottom, where nothing knows of anything above it:
 //!
-//! - [`regs`]: the registers, by their table.
-//! - [`options`]: what card to build, from the command line.
-//! - [`memory`]: the card's memory and the guest's, and moving bytes between them.
-//! - [`pci`]: configuration space and the interrupt; on top of the card, the protocol to QEMU.
-//! - [`counters`]: what the card counts, for tests.
-//! - [`engine`]: the memory controller, the command processor and the interrupt ring; on top of the
+//! - `regs`: the registers, by their table.
+//! - `options`: what card to build, from the command line.
+//! - `memory`: the card's memory and the guest's, and moving bytes between them.
+//! - `pci`: configuration space and the interrupt; on top of the card, the protocol to QEMU.
+//! - `counters`: what the card counts, for tests.
+//! - `engine`: the memory controller, the command processor and the interrupt ring; on top of the
 //!   card, the thread on which bytes are moved.
-//! - [`device`]: the card, in which all of these act on each other.
-//! - [`control`]: the socket through which tests look at the card and break it.
+//! - `device`: the card, in which all of these act on each other.
+//! - `control`: the socket through which tests look at the card and break it.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ABI's header as other programs use it: any C or C++, 32 or 64 bits, beside libdrm's `drm.h`.
+//! Other programs can use the ABI's header: in C and C++, with 32 and 64 bits, beside the `drm.h` of
+//! libdrm.
 
 use std::{
     io::Write,
@@ -14,6 +15,7 @@ const INCLUDES: [&str; 2] = [
     concat!("-I", env!("CARGO_MANIFEST_DIR"), "/../../include/uapi/drm"),
 ];
 
+/// Compiles a program and fails with the compiler's messages if there are any.
 fn compile(compiler: &str, flags: &[&str], source: &str) {
     let mut child = Command::new(compiler)
         .args(["-fsyntax-only", "-Wall", "-Wextra", "-Werror"])
@@ -35,7 +37,7 @@ fn compile(compiler: &str, flags: &[&str], source: &str) {
     assert!(output.status.success(), "{compiler} {flags:?}:\n{messages}");
 }
 
-/// A program whose compiler checks every number of the ABI against the ones Rust sees.
+/// Makes a program whose compiler checks every number of the ABI against that which Rust sees.
 fn program() -> String {
     let mut source = String::from(
         "#include <pddgpu_drm.h>\n\
@@ -79,27 +81,19 @@ fn program() -> String {
         std::mem::offset_of!(raw::drm_pddgpu_query_leaks, leaks) as u64,
     );
     check("PDDGPU_GPU_ADDR_NONE", raw::GPU_ADDR_NONE);
-    check(
-        "DRM_IOCTL_PDDGPU_GEM_CREATE",
-        raw::PDDGPU_IOCTL_GEM_CREATE.into(),
-    );
-    check(
-        "DRM_IOCTL_PDDGPU_GEM_MMAP",
-        raw::PDDGPU_IOCTL_GEM_MMAP.into(),
-    );
-    check(
-        "DRM_IOCTL_PDDGPU_GEM_INFO",
-        raw::PDDGPU_IOCTL_GEM_INFO.into(),
-    );
-    check(
-        "DRM_IOCTL_PDDGPU_GEM_WAIT",
-        raw::PDDGPU_IOCTL_GEM_WAIT.into(),
-    );
-    check(
-        "DRM_IOCTL_PDDGPU_GEM_MOVE",
-        raw::PDDGPU_IOCTL_GEM_MOVE.into(),
-    );
-    check("DRM_IOCTL_PDDGPU_QUERY", raw::PDDGPU_IOCTL_QUERY.into());
+    macro_rules! ioctls {
+        ($($name:ident = $number:ident)*) => {$(
+            check(stringify!($name), raw::$number.into());
+        )*};
+    }
+    ioctls! {
+        DRM_IOCTL_PDDGPU_GEM_CREATE = PDDGPU_IOCTL_GEM_CREATE
+        DRM_IOCTL_PDDGPU_GEM_MMAP = PDDGPU_IOCTL_GEM_MMAP
+        DRM_IOCTL_PDDGPU_GEM_INFO = PDDGPU_IOCTL_GEM_INFO
+        DRM_IOCTL_PDDGPU_GEM_WAIT = PDDGPU_IOCTL_GEM_WAIT
+        DRM_IOCTL_PDDGPU_GEM_MOVE = PDDGPU_IOCTL_GEM_MOVE
+        DRM_IOCTL_PDDGPU_QUERY = PDDGPU_IOCTL_QUERY
+    }
     source
 }
 
@@ -126,7 +120,7 @@ fn programs_of_32_bits_see_the_same_abi() {
     );
 }
 
-/// The numbers are for ever; that both sides agree on them is not enough.
+/// These numbers never change. It is not enough that both sides agree on them.
 #[test]
 fn ioctl_numbers_stay() {
     assert_eq!(raw::PDDGPU_IOCTL_GEM_CREATE, 0xc020_6440);

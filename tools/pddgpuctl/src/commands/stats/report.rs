@@ -31,9 +31,6 @@ const SHOWN_ABOVE: [&str; 16] = [
     "evicted_bytes",
 ];
 
-/// Columns of the names before the totals.
-const NAME_COLUMNS: usize = 10;
-
 /// The whole report. What never occurred takes no room in it.
 pub fn text(stats: &MemoryStats) -> String {
     let mut text = String::new();
@@ -49,10 +46,19 @@ pub fn text(stats: &MemoryStats) -> String {
     if !stats.failures.is_empty() {
         add(failures(stats));
     }
-    for (name, value) in summary(stats) {
-        text += &format!("{name:<NAME_COLUMNS$} {value}\n");
+    text + &totals(stats, MemoryStats::COUNTERS)
+}
+
+/// The totals, a line for each name.
+fn totals(stats: &MemoryStats, counters: &[Counter<MemoryStats>]) -> String {
+    let mut lines = Vec::from(summary(stats));
+    lines.extend(others(stats, counters));
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, value) in lines {
+        text += &format!("{name:<width$}  {value}\n");
     }
-    text + &others(stats, MemoryStats::COUNTERS)
+    text
 }
 
 fn heaps(stats: &MemoryStats) -> Table {
@@ -125,7 +131,7 @@ fn failures(stats: &MemoryStats) -> Table {
 }
 
 /// Totals that are best understood together.
-fn summary(stats: &MemoryStats) -> [(&'static str, String); 3] {
+fn summary(stats: &MemoryStats) -> [(String, String); 3] {
     let buffers = format!(
         "{} alive, {} created, {} freed",
         stats.objects_live, stats.total_allocations, stats.total_deallocations
@@ -139,24 +145,28 @@ fn summary(stats: &MemoryStats) -> [(&'static str, String); 3] {
         stats.suspected_leaks, stats.confirmed_leaks
     );
     [
-        ("Buffers", buffers),
-        ("Evictions", evictions),
-        ("Leaks", leaks),
+        ("Buffers".to_owned(), buffers),
+        ("Evictions".to_owned(), evictions),
+        ("Leaks".to_owned(), leaks),
     ]
 }
 
-/// All totals that are not shown above, a line for each.
-fn others(stats: &MemoryStats, counters: &[Counter<MemoryStats>]) -> String {
-    let mut text = String::new();
-    for counter in counters {
-        let description = counter.description;
-        if !SHOWN_ABOVE.contains(&description.name) {
-            let name = description.name.replace('_', " ");
-            let value = value(description.unit, (counter.value)(stats));
-            text += &format!("{name:<NAME_COLUMNS$} {value}\n");
-        }
-    }
-    text
+/// All totals that are not shown above.
+fn others(stats: &MemoryStats, counters: &[Counter<MemoryStats>]) -> Vec<(String, String)> {
+    counters
+        .iter()
+        .filter(|counter| !SHOWN_ABOVE.contains(&counter.description.name))
+        .map(|counter| {
+            let name = counter.description.name.replace('_', " ");
+            let value = value(counter.description.unit, (counter.value)(stats));
+            (capitalized(&name), value)
+        })
+        .collect()
+}
+
+fn capitalized(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_ascii_uppercase() + rest
 }
 
 #[cfg(test)]

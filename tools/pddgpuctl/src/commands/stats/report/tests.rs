@@ -91,10 +91,14 @@ fn a_new_counter_has_a_line_of_its_own() {
         counter("faults", Unit::Count),
         counter("faulted_bytes", Unit::Bytes),
     ];
-    assert_eq!(
-        others(&stats(), &counters),
-        "faults     4096\nfaulted bytes 4 KiB\n"
-    );
+    let expected = "\
+Buffers        1 alive, 5 created, 4 freed
+Evictions      1 move, 4 KiB
+Leaks          0 suspected, 1 confirmed
+Faults         4096
+Faulted bytes  4 KiB
+";
+    assert_eq!(totals(&stats(), &counters), expected);
 }
 
 /// Statistics in which no two counters are equal.
