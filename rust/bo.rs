@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffer objects: creation, placement policy, moves, and the answers to TTM's questions about
+//! Buffer objects: creation, moves, placement policy, and the answers to TTM's questions about
 //! them.
 //!
 //! [`pddgpu_bo_create`] and [`pddgpu_bo_move`] serve the ioctls. [`BoDriver`] implements
 //! [`ttm::Driver`]: it tells TTM where a buffer may be evicted to, how it is moved from one kind of
 //! memory to another, and what to do before its memory is freed.
+
+mod placement;
 
 use core::ops::Range;
 
@@ -63,10 +65,14 @@ use crate::{
     uapi::{
         BoParam,
         CreateFlag,
-        CreateFlags,
-        Domain,
-        MAX_CPU_SIZE, //
+        Domain, //
     }, //
+};
+
+use self::placement::{
+    capacity,
+    placement_from_domain,
+    visible_vram, //
 };
 
 /// What this driver keeps with each buffer.
@@ -217,42 +223,6 @@ fn copy_end(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) ->
 
     let pages = bo.bus_addresses(entered)?.ok_or(EINVAL)?;
     Ok(CopyEnd::SystemPages(Ranges::new(pages.iter().cloned())?))
-}
-
-/// Bytes of the largest buffer that a domain could hold if it were empty.
-fn capacity(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> u64 {
-    match domain {
-        Domain::Cpu => MAX_CPU_SIZE,
-        Domain::Gtt => pdev.gtt.usable(),
-        Domain::Vram if flags.contains(CreateFlag::CpuAccessRequired) => pdev.vram.usable_visible(),
-        Domain::Vram => pdev.vram.usable(),
-    }
-}
-
-/// The place in a domain that a buffer with these flags is allocated from.
-///
-/// Buffers that need no CPU access are allocated from the end of VRAM, top down. This keeps the
-/// aperture, which is at the start of VRAM, free for the buffers that need it.
-fn placement_from_domain(pdev: &Pddgpu, domain: Domain, flags: CreateFlags) -> Place {
-    let place = Place::anywhere(domain.mem_type());
-
-    match domain {
-        Domain::Vram if flags.contains(CreateFlag::CpuAccessRequired) => visible_vram(pdev, flags),
-        Domain::Vram if flags.contains(CreateFlag::VramContiguous) => place.topdown().contiguous(),
-        Domain::Vram => place.topdown(),
-        Domain::Gtt | Domain::Cpu => place,
-    }
-}
-
-/// The part of VRAM that is inside the aperture.
-fn visible_vram(pdev: &Pddgpu, flags: CreateFlags) -> Place {
-    let place = Place::anywhere(MemType::Vram).below(pdev.gmc.visible_size >> PAGE_SHIFT);
-
-    if flags.contains(CreateFlag::VramContiguous) {
-        place.contiguous()
-    } else {
-        place
-    }
 }
 
 /// Moves a buffer and its content to a domain.

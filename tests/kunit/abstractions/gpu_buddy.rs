@@ -11,10 +11,11 @@ use super::*;
 use crate::kunit::{
     check,
     check_eq,
-    walk_suite,
-    Random,
-    WALK, //
+    Random, //
 };
+
+#[path = "gpu_buddy/walk.rs"]
+mod walk;
 
 const CHUNK: u64 = SZ_4K as u64;
 const MIB: u64 = SZ_1M as u64;
@@ -457,94 +458,3 @@ mod tests {
         Ok(())
     }
 }
-
-/// Against a map of chunks: nothing is handed out twice, every flag is kept to, and the number of
-/// free bytes is right at every step.
-fn random_walk() -> Result {
-    const SIZE: u64 = 300 * CHUNK;
-    let mut mm = Buddy::new(SIZE, CHUNK)?;
-    let mut model = Model::new(SIZE)?;
-    let mut all = KVec::<Blocks>::with_capacity(64, GFP_KERNEL)?;
-    let mut random = Random::new(2);
-    let mut result = Ok(());
-
-    for step in 0..WALK {
-        let before = model.free_bytes();
-        let outcome = (|| {
-            if all.len() == 64 || (!all.is_empty() && random.below(5) < 2) {
-                let at = random.below(all.len() as u64) as usize;
-                let blocks = all.remove(at).map_err(|_| EINVAL)?;
-
-                for block in blocks.iter() {
-                    model.set(block, false)?;
-                }
-                mm.free(blocks, false);
-            } else {
-                let size = CHUNK * (1 + random.below(24));
-                let min = CHUNK << random.below(3);
-                let contiguous = random.below(4) == 0;
-                let size = size.next_multiple_of(min);
-                let mut range = 0..SIZE;
-                let mut flags = AllocFlags::default();
-
-                if contiguous {
-                    flags |= AllocFlag::Contiguous;
-                }
-                let mode = match random.below(3) {
-                    0 => {
-                        let start = random.below(SIZE / CHUNK - 80);
-
-                        range = start * CHUNK..(start + 41 + random.below(39)) * CHUNK;
-                        AllocMode::Range(range.clone())
-                    }
-                    1 => AllocMode::TopDown,
-                    _ => AllocMode::Simple,
-                };
-
-                match mm.alloc(&mode, size, min, flags) {
-                    Err(err) => check!(err == ENOSPC || err == EINVAL, "step {}", step),
-                    Ok(blocks) => {
-                        for block in blocks.iter() {
-                            model.set(block.clone(), true)?;
-                            check!(
-                                range.start <= block.start && block.end <= range.end,
-                                "step {}: {:?} in {:?}",
-                                step,
-                                block,
-                                range
-                            );
-                        }
-                        check_eq!(bytes(&blocks), size, "step {}", step);
-                        check!(
-                            !contiguous || blocks.contiguous().is_some(),
-                            "step {}",
-                            step
-                        );
-                        all.push_within_capacity(blocks).map_err(|_| EINVAL)?;
-                    }
-                }
-            }
-            check_eq!(
-                mm.avail(),
-                model.free_bytes(),
-                "step {} from {}",
-                step,
-                before
-            );
-            Ok(())
-        })();
-
-        if outcome.is_err() {
-            result = outcome;
-            break;
-        }
-    }
-    for blocks in all {
-        mm.free(blocks, false);
-    }
-    result?;
-    check_eq!(mm.avail(), SIZE);
-    Ok(())
-}
-
-walk_suite!(pddgpu_gpu_buddy_walk);
