@@ -13,27 +13,38 @@ c_files = $(shell find c_shims include tests -name '*.[ch]')
 shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm tests .ci)
 
 help:
-	@echo 'make modules             builds pddgpu.ko for the stock kernel'
-	@echo 'make KDIR=DIR modules    builds it for another kernel, in this folder'
-	@echo 'make run                 boots the VM with a card and runs the demonstration'
-	@echo 'make shell               boots it for a shell (RUN="--chip pdd3000 …": vm/run options)'
-	@echo 'make test                runs every test but VM tests on the debug kernel'
-	@echo 'make test-debug          runs those'
-	@echo 'make kunit               runs the KUnit suites there (SUITE=glob, or suite.case)'
-	@echo 'make selftest-checkers   shows that the debug kernel finds mistakes'
-	@echo 'make coverage            tells which lines and branches the tests reach'
-	@echo 'make bench-stats         counts what the statistics cost'
-	@echo 'make bench-move          measures moves by the card and by the CPU'
-	@echo 'make man                 writes manual pages and shell completions of the programs'
-	@echo 'make prepare             makes the build root and the kernel build tree only'
-	@echo 'make doc                 builds the documentation and checks its links'
-	@echo 'make pictures            draws the pictures of the documentation'
-	@echo 'make clippy              checks the Rust code'
-	@echo 'make floors              checks that imports go down'
-	@echo 'make rustfmt             formats it; make rustfmtcheck only looks'
-	@echo 'make checkpatch          checks the C code'
-	@echo 'make shellcheck          checks the scripts'
-	@echo 'make clean               removes what was built from this folder'
+	@echo 'Use it:'
+	@echo '  make run                boots the VM with a card and runs the demonstration'
+	@echo '  make shell              boots it for a shell (RUN="--chip pdd3000 …": vm/run options)'
+	@echo '  make modules            builds pddgpu.ko for the stock kernel'
+	@echo '  make KDIR=DIR modules   builds it for another kernel, in this folder'
+	@echo '  make man                writes manual pages and shell completions of the programs'
+	@echo
+	@echo 'Test it:'
+	@echo '  make test               runs every test but the VM tests on the debug kernel'
+	@echo '  make test-debug         runs those'
+	@echo '  make kunit              runs the KUnit suites there (SUITE=glob, or suite.case)'
+	@echo '  make selftest-checkers  shows that the debug kernel finds mistakes'
+	@echo '  make coverage           tells which lines and branches the tests reach'
+	@echo
+	@echo 'Measure it:'
+	@echo '  make bench-stats        counts what the statistics cost'
+	@echo '  make bench-move         measures moves by the card and by the CPU'
+	@echo
+	@echo 'Check the source:'
+	@echo '  make floors             checks that imports go down'
+	@echo '  make clippy             checks the Rust code'
+	@echo '  make rustfmtcheck       checks its format; make rustfmt mends it'
+	@echo '  make checkpatch         checks the C code'
+	@echo '  make shellcheck         checks the scripts'
+	@echo
+	@echo 'Document it:'
+	@echo '  make doc                builds the documentation and checks its links'
+	@echo '  make pictures           draws the pictures of the documentation'
+	@echo
+	@echo 'Prepare and clean up:'
+	@echo '  make prepare            makes the build root and the kernel build tree only'
+	@echo '  make clean              removes what was built from this folder'
 
 ifdef KDIR
 modules:

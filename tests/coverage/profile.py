@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""profile.py WORK-DIR PDDGPU.KO LOG…: a table of the lines and branches that ran in the VMs whose kernel logs
-these are.
+"""profile.py WORK-DIR PDDGPU.KO LOG…: a table of the lines and branches that ran in VMs.
 
+The logs are the kernel logs of those VMs.
 The counters that coverage.c wrote to the logs become a profile for llvm-cov, in the text form that
 llvm-profdata reads.
 """
@@ -21,10 +21,10 @@ import zlib
 RECORD = struct.Struct("<QQ32xI12x")
 RELOCATION = struct.Struct("<QQq")
 
-ROOMS = pathlib.Path(__file__).resolve().parents[2] / "rust"
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "rust"
 
-# The rooms that wrap C, which the driver's rooms have none of the code of.
-WRAPPERS = re.compile(r"(drm|ttm|sys|bindings)(\.rs|/)|(buddy|mm|dma|trace)\.rs")
+# What wraps C: the driver itself is everything else.
+WRAPPERS = re.compile(r"(abstractions|bindings)(\.rs|/)|trace\.rs")
 
 
 def counters(log):
@@ -100,11 +100,11 @@ def table(files):
     for name, summary in sorted(files.items()):
         numbers = [summary[kind][which] for kind in ("lines", "branches")
                    for which in ("count", "covered")]
-        room = sums[not WRAPPERS.match(name)]
-        room[:] = map(sum, zip(room, numbers))
+        side = sums[not WRAPPERS.match(name)]
+        side[:] = map(sum, zip(side, numbers))
         row(f"`{name}`", *numbers)
-    row("**driver rooms**", *sums[True])
-    row("**wrapper rooms**", *sums[False])
+    row("**driver**", *sums[True])
+    row("**abstractions**", *sums[False])
 
 
 def row(name, *numbers):
@@ -127,8 +127,8 @@ def main():
     files = {}
     for file in json.loads(report)["data"][0]["files"]:
         name = pathlib.Path(os.path.normpath(file["filename"]))
-        if name.is_relative_to(ROOMS) and not name.match("*_generated.rs"):
-            files[str(name.relative_to(ROOMS))] = file["summary"]
+        if name.is_relative_to(SOURCES) and not name.match("*_generated.rs"):
+            files[str(name.relative_to(SOURCES))] = file["summary"]
     table(files)
 
 
