@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """profile.py WORK-DIR PDDGPU.KO LOG…: a table of the lines and branches that ran in VMs.
 
-The logs are the kernel logs of those VMs.
-The counters that coverage.c wrote to the logs become a profile for llvm-cov, in the text form that
-llvm-profdata reads.
+The logs are the kernel logs of those VMs. The counters that coverage.c wrote to them become a
+profile for llvm-cov, in the text form that llvm-profdata reads.
 """
 
 import hashlib
