@@ -116,7 +116,7 @@ checkpatch:
 		--strict --terse --show-types --no-summary --file $(c_files)
 
 shellcheck:
-	@toolchain/enter shellcheck -x -P toolchain $(shell_files)
+	@toolchain/enter shellcheck -x -P SCRIPTDIR:toolchain $(shell_files)
 
 clean:
 ifdef KDIR
