@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 #include <linux/list.h>
+#include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/timex.h>
 #include <linux/workqueue.h>
@@ -32,9 +33,9 @@ void shim_memalloc_noreclaim_restore(unsigned int flags)
 	memalloc_noreclaim_restore(flags);
 }
 
-void shim_wmb(void)
+void shim_ratelimit_default_init(struct ratelimit_state *state)
 {
-	wmb(); /* What it orders, the caller knows. */
+	ratelimit_default_init(state);
 }
 
 void shim_init_delayed_work(struct delayed_work *work, work_func_t func)

@@ -12,6 +12,7 @@ pub(crate) mod gpu_buddy;
 pub(crate) mod memory;
 pub(crate) mod msi;
 pub(crate) mod pci;
+pub(crate) mod ratelimit;
 pub(crate) mod rwsem;
 pub(crate) mod stackdepot;
 pub(crate) mod task;

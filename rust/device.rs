@@ -12,6 +12,7 @@ use kernel::{
 use crate::{
     abstractions::{
         drm,
+        ratelimit::RateLimit,
         ttm::{
             Aperture,
             BaseDevice,
@@ -67,6 +68,9 @@ pub(crate) struct Pddgpu {
     pub(crate) aperture: Arc<Aperture>,
     /// The copy engine; [`None`] for a card without one, where the CPU copies and clears.
     pub(crate) engine: Option<Arc<CopyEngine>>,
+    /// For log lines whose number the card decides.
+    #[pin]
+    pub(crate) log_limit: RateLimit,
     /// The TTM device.
     pub(crate) bdev: Arc<BaseDevice>,
 }

@@ -26,6 +26,7 @@ use kernel::{
         Bound,
         Core, //
     },
+    page::PAGE_SIZE,
     pci,
     prelude::*,
     sizes::{
@@ -43,6 +44,7 @@ use crate::{
         dma,
         drm,
         pci::WcBar,
+        ratelimit::RateLimit,
         ttm::{
             Aperture,
             BaseDevice,
@@ -188,7 +190,8 @@ fn map_bars(pdev: &pci::Device<Core<'_>>) -> Result<Bars> {
         .inspect_err(|err| dev_err!(dev, "no {}-bit DMA: {:?}\n", DMA_BITS, err))?;
 
     check_bar(pdev, REGISTER_BAR, u64::SZ_64K)?;
-    check_bar(pdev, APERTURE_BAR, 1)?;
+    // Pages of it are mapped into user space. What shares a page with a smaller BAR would be, too.
+    check_bar(pdev, APERTURE_BAR, PAGE_SIZE as u64)?;
     let regs = pdev
         .iomap_region_sized::<SZ_64K>(REGISTER_BAR, c"pddgpu/registers")
         .inspect_err(|err| dev_err!(dev, "cannot map the registers: {:?}\n", err))?;
@@ -265,6 +268,7 @@ fn new_device(
                 gmc,
                 aperture,
                 engine,
+                log_limit <- RateLimit::new(),
                 bdev,
             }? Error))
         })
@@ -289,6 +293,9 @@ fn start_engine<'bound>(
 fn retire_page(pdev: &PddgpuDevice, page: Range<u64>) {
     let result = pdev.vram.reserve_range(page.clone());
 
+    if !pdev.log_limit.allows(c"pddgpu: memory errors") {
+        return;
+    }
     dev_err!(
         pdev.stats.dev(),
         "uncorrectable error in VRAM at {:#x}, page {}\n",

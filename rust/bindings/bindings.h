@@ -7,6 +7,7 @@
 #include <linux/dma-resv.h>
 #include <linux/errno.h>
 #include <linux/gfp.h>
+#include <linux/ratelimit.h>
 #include <linux/sched/clock.h>
 #include <linux/shrinker.h>
 #include <linux/timex.h>

@@ -31,6 +31,7 @@ use crate::{
             drm_print,
             Printer, //
         },
+        ratelimit::RateLimit,
         time::{
             jiffies,
             jiffies_to_ns, //
@@ -79,6 +80,8 @@ pub(crate) struct Engine {
     pub(super) aperture: Arc<Aperture>,
     pub(super) stats: Arc<Stats>,
     pub(super) gmc: Gmc,
+    /// Bytes at the start of VRAM that the driver uses itself.
+    pub(super) own: u64,
     /// VRAM offset to which the card writes the sequence number of a FENCE packet that it has
     /// reached.
     pub(super) fence: u64,
@@ -93,6 +96,9 @@ pub(crate) struct Engine {
     /// When the watchdog runs next, in ns since boot.
     due: Atomic<u64>,
     pub(super) counters: Counters,
+    /// For log lines whose number the card decides.
+    #[pin]
+    pub(super) log_limit: RateLimit,
 }
 
 /// Counters for `pddgpu_engine` in debugfs.
@@ -159,6 +165,7 @@ impl Engine {
                 aperture,
                 stats,
                 gmc,
+                own: vram.size(),
                 fence: vram.fence.start,
                 gart <- gart,
                 queue <- new_mutex!(queue),
@@ -166,6 +173,7 @@ impl Engine {
                 wedged: Atomic::new(false),
                 due: Atomic::new(0),
                 counters: Counters::new(),
+                log_limit <- RateLimit::new(),
             }? Error),
         )
     }
@@ -262,7 +270,9 @@ impl Engine {
     /// Logs an error that cannot be returned to a caller.
     pub(super) fn log(&self, result: Result) {
         if let Err(err) = result {
-            dev_err!(self.dev, "copy engine: {:?}\n", err);
+            if self.log_limit.allows(c"pddgpu: engine") {
+                dev_err!(self.dev, "copy engine: {:?}\n", err);
+            }
         }
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct SubmitQueue<T: Timeline> {
     pub(super) last_progress: LastProgress,
     /// Whether the watchdog is scheduled.
     pub(super) watched: bool,
+    /// Failures of the engine since it last had a job.
+    idle_failures: u32,
 }
 
 impl<T: Timeline> SubmitQueue<T> {
@@ -90,7 +92,20 @@ impl<T: Timeline> SubmitQueue<T> {
             windows: Default::default(),
             last_progress: Default::default(),
             watched: false,
+            idle_failures: 0,
         })
+    }
+
+    /// Appends a job.
+    pub(super) fn push(&mut self, job: ListArc<Job<T>>) {
+        self.idle_failures = 0;
+        self.waiting.push_back(job);
+    }
+
+    /// Counts a failure of the engine while it had no job. Returns how many there are now.
+    pub(super) fn count_idle_failure(&mut self) -> u32 {
+        self.idle_failures += 1;
+        self.idle_failures
     }
 
     /// Whether nothing waits to be submitted.

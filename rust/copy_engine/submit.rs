@@ -88,7 +88,7 @@ impl CopyEngine {
         let fence = pending.fence().clone();
 
         job.fence.populate(pending);
-        queue.waiting.push_back(job);
+        queue.push(job);
         self.log(self.fill_ring(&mut queue, hw));
         if !queue.watched {
             queue.watched = true;

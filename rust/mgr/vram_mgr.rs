@@ -199,7 +199,8 @@ impl VramMgr {
     /// # Errors
     ///
     /// `EINVAL` for an empty range, a range outside of VRAM, or one that is not a whole number of
-    /// pages; `EEXIST` if it overlaps another reservation; `ENOMEM`.
+    /// pages; `EEXIST` if it overlaps another reservation; `ENOSPC` if there are too many
+    /// reservations; `ENOMEM`.
     pub(crate) fn reserve_range(&self, range: Range<u64>) -> Result {
         let page = PAGE_SIZE as u64;
 

@@ -9,7 +9,8 @@ use core::ops::{
 
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    types::NotThreadSafe, //
 };
 
 use crate::{
@@ -39,6 +40,8 @@ use crate::{
 /// The resv of `object` is held as long as this value exists, and is not released by anything else.
 pub(crate) struct Locked<'a, T: Types> {
     object: &'a Object<T>,
+    /// A resv is a `struct ww_mutex`, which the task that locked it has to unlock.
+    _not_send: NotThreadSafe,
 }
 
 impl<'a, T: Types> Locked<'a, T> {
@@ -47,7 +50,10 @@ impl<'a, T: Types> Locked<'a, T> {
     /// The resv of `object` must be held by, and for, the caller as long as the value lives.
     pub(super) unsafe fn new(object: &'a Object<T>) -> Self {
         // INVARIANT: By this function's requirements.
-        Self { object }
+        Self {
+            object,
+            _not_send: NotThreadSafe,
+        }
     }
 
     /// The buffer.
