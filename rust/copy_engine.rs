@@ -60,5 +60,8 @@ pub(crate) use self::{
         CopyEnd,
         Ranges, //
     },
-    start_stop::Running, //
+    start_stop::{
+        Open,
+        Running, //
+    }, //
 };

@@ -14,6 +14,7 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
+            Acquire,
             Atomic,
             Relaxed, //
         },
@@ -27,6 +28,7 @@ use kernel::{
 
 use crate::{
     abstractions::{
+        dma::fence::Fence,
         drm::{
             drm_print,
             Printer, //
@@ -93,6 +95,10 @@ pub(crate) struct Engine {
     pub(super) inflight: SpinLockIrq<InFlight<CopyEngine>>,
     /// Whether the engine was given up after repeated failures.
     pub(super) wedged: Atomic<bool>,
+    /// Whether clients' jobs are refused because the card is being unbound.
+    pub(super) closed: Atomic<bool>,
+    /// The number of the context of its fences; 0 while it is not started.
+    pub(super) context: Atomic<u64>,
     /// When the watchdog runs next, in ns since boot.
     due: Atomic<u64>,
     pub(super) counters: Counters,
@@ -171,6 +177,8 @@ impl Engine {
                 queue <- new_mutex!(queue),
                 inflight <- new_spinlock_irq!(inflight),
                 wedged: Atomic::new(false),
+                closed: Atomic::new(false),
+                context: Atomic::new(0),
                 due: Atomic::new(0),
                 counters: Counters::new(),
                 log_limit <- RateLimit::new(),
@@ -185,7 +193,17 @@ impl Engine {
 
     /// Whether the engine was given up after repeated failures.
     pub(crate) fn is_wedged(&self) -> bool {
-        self.wedged.load(Relaxed)
+        self.wedged.load(Acquire)
+    }
+
+    /// Whether clients' jobs are refused because the card is being unbound.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Acquire)
+    }
+
+    /// Whether a fence is of a job of this engine.
+    pub(crate) fn is_own(&self, fence: &Fence) -> bool {
+        fence.context() == self.context.load(Relaxed)
     }
 
     /// Prints the counters.

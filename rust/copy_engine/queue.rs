@@ -62,6 +62,8 @@ pub(super) struct Partial<T: Timeline> {
 pub(super) struct SubmitQueue<T: Timeline> {
     /// The context of the jobs' fences; [`None`] while the engine is not started.
     pub(super) context: Option<Arc<Context<T>>>,
+    /// Whether clients' jobs are accepted.
+    pub(super) open: bool,
     pub(super) commands: CommandRing,
     /// Jobs of which nothing is submitted, oldest first.
     pub(super) waiting: List<Job<T>>,
@@ -86,6 +88,7 @@ impl<T: Timeline> SubmitQueue<T> {
     pub(super) fn new(vram: &ReservedVram) -> Result<Self> {
         Ok(Self {
             context: None,
+            open: false,
             commands: CommandRing::new(&vram.commands)?,
             waiting: List::new(),
             partial: None,

@@ -11,7 +11,10 @@ use kernel::{
     io::Io,
     list::List,
     prelude::*,
-    sync::atomic::Relaxed,
+    sync::atomic::{
+        Relaxed,
+        Release, //
+    },
     time::Msecs, //
 };
 
@@ -150,7 +153,7 @@ impl Engine {
     /// Gives the engine up: the fences of all jobs are signalled with `EIO`.
     fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>) {
         dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
-        self.wedged.store(true, Relaxed);
+        self.wedged.store(true, Release);
         while let Some(job) = queue.waiting.pop_front() {
             job.end(Err(EIO));
         }
