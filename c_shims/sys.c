@@ -9,6 +9,7 @@
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/timex.h>
 #include <linux/vmstat.h>
 #include <linux/workqueue.h>
@@ -63,9 +64,19 @@ void shim_set_page_private(struct page *page, unsigned long private)
 	set_page_private(page, private);
 }
 
-void shim_mod_lruvec_page_state(struct page *page, enum node_stat_item idx, int val)
+unsigned long shim_page_private(struct page *page)
 {
-	mod_lruvec_page_state(page, idx, val);
+	return page_private(page);
+}
+
+void shim_mod_page_state(struct page *page, enum node_stat_item item, long delta)
+{
+	mod_node_page_state(page_pgdat(page), item, delta);
+}
+
+struct file *shim_shmem_file_setup(const char *name, loff_t size)
+{
+	return shmem_file_setup(name, size, EMPTY_VMA_FLAGS);
 }
 
 void shim_copy_highpage(struct page *to, struct page *from)

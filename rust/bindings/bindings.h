@@ -9,7 +9,6 @@
 #include <linux/gfp.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/clock.h>
-#include <linux/shmem_fs.h>
 #include <linux/shrinker.h>
 #include <linux/timex.h>
 
@@ -23,7 +22,6 @@
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
 #include <drm/ttm/ttm_placement.h>
-#include <drm/ttm/ttm_pool.h>
 #include <drm/ttm/ttm_resource.h>
 #include <drm/ttm/ttm_tt.h>
 
@@ -46,8 +44,8 @@ const gfp_t RUST_CONST_HELPER___GFP_NORETRY = __GFP_NORETRY;
 const gfp_t RUST_CONST_HELPER___GFP_RECLAIM = __GFP_RECLAIM;
 const gfp_t RUST_CONST_HELPER___GFP_RETRY_MAYFAIL = __GFP_RETRY_MAYFAIL;
 const unsigned int RUST_CONST_HELPER_MAX_PAGE_ORDER = MAX_PAGE_ORDER;
-const gfp_t RUST_CONST_HELPER___GFP_IO = __GFP_IO;
-const u32 RUST_CONST_HELPER_TTM_TT_FLAG_BACKED_UP = TTM_TT_FLAG_BACKED_UP;
+const gfp_t RUST_CONST_HELPER___GFP_HIGH = __GFP_HIGH;
+const u32 RUST_CONST_HELPER_TTM_TT_FLAG_PRIV_POPULATED = TTM_TT_FLAG_PRIV_POPULATED;
 const u32 RUST_CONST_HELPER_TTM_TT_FLAG_ZERO_ALLOC = TTM_TT_FLAG_ZERO_ALLOC;
 const u32 RUST_CONST_HELPER_TTM_TT_FLAG_EXTERNAL = TTM_TT_FLAG_EXTERNAL;
 const u32 RUST_CONST_HELPER_TTM_TT_FLAG_EXTERNAL_MAPPABLE = TTM_TT_FLAG_EXTERNAL_MAPPABLE;

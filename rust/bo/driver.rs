@@ -49,7 +49,6 @@ use crate::{
     },
     device::PddgpuDevice,
     memory_stats::MoveGuard,
-    mgr::vram_mgr::VramResource,
     uapi::{
         CreateFlag,
         Domain, //
@@ -82,10 +81,10 @@ impl ttm::Driver for BoDriver {
         &dev.aperture
     }
 
-    fn ranges<'a>(dev: &'a PddgpuDevice, res: &'a Resource) -> gpu_buddy::Ranges<'a> {
+    fn ranges<'a>(dev: &'a PddgpuDevice, res: &'a Resource, skip: u64) -> gpu_buddy::Ranges<'a> {
         dev.vram
             .get(res)
-            .map_or(gpu_buddy::Ranges::empty(), VramResource::ranges)
+            .map_or(gpu_buddy::Ranges::empty(), |vram| vram.ranges_from(skip))
     }
 
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place] {

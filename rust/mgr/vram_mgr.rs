@@ -126,7 +126,14 @@ impl VramResource {
 
     /// The ranges of VRAM, in the order of the buffer's pages.
     pub(crate) fn ranges(&self) -> Ranges<'_> {
-        self.blocks.as_ref().map_or(Ranges::empty(), Blocks::iter)
+        self.ranges_from(0)
+    }
+
+    /// As [`ranges`](Self::ranges), without the buffer's first `skip` bytes.
+    pub(crate) fn ranges_from(&self, skip: u64) -> Ranges<'_> {
+        self.blocks
+            .as_ref()
+            .map_or(Ranges::empty(), |blocks| blocks.iter_from(skip))
     }
 
     /// Bytes that are inside the aperture.
@@ -334,10 +341,14 @@ impl ResourceManager for VramMgr {
             return Err(ENOSPC);
         }
 
-        let blocks = self
+        let mut blocks = self
             .find_blocks(request)
             // The allocator returns `EINVAL` for some requests that cannot be met in this place.
             .map_err(|err| if err == EINVAL { ENOSPC } else { err })?;
+        if let Err(err) = blocks.make_index() {
+            self.state.lock().mm.free(blocks, false);
+            return Err(err);
+        }
         let visible: u64 = blocks.iter().map(|block| self.visible(&block)).sum();
         let size: u64 = blocks.iter().map(|block| block.end - block.start).sum();
 

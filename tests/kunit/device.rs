@@ -67,10 +67,7 @@ use crate::{
     mgr::{
         gtt_mgr::GttMgr,
         sys_mgr::SysMgr,
-        vram_mgr::{
-            VramMgr,
-            VramResource, //
-        }, //
+        vram_mgr::VramMgr, //
     }, //
 };
 
@@ -296,10 +293,14 @@ impl ttm::Driver for Driver {
         panic!("nothing touches the content of VRAM that is not there")
     }
 
-    fn ranges<'a>(dev: &'a drm::Device<Drm>, res: &'a Resource) -> gpu_buddy::Ranges<'a> {
+    fn ranges<'a>(
+        dev: &'a drm::Device<Drm>,
+        res: &'a Resource,
+        skip: u64,
+    ) -> gpu_buddy::Ranges<'a> {
         dev.vram
             .get(res)
-            .map_or(gpu_buddy::Ranges::empty(), VramResource::ranges)
+            .map_or(gpu_buddy::Ranges::empty(), |vram| vram.ranges_from(skip))
     }
 
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place] {

@@ -43,10 +43,9 @@ pub(super) extern "C" fn access_memory_callback<T: Driver>(
 
         let entered = bo.dev().enter()?;
         let _open = T::aperture(bo.dev()).hold_open();
-        let mut backing = backing(&bo, bo.resource().ok_or(EIO)?);
+        let mut backing = backing(&bo, bo.resource().ok_or(EIO)?, offset / PAGE_SIZE);
         let mut done = 0;
 
-        backing.skip(offset / PAGE_SIZE);
         while done < len {
             let within = (offset + done) % PAGE_SIZE;
             let bytes = (PAGE_SIZE - within).min(len - done);

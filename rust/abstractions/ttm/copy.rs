@@ -26,13 +26,14 @@ use crate::{
         driver::Driver,
         reserved::Locked,
         resource::Resource,
+        tt::Tt,
         types::DrmDevice, //
     },
     bindings::raw as bindings, //
 };
 
-/// The byte offset in the aperture of each page of a resource on the device; [`None`] for a page
-/// outside of the aperture.
+/// The byte offset in the aperture of each page of a resource on the device, from one of them on;
+/// [`None`] for a page outside of the aperture.
 pub(super) struct Pages<'a, T: Driver> {
     ranges: T::Ranges<'a>,
     /// What is left of the range that the next page is in.
@@ -41,10 +42,10 @@ pub(super) struct Pages<'a, T: Driver> {
 }
 
 impl<'a, T: Driver> Pages<'a, T> {
-    /// The pages of `res`.
-    pub(super) fn new(dev: &'a DrmDevice<T>, res: &'a Resource) -> Self {
+    /// The pages of `res` without the first `skip`.
+    pub(super) fn new(dev: &'a DrmDevice<T>, res: &'a Resource, skip: usize) -> Self {
         Self {
-            ranges: T::ranges(dev, res),
+            ranges: T::ranges(dev, res, (skip as u64) << PAGE_SHIFT),
             rest: 0..0,
             visible: T::aperture(dev).bar().size(),
         }
@@ -55,25 +56,13 @@ impl<T: Driver> Iterator for Pages<'_, T> {
     type Item = Option<u64>;
 
     fn next(&mut self) -> Option<Option<u64>> {
-        self.nth(0)
-    }
-
-    // Passes over whole ranges at once.
-    fn nth(&mut self, n: usize) -> Option<Option<u64>> {
-        let mut skip = n as u64 * PAGE_SIZE as u64;
-
-        loop {
-            let here = self.rest.end - self.rest.start;
-
-            if skip < here {
-                let offset = self.rest.start + skip;
-
-                self.rest.start = offset + PAGE_SIZE as u64;
-                return Some((offset < self.visible).then_some(offset));
-            }
-            skip -= here;
+        if self.rest.is_empty() {
             self.rest = self.ranges.next()?;
         }
+        let offset = self.rest.start;
+
+        self.rest.start += PAGE_SIZE as u64;
+        Some((offset < self.visible).then_some(offset))
     }
 }
 
@@ -114,12 +103,16 @@ impl Drop for Mapped {
     }
 }
 
-/// The pages of a resource of a locked buffer, from the first on.
-pub(super) fn backing<'a, T: Driver>(bo: &'a Locked<'_, T>, res: &'a Resource) -> Backing<'a, T> {
+/// The pages of a resource of a locked buffer, without the first `skip`.
+pub(super) fn backing<'a, T: Driver>(
+    bo: &'a Locked<'_, T>,
+    res: &'a Resource,
+    skip: usize,
+) -> Backing<'a, T> {
     if !res.uses_tt() {
         return Backing::Device {
             dev: bo.dev(),
-            pages: Pages::new(bo.dev(), res),
+            pages: Pages::new(bo.dev(), res, skip),
         };
     }
 
@@ -128,26 +121,13 @@ pub(super) fn backing<'a, T: Driver>(bo: &'a Locked<'_, T>, res: &'a Resource) -
 
     // SAFETY: resv is held, so the tt stays.
     if !tt.is_null() && unsafe { bindings::ttm_tt_is_populated(tt) } {
-        Backing::Pages(tt, 0)
+        Backing::Pages(tt, skip)
     } else {
         Backing::Nothing
     }
 }
 
 impl<T: Driver> Backing<'_, T> {
-    /// Skips `n` pages.
-    pub(super) fn skip(&mut self, n: usize) {
-        match self {
-            Self::Nothing => (),
-            Self::Pages(_, next) => *next += n,
-            Self::Device { pages, .. } => {
-                if let Some(last) = n.checked_sub(1) {
-                    pages.nth(last);
-                }
-            }
-        }
-    }
-
     /// Maps the next page, as long as `parent`, the device, is bound. Returns [`None`] for a page that
     /// does not exist or that the CPU cannot access.
     pub(super) fn next(&mut self, parent: &device::Device<Bound>) -> Result<Option<Mapped>> {
@@ -266,13 +246,13 @@ pub(super) fn content<T: Driver>(
     unsafe {
         let tt = (*bo.as_ttm()).ttm;
 
-        if !tt.is_null() && (bindings::ttm_tt_is_backed_up(tt) || new.uses_tt()) {
+        if !tt.is_null() && (Tt::<T>::is_backed_up(tt) || new.uses_tt()) {
             to_result(bindings::ttm_bo_populate(bo.as_ttm(), ctx.as_raw()))?;
         }
     }
 
-    let mut from = backing(bo, old);
-    let mut to = backing(bo, new);
+    let mut from = backing(bo, old, 0);
+    let mut to = backing(bo, new, 0);
 
     for_each_page(bo, ctx, |parent| {
         let from = from.next(parent)?;
@@ -305,7 +285,7 @@ impl<T: Driver> Locked<'_, T> {
             return Ok(());
         }
 
-        let mut backing = backing(self, res);
+        let mut backing = backing(self, res, 0);
 
         for_each_page(self, ctx, |parent| {
             if let Some(page) = backing.next(parent)? {

@@ -263,7 +263,7 @@ impl<T: Driver> Vtable<T> {
             }
 
             let dev = object.ok_or(EINVAL)?.dev();
-            let offset = copy::Pages::<T>::new(dev, res)
+            let offset = copy::Pages::<T>::new(dev, res, 0)
                 .next()
                 .flatten()
                 .ok_or(EINVAL)?;
@@ -294,7 +294,7 @@ impl<T: Driver> Vtable<T> {
         object
             .and_then(|object| {
                 let dev = object.dev();
-                let offset = copy::Pages::<T>::new(dev, res).nth(page_offset)??;
+                let offset = copy::Pages::<T>::new(dev, res, page_offset).next()??;
 
                 c_ulong::try_from(T::aperture(dev).bar().phys(offset) >> kernel::page::PAGE_SHIFT)
                     .ok()

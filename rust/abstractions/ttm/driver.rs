@@ -77,11 +77,12 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     fn aperture(dev: &DrmDevice<Self>) -> &Aperture;
 
     /// The byte ranges of memory on the device that make up a resource, in the order of the
-    /// buffer's pages.
+    /// buffer's pages, without its first `skip` bytes. To skip must not take long, also in a
+    /// resource of many pieces.
     ///
     /// A driver that uses [`Move::Copy`] must not let memory outside of the aperture be written.
     /// The copy reads zeroes there, and fails if it would have to write there.
-    fn ranges<'a>(dev: &'a DrmDevice<Self>, res: &'a Resource) -> Self::Ranges<'a>;
+    fn ranges<'a>(dev: &'a DrmDevice<Self>, res: &'a Resource, skip: u64) -> Self::Ranges<'a>;
 
     /// Where a buffer is evicted to, in order of preference.
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place];

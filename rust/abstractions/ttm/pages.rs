@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Allocating the system pages of a buffer, and restoring them from their backup.
+//! The system pages of a buffer: allocating and freeing them, backing them up, and restoring them.
 //!
-//! TTM's pool does both, but its pages belong to no memory cgroup. These are allocated as the pool
-//! allocates its own, so that TTM frees them and backs them up: in blocks of 2^n pages, with n in
-//! `page->private` of the first, and counted in `NR_GPU_ACTIVE`.
+//! TTM's pool does all this, but its pages belong to no memory cgroup, and it counts pages in a way
+//! that the kernel does not allow for those that do. These are allocated in blocks of 2^n pages, with
+//! n in `page->private` of the first, and counted in `NR_GPU_ACTIVE`.
+//!
+//! The *backup* of a buffer is a shmem file of its size, which the kernel can swap out like any
+//! other. A page that is backed up is null in the array.
 //!
 //! C source: `drivers/gpu/drm/ttm/ttm_pool.c`
+
+use core::ptr::NonNull;
 
 use kernel::{
     alloc::flags::{
@@ -14,10 +19,7 @@ use kernel::{
         __GFP_ZERO, //
     },
     error::from_err_ptr,
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SHIFT,
     prelude::*, //
 };
 
@@ -25,9 +27,6 @@ use crate::{
     abstractions::ttm::ctx::OperationCtx,
     bindings::raw as bindings, //
 };
-
-/// The page of a tt for which there is no backup, because it was never written.
-const NO_HANDLE: c_ulong = 0;
 
 /// Makes the array of page pointers, all null.
 ///
@@ -47,7 +46,7 @@ pub(super) unsafe fn make_array(tt: *mut bindings::ttm_tt) -> Result {
     )?
     .into_raw_parts();
 
-    // SAFETY: By this function's requirements. `ttm_tt_fini()` frees the array, which is zeroed.
+    // SAFETY: By this function's requirements. [`free`] frees the array, which is zeroed.
     unsafe { (*tt).pages = pages };
     Ok(())
 }
@@ -70,26 +69,68 @@ fn flags(order: c_uint, zeroed: bool, ctx: &OperationCtx) -> bindings::gfp_t {
     flags
 }
 
-/// Allocates a block of 2^`order` pages; [`None`] if there is none.
-///
-/// # Safety
-///
-/// `bdev` must be an initialised TTM device.
-unsafe fn alloc_block(
-    bdev: *mut bindings::ttm_device,
-    order: c_uint,
-    flags: bindings::gfp_t,
-) -> Option<*mut bindings::page> {
-    // SAFETY: By this function's requirements; the new block is ours.
+/// Allocates a block of 2^`order` pages on the node `nid`; [`None`] if there is none.
+fn alloc_block(nid: c_int, order: c_uint, flags: bindings::gfp_t) -> Option<*mut bindings::page> {
+    // SAFETY: May be called in process context; the new block is ours.
     unsafe {
-        let page = bindings::alloc_pages_node((*bdev).pool.nid, flags, order);
+        let page = bindings::alloc_pages_node(nid, flags, order);
 
         if page.is_null() {
             return None;
         }
         bindings::set_page_private(page, order as c_ulong);
-        bindings::mod_lruvec_page_state(page, bindings::node_stat_item_NR_GPU_ACTIVE, 1 << order);
+        bindings::mod_page_state(page, bindings::node_stat_item_NR_GPU_ACTIVE, 1 << order);
         Some(page)
+    }
+}
+
+/// Frees a block. Returns how many pages it had.
+///
+/// # Safety
+///
+/// `first` must be the first page of a block that [`alloc_block`] gave, and that nobody uses any more.
+unsafe fn free_block(first: *mut bindings::page) -> usize {
+    // SAFETY: By this function's requirements.
+    unsafe {
+        let order = bindings::page_private(first);
+
+        bindings::set_page_private(first, 0);
+        bindings::mod_page_state(first, bindings::node_stat_item_NR_GPU_ACTIVE, -(1 << order));
+        // CAST: A few bits.
+        bindings::__free_pages(first, order as c_uint);
+        1 << order
+    }
+}
+
+/// The array of a tt.
+///
+/// # Safety
+///
+/// `tt` must be a valid tt with an array, and the access to it exclusive during `'a`.
+unsafe fn array<'a>(tt: *mut bindings::ttm_tt) -> &'a mut [*mut bindings::page] {
+    // SAFETY: By this function's requirements.
+    unsafe { core::slice::from_raw_parts_mut((*tt).pages, (*tt).num_pages as usize) }
+}
+
+/// Frees the pages of `tt`, and the array. Those that are not there are left out.
+///
+/// # Safety
+///
+/// `tt` must be a valid tt that nobody else uses, and its pages must not be used any more.
+pub(super) unsafe fn free(tt: *mut bindings::ttm_tt) {
+    // SAFETY: By this function's requirements. All pages in the array are in blocks.
+    unsafe {
+        if (*tt).pages.is_null() {
+            return;
+        }
+        let pages = array(tt);
+        let mut at = 0;
+
+        while let Some(&page) = pages.get(at) {
+            at += if page.is_null() { 1 } else { free_block(page) };
+        }
+        bindings::kvfree((*tt).pages.cast());
+        (*tt).pages = core::ptr::null_mut();
     }
 }
 
@@ -97,7 +138,7 @@ unsafe fn alloc_block(
 ///
 /// # Errors
 ///
-/// `ENOMEM`; `ERESTARTSYS` for a process that is killed. No pages are left then.
+/// `ENOMEM`; `ERESTARTSYS` for a process that is killed. No pages, and no array, are left then.
 ///
 /// # Safety
 ///
@@ -109,10 +150,11 @@ pub(super) unsafe fn alloc(
     ctx: &OperationCtx,
 ) -> Result {
     // SAFETY: By this function's requirements the tt, and with it the array, is ours.
-    let (pages, zeroed) = unsafe {
+    let (pages, zeroed, nid) = unsafe {
         (
-            core::slice::from_raw_parts_mut((*tt).pages, (*tt).num_pages as usize),
+            array(tt),
             (*tt).page_flags & bindings::TTM_TT_FLAG_ZERO_ALLOC != 0,
+            (*bdev).pool.nid,
         )
     };
     let mut done = 0;
@@ -121,10 +163,9 @@ pub(super) unsafe fn alloc(
     while done < pages.len() {
         order = order.min((pages.len() - done).ilog2());
 
-        let result = ctx.check_killed().map(|()| {
-            // SAFETY: By this function's requirements.
-            unsafe { alloc_block(bdev, order, flags(order, zeroed, ctx)) }
-        });
+        let result = ctx
+            .check_killed()
+            .map(|()| alloc_block(nid, order, flags(order, zeroed, ctx)));
         match result {
             Ok(Some(first)) => {
                 for (index, page) in pages[done..done + (1 << order)].iter_mut().enumerate() {
@@ -135,8 +176,7 @@ pub(super) unsafe fn alloc(
             Ok(None) if order > 0 => order -= 1,
             result => {
                 // SAFETY: The array has what was allocated so far, and null for the rest.
-                unsafe { bindings::ttm_pool_free(&mut (*bdev).pool, tt) };
-                pages.fill(core::ptr::null_mut());
+                unsafe { free(tt) };
                 return Err(result.err().unwrap_or(ENOMEM));
             }
         }
@@ -144,107 +184,145 @@ pub(super) unsafe fn alloc(
     Ok(())
 }
 
-/// Restores the pages of `tt` from their backup (`ttm_tt_restore()`).
+/// The backup of a tt.
 ///
-/// # Errors
+/// # Invariants
 ///
-/// `ENOMEM`; `ERESTARTSYS` for a process that is killed; those of reading from swap. What was restored so far is
-/// kept, and the next call goes on from there.
+/// The file is a shmem file that this value owns a reference on, and has the content of the pages
+/// that are null in the array of the tt.
+pub(super) struct Backup(NonNull<bindings::file>);
+
+impl Backup {
+    /// An empty backup for a buffer of `pages` pages.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `ENFILE`.
+    pub(super) fn new(pages: u32) -> Result<Self> {
+        let bytes = bindings::loff_t::from(pages) << PAGE_SHIFT;
+
+        // SAFETY: The name is static.
+        let file = from_err_ptr(unsafe {
+            bindings::shmem_file_setup(c"ttm backup".as_char_ptr(), bytes)
+        })?;
+        // INVARIANT: The reference is ours, and so far no page is backed up.
+        NonNull::new(file).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Calls `f` with a page of the file.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of reading from swap.
+    fn with_page(
+        &self,
+        index: usize,
+        gfp: bindings::gfp_t,
+        f: impl FnOnce(*mut bindings::page),
+    ) -> Result {
+        // SAFETY: By the type invariant. The page is held while it is used.
+        unsafe {
+            let mapping = (*self.0.as_ptr()).f_mapping;
+            let gfp = gfp & (*mapping).gfp_mask | gfp & bindings::__GFP_NOWARN;
+            let page = from_err_ptr(bindings::shmem_read_mapping_page_gfp(mapping, index, gfp))?;
+
+            f(page);
+            bindings::put_page(page);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::fput(self.0.as_ptr()) };
+    }
+}
+
+/// Copies the pages of `tt` to its backup, and frees them, block by block, until that fails. Returns
+/// how many pages were freed. For use in memory reclaim.
 ///
 /// # Safety
 ///
-/// `bdev` must be an initialised TTM device, and `tt` a tt of it that nobody else uses and that is
-/// backed up.
+/// `tt` must be a valid, populated tt that nobody else uses, and neither the CPU nor the device may
+/// use its pages.
+pub(super) unsafe fn back_up(tt: *mut bindings::ttm_tt, backup: &Backup) -> usize {
+    const GFP: bindings::gfp_t = bindings::GFP_KERNEL
+        | bindings::__GFP_HIGH
+        | bindings::__GFP_NOWARN
+        | bindings::__GFP_RETRY_MAYFAIL;
+
+    // SAFETY: By this function's requirements.
+    let pages = unsafe { array(tt) };
+    let mut freed = 0;
+    let mut at = 0;
+
+    while let Some(&first) = pages.get(at) {
+        // SAFETY: By this function's requirements it is the first page of a block.
+        let block = at..at + (1 << unsafe { bindings::page_private(first) });
+        let result = block.clone().try_for_each(|index| {
+            backup.with_page(index, GFP, |to| {
+                // SAFETY: Both are whole pages, and nobody else writes to either.
+                unsafe {
+                    bindings::copy_highpage(to, pages[index]);
+                    bindings::set_page_dirty(to);
+                }
+            })
+        });
+
+        at = block.end;
+        if result.is_err() {
+            break;
+        }
+        // SAFETY: By this function's requirements nobody uses the block.
+        freed += unsafe { free_block(first) };
+        pages[block].fill(core::ptr::null_mut());
+    }
+    freed
+}
+
+/// Restores the pages of `tt` from its backup.
+///
+/// # Errors
+///
+/// `ENOMEM`; `ERESTARTSYS` for a process that is killed; those of reading from swap. What was
+/// restored so far is kept, and the next call goes on from there.
+///
+/// # Safety
+///
+/// `bdev` must be an initialised TTM device, and `tt` a tt of it that nobody else uses, with this
+/// backup.
 pub(super) unsafe fn restore(
     bdev: *mut bindings::ttm_device,
     tt: *mut bindings::ttm_tt,
+    backup: &Backup,
     ctx: &OperationCtx,
 ) -> Result {
     // SAFETY: By this function's requirements the tt, and with it the array, is ours.
-    let pages = unsafe { core::slice::from_raw_parts_mut((*tt).pages, (*tt).num_pages as usize) };
+    let (pages, nid) = unsafe { (array(tt), (*bdev).pool.nid) };
+    let mut gfp = bindings::GFP_KERNEL;
 
-    for page in pages {
-        // SAFETY: Only looks at the pointer.
-        if !page.is_null() && !unsafe { bindings::ttm_backup_page_ptr_is_handle(*page) } {
+    if ctx.may_fail() {
+        gfp |= bindings::__GFP_RETRY_MAYFAIL | bindings::__GFP_NOWARN;
+    }
+    for (index, page) in pages.iter_mut().enumerate() {
+        if !page.is_null() {
             continue;
         }
         ctx.check_killed()?;
 
-        let handle = if page.is_null() {
-            NO_HANDLE
-        } else {
-            // SAFETY: Only looks at the pointer.
-            unsafe { bindings::ttm_backup_page_ptr_to_handle(*page) }
-        };
-        // SAFETY: By this function's requirements.
-        *page = unsafe { restore_page(bdev, (*tt).backup, handle, ctx)? };
+        let new = alloc_block(nid, 0, flags(0, false, ctx)).ok_or(ENOMEM)?;
+        let result = backup.with_page(index, gfp, |from| {
+            // SAFETY: Both are whole pages, and nobody else writes to either.
+            unsafe { bindings::copy_highpage(new, from) };
+        });
+        if let Err(err) = result {
+            // SAFETY: Just allocated.
+            unsafe { free_block(new) };
+            return Err(err);
+        }
+        *page = new;
     }
-    // SAFETY: By this function's requirements the tt is ours.
-    unsafe { (*tt).page_flags &= !bindings::TTM_TT_FLAG_BACKED_UP };
     Ok(())
-}
-
-/// Restores one page, and frees its backup.
-///
-/// # Errors
-///
-/// `ENOMEM`, and those of reading from swap.
-///
-/// # Safety
-///
-/// `bdev` must be an initialised TTM device, and `handle` that of a page in `backup`, or
-/// [`NO_HANDLE`].
-unsafe fn restore_page(
-    bdev: *mut bindings::ttm_device,
-    backup: *mut bindings::file,
-    handle: c_ulong,
-    ctx: &OperationCtx,
-) -> Result<*mut bindings::page> {
-    let zeroed = handle == NO_HANDLE;
-
-    // SAFETY: By this function's requirements. The backup is a shmem file, whose page is held while
-    // it is copied to a new page that is nobody's yet.
-    unsafe {
-        let page = alloc_block(bdev, 0, flags(0, zeroed, ctx)).ok_or(ENOMEM)?;
-        if zeroed {
-            return Ok(page);
-        }
-
-        let index = handle - 1;
-        let mapping = (*backup).f_mapping;
-        let mut gfp = (*mapping).gfp_mask;
-        if ctx.may_fail() {
-            gfp |= bindings::__GFP_RETRY_MAYFAIL | bindings::__GFP_NOWARN;
-        }
-        let from = match from_err_ptr(bindings::shmem_read_mapping_page_gfp(mapping, index, gfp)) {
-            Ok(from) => from,
-            Err(err) => {
-                free_page(page);
-                return Err(err);
-            }
-        };
-
-        bindings::copy_highpage(page, from);
-        bindings::put_page(from);
-        let start = (index << PAGE_SHIFT) as bindings::loff_t;
-        bindings::shmem_truncate_range(
-            (*backup).f_inode,
-            start,
-            start as bindings::uoff_t + PAGE_SIZE as bindings::uoff_t - 1,
-        );
-        Ok(page)
-    }
-}
-
-/// Frees a single page that [`alloc_block`] allocated.
-///
-/// # Safety
-///
-/// Nobody may use the page any more.
-unsafe fn free_page(page: *mut bindings::page) {
-    // SAFETY: By this function's requirements.
-    unsafe {
-        bindings::mod_lruvec_page_state(page, bindings::node_stat_item_NR_GPU_ACTIVE, -1);
-        bindings::__free_pages(page, 0);
-    }
 }

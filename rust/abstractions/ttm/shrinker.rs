@@ -29,7 +29,6 @@ use crate::{
         drm,
         ttm::{
             ctx::OperationCtx,
-            device::BaseDevice,
             driver::Driver,
             lru::{
                 self,
@@ -141,14 +140,10 @@ impl<T: Driver> Shrinker<T> {
             return STOP;
         }
 
-        // Direct reclaim must not wait for the device or for writes to swap. Only kswapd may.
-        // SAFETY: Only looks at the current task.
-        let patient = !unsafe { bindings::ttm_bo_shrink_avoid_wait() };
         let mut walk = Walk {
             to_scan: sc.nr_to_scan,
             scanned: 0,
             freed: 0,
-            writeback: patient && sc.gfp_mask & bindings::__GFP_IO != 0,
         };
 
         for man in T::managers_of_pages(dev) {
@@ -197,8 +192,6 @@ struct Walk {
     scanned: c_ulong,
     /// Pages freed so far.
     freed: c_ulong,
-    /// Whether to start writing backups to swap at once.
-    writeback: bool,
 }
 
 impl Walk {
@@ -242,28 +235,11 @@ impl Walk {
         // SAFETY: By this function's requirements resv is held. A suitable buffer has a `ttm_tt`,
         // which stays with it as long as that is so.
         unsafe {
-            // CAST: 32 bits fit into a `c_ulong`.
             let tt = (*bo).ttm;
-            let pages = (*tt).num_pages;
-            let flags = bindings::ttm_bo_shrink_flags {
-                _bitfield_1: bindings::ttm_bo_shrink_flags::new_bitfield_1(
-                    0,
-                    u32::from(self.writeback),
-                    0,
-                ),
-                ..Default::default()
-            };
 
-            self.scanned += pages as c_ulong;
+            // CAST: 32 bits fit into a `c_ulong`.
+            self.scanned += (*tt).num_pages as c_ulong;
 
-            // The backup is created here and not with the `ttm_tt`, because that would make each
-            // creation slower. Reclaim may use the kernel's emergency reserves, so this small
-            // allocation can succeed.
-            if (*tt).backup.is_null() && bindings::ttm_tt_setup_backup(tt) != 0 {
-                return;
-            }
-
-            // `ttm_bo_shrink()` would do both, but it would not remove the DMA mapping in between.
             let mut locked = Locked::new(object);
             if locked
                 .validate(&[Place::anywhere(MemType::System)], ctx)
@@ -272,17 +248,15 @@ impl Walk {
             {
                 return;
             }
+            bindings::ttm_bo_unmap_virtual(bo);
             Tt::<T>::unmap(tt);
 
-            // Whoever made the buffer pays for its backup, as for its pages.
+            // Whoever made the buffer pays for its backup, as for its pages. If the backup fails the
+            // buffer keeps its pages, and the walk goes on with the next.
             let _charging = object.cgroup.charge();
-
-            // If the backup fails the buffer keeps its pages, and the walk goes on with the next.
-            let gone = bindings::ttm_bo_shrink(ctx.as_raw(), bo, flags);
-            if let Ok(gone @ 1..) = c_ulong::try_from(gone) {
-                BaseDevice::from_raw((*bo).bdev).unpopulated(pages);
-                self.freed += gone;
-            }
+            self.freed += Tt::<T>::back_up(tt) as c_ulong;
+            // Out of the way of the next walk.
+            locked.used();
         }
     }
 }

@@ -36,7 +36,10 @@ use crate::{
             device::BaseDevice,
             driver::Driver,
             object::Object,
-            pages,
+            pages::{
+                self,
+                Backup, //
+            },
             reserved::Locked,
             resource::Resource,
             types::DrmDevice, //
@@ -45,7 +48,7 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Page flags that `ttm_tt_setup_backup()` requires. They also exclude the `ttm_tt` from TTM's
+/// Page flags that exclude the `ttm_tt` from TTM's limit of half of the system's memory, and from its
 /// older swap-out, which swaps out a whole buffer at once.
 const BACKED_UP_IN_PIECES: u32 =
     bindings::TTM_TT_FLAG_EXTERNAL | bindings::TTM_TT_FLAG_EXTERNAL_MAPPABLE;
@@ -69,6 +72,9 @@ pub(super) struct Tt<T: Driver> {
     /// The DMA mapping of all pages. It is protected as the pages themselves are: by resv, or
     /// because no other code has access to the `ttm_tt`.
     mapping: UnsafeCell<Option<Mapping>>,
+    /// The backup of pages; protected in the same way. The tt is not populated as long as there is
+    /// one.
+    backup: UnsafeCell<Option<Backup>>,
     #[pin]
     binding: Mutex<Option<T::Binding>>,
 }
@@ -104,6 +110,7 @@ impl<T: Driver> Tt<T> {
             // a ghost that takes it over has a reference on the buffer.
             cgroup: unsafe { &raw const (*bo.cast::<Object<T>>()).cgroup },
             mapping: UnsafeCell::new(None),
+            backup: UnsafeCell::new(None),
             binding <- new_mutex!(None),
         }? Error);
 
@@ -160,8 +167,12 @@ impl<T: Driver> Tt<T> {
     ) -> Result {
         // SAFETY: By this function's requirements.
         unsafe {
-            if bindings::ttm_tt_is_backed_up(tt) {
-                return pages::restore(bdev, tt, ctx);
+            let backup = (*tt.cast::<Self>()).backup.get();
+
+            if let Some(there) = &*backup {
+                pages::restore(bdev, tt, there, ctx)?;
+                *backup = None;
+                return Ok(());
             }
             if (*tt).pages.is_null() {
                 pages::make_array(tt)?;
@@ -178,9 +189,7 @@ impl<T: Driver> Tt<T> {
         // populated.
         unsafe {
             Self::unmap(tt);
-            bindings::ttm_pool_free(&mut (*bdev).pool, tt);
-            bindings::kvfree((*tt).pages.cast());
-            (*tt).pages = core::ptr::null_mut();
+            pages::free(tt);
             BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
         }
     }
@@ -189,8 +198,10 @@ impl<T: Driver> Tt<T> {
         _bdev: *mut bindings::ttm_device,
         tt: *mut bindings::ttm_tt,
     ) {
-        // SAFETY: TTM gives back what `create_callback` made, once, unpopulated.
+        // SAFETY: TTM gives back what `create_callback` made, once, unpopulated. If it was backed up,
+        // some of its pages may be left.
         unsafe {
+            pages::free(tt);
             bindings::ttm_tt_fini(tt);
             drop(KBox::from_raw(tt.cast::<Self>()));
         }
@@ -235,6 +246,39 @@ impl<T: Driver> Tt<T> {
                 (*(*tt.cast::<Self>()).bdev).now_unmapped();
             }
         }
+    }
+
+    /// Copies the pages to a backup, and frees them. Returns how many were freed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`unmap`](Self::unmap). `tt` must be populated, not mapped, and not mapped by the CPU.
+    pub(super) unsafe fn back_up(tt: *mut bindings::ttm_tt) -> usize {
+        // SAFETY: By this function's requirements the access is exclusive, and nobody uses the pages.
+        unsafe {
+            let this = &*tt.cast::<Self>();
+            let Ok(backup) = Backup::new((*tt).num_pages) else {
+                return 0;
+            };
+            let freed = pages::back_up(tt, &backup);
+
+            if freed > 0 {
+                *this.backup.get() = Some(backup);
+                (*tt).page_flags &= !bindings::TTM_TT_FLAG_PRIV_POPULATED;
+                (*this.bdev).unpopulated((*tt).num_pages);
+            }
+            freed
+        }
+    }
+
+    /// Whether pages are backed up.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be a valid tt of a buffer of `T` whose resv is held.
+    pub(super) unsafe fn is_backed_up(tt: *mut bindings::ttm_tt) -> bool {
+        // SAFETY: By this function's requirements.
+        unsafe { (*(*tt.cast::<Self>()).backup.get()).is_some() }
     }
 
     /// The bus addresses of the pages. Maps the pages for DMA if they are not mapped yet.

@@ -2,6 +2,7 @@
 
 //! Tests of cards and drivers that come and go.
 
+mod busy_unbind;
 mod fail_nth;
 mod new_id;
 mod odd_cards;
@@ -14,6 +15,7 @@ pub fn tests() -> Vec<Trial> {
     [
         unload::tests(),
         unbind::tests(),
+        busy_unbind::tests(),
         odd_cards::tests(),
         new_id::tests(),
         fail_nth::tests(),

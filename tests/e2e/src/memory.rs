@@ -3,11 +3,15 @@
 //! Tests of what is in the buffers, wherever they are and go.
 
 mod access;
+mod cgroup;
 mod clean_memory;
 mod content;
 mod eviction;
 mod fault;
+mod foreign;
+mod kill;
 mod pressure;
+mod room;
 mod swap;
 
 use libtest_mimic::Trial;
@@ -19,6 +23,10 @@ pub fn tests() -> Vec<Trial> {
         fault::tests(),
         access::tests(),
         eviction::tests(),
+        room::tests(),
+        foreign::tests(),
+        kill::tests(),
+        cgroup::tests(),
         pressure::tests(),
         swap::tests(),
     ]

@@ -21,3 +21,4 @@ pub mod query;
 pub mod random;
 pub mod stats;
 pub mod user;
+pub mod vgem;

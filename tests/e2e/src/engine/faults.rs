@@ -52,6 +52,8 @@ pub fn tests() -> Vec<Trial> {
         the_card_may_go_in_the_middle_of_moves,
         the_card_may_go_while_its_engine_hangs,
         pages_that_lose_their_content_are_withheld,
+        every_error_of_a_batch_is_heard,
+        the_driver_repairs_its_own_memory,
     ));
     tests
 }
@@ -398,4 +400,67 @@ fn pages_that_lose_their_content_are_withheld(driver: &Driver) -> Result<()> {
     let now = reserved(&Card::find()?)?;
     ensure!(now == before, "a card bound anew has {now} reserved");
     Ok(())
+}
+
+/// Even if the card could not tell of each by itself.
+fn every_error_of_a_batch_is_heard(driver: &Driver) -> Result<()> {
+    const COUNT: u64 = 40;
+    let card = Card::find()?;
+    Counters::read(&card)?;
+    let device = card.device()?;
+    if !device.features.contains(Features::ECC) {
+        return crate::support::fixture::skip("this card does not report memory errors");
+    }
+    let before = card.heaps()?[0].reserved;
+    {
+        let _deaf = Trouble::new(Injection::LoseInterrupts { count: COUNT - 1 })?;
+        for page in 0..COUNT {
+            let offset = device.vram_size / 2 + page * 8192;
+            virtual_card()?.inject(Injection::Ecc { offset })?;
+        }
+    }
+    eventually(|| {
+        let now = card.heaps()?[0].reserved;
+        ensure!(
+            now == before + COUNT * 4096,
+            "reserved: {now}, not {before} and {COUNT} pages"
+        );
+        Ok(())
+    })?;
+    drop(card);
+    rebind(driver)
+}
+
+/// It has a copy of its GART table, and makes its rings anew.
+fn the_driver_repairs_its_own_memory(driver: &Driver) -> Result<()> {
+    let card = Card::find()?;
+    let before = Counters::read(&card)?;
+    if !card.device()?.features.contains(Features::ECC) {
+        return crate::support::fixture::skip("this card does not report memory errors");
+    }
+    let reserved = card.heaps()?[0].reserved;
+    let create = Create::new(LARGE, Domains::GTT);
+    let buffer = card.create(create)?;
+    let mut map = buffer.map()?;
+    let content = pages::pattern(7350, map.len());
+    map.write(0, &content);
+    let mut log = Log::from_now()?;
+    // A page loses its content with it: the first of the GART's table, and the last of the driver's.
+    for offset in [8192, reserved - 4096] {
+        virtual_card()?.inject(Injection::Ecc { offset })?;
+    }
+    log.wait_for("memory error in the driver's own VRAM", 1)?;
+    for domain in [Domain::Vram, Domain::Gtt, Domain::Vram] {
+        buffer.move_to(domain)?;
+        finish(&buffer)?;
+        ensure_holds(&map, &content, &format!("in {domain}"))?;
+    }
+    let done = Counters::read(&card)? - before;
+    ensure!(done.resets > 0 && done.wedged == 0, "{done:?}");
+    ensure!(
+        card.heaps()?[0].reserved == reserved,
+        "what the driver needs was retired"
+    );
+    drop((buffer, map, card));
+    rebind(driver)
 }

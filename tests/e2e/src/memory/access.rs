@@ -14,10 +14,15 @@ use crate::support::{
     compare::{ensure_holds, ensure_same},
     driver::Driver,
     fixture::{trials, Bench},
+    prime,
 };
 
 pub fn tests() -> Vec<Trial> {
-    let mut tests = trials!(card_trial: reads_another_processs_buffers, writes_through_the_kernel);
+    let mut tests = trials!(card_trial:
+        reads_another_processs_buffers,
+        writes_through_the_kernel,
+        writes_nothing_that_is_mapped_to_be_read,
+    );
     tests.extend(trials!(driver_trial: finds_nothing_when_the_card_is_gone));
     tests
 }
@@ -65,6 +70,28 @@ fn writes_through_the_kernel(bench: &Bench) -> Result<()> {
         let mut bytes = [0; 6];
         memory.read_exact_at(&mut bytes, start + 4093)?;
         ensure!(&bytes == b"across", "{domain}: {bytes:?}");
+    }
+    Ok(())
+}
+
+/// As for any other shared mapping, whoever asks.
+fn writes_nothing_that_is_mapped_to_be_read(bench: &Bench) -> Result<()> {
+    let memory = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/proc/self/mem")?;
+    for domain in Domain::ALL {
+        let create = Create::new(2 * 4096, domain.into()).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+        let buffer = bench.card.create(create)?;
+        let mut map = buffer.map()?;
+        map.write(0, b"unchanged");
+        let read_only = prime::map_read_only(prime::export_read_only(&buffer)?, map.len())?;
+        let at = read_only.start() as u64;
+        let result = memory.write_at(b"overwritten", at);
+        ensure!(result.is_err(), "{domain}: {result:?}");
+        let mut found = [0; 9];
+        memory.read_exact_at(&mut found, at)?;
+        ensure!(&found == b"unchanged", "{domain}: {found:?}");
     }
     Ok(())
 }

@@ -5,12 +5,11 @@
 //! The settings make every buffer old enough, so that a test waits for the next check and never for
 //! time to pass.
 
-use std::{collections::HashSet, os::fd::OwnedFd};
+use std::collections::HashSet;
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{raw, Card, Create, CreateFlags, Domain, Domains, Leak, LeakState};
-use rustix::process::{pidfd_getfd, pidfd_open, Pid, PidfdFlags, PidfdGetfdFlags};
 
 use crate::support::{
     child::{Child, Keep, Part, LEAKER},
@@ -138,19 +137,12 @@ fn a_kept_handle_is_suspected_then_confirmed(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Takes a file out of another process.
-fn take_file(child: &Child, file: &str) -> Result<OwnedFd> {
-    let pid = Pid::from_raw(child.pid() as i32).context("a child has a number")?;
-    let child = pidfd_open(pid, PidfdFlags::empty())?;
-    pidfd_getfd(child, file.parse()?, PidfdGetfdFlags::empty()).context("pidfd_getfd")
-}
-
 fn an_export_outlives_its_process(bench: &Bench) -> Result<()> {
     let card = &bench.card;
     let settings = Settings::of(card)?;
     settings.prepare(LeakState::Confirmed)?;
     let (child, file) = start_leaker(bench, Keep::Export, 20 << 10)?;
-    let file = take_file(&child, &file)?;
+    let file = child.take_file(&file)?;
     let pid = child.pid();
     child.finish()?;
 

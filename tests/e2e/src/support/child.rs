@@ -8,7 +8,7 @@ use std::{
     env, fs,
     io::{self, BufRead, BufReader, Write},
     os::{
-        fd::AsRawFd,
+        fd::{AsRawFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
     path::Path,
@@ -17,7 +17,10 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains, Mapping};
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    process::{pidfd_getfd, pidfd_open, Pid, PidfdFlags, PidfdGetfdFlags},
+};
 
 use crate::support::{compare::ensure_holds, nodes, prime};
 
@@ -49,9 +52,19 @@ pub enum Part {
     TouchMoving,
     /// Uses a mapped buffer for the first time when it is told to.
     TouchLate,
+    /// Keeps thousands of buffers in GTT.
+    Hoard,
+    /// Creates a buffer in VRAM, of as many bytes as it is told, again and again.
+    CreateHuge,
+    /// Touches one byte of a buffer in system memory, of as many bytes as it is told.
+    TouchHuge,
+    /// Moves a buffer from VRAM to GTT, as large as there can be, when it is told to.
+    MoveHuge,
+    /// Creates and touches buffers in a memory cgroup until there is no more; says how many.
+    Fill,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 13] = [
     Part::Hold,
     Part::OutliveCard,
     Part::UseUntilGone,
@@ -60,6 +73,11 @@ const PARTS: [Part; 8] = [
     Part::UnprivilegedLeak,
     Part::TouchMoving,
     Part::TouchLate,
+    Part::Hoard,
+    Part::CreateHuge,
+    Part::TouchHuge,
+    Part::MoveHuge,
+    Part::Fill,
 ];
 
 /// Plays a part, if the arguments ask for one.
@@ -79,6 +97,11 @@ pub fn run() -> Option<ExitCode> {
         Part::UnprivilegedLeak => unprivileged_leak(&node),
         Part::TouchMoving => touch_moving(&node),
         Part::TouchLate => touch_late(&node),
+        Part::Hoard => hoard(&node),
+        Part::CreateHuge => create_huge(&node),
+        Part::TouchHuge => touch_huge(&node),
+        Part::MoveHuge => move_huge(&node),
+        Part::Fill => fill(&node),
     };
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -146,6 +169,13 @@ impl Child {
             output.status
         );
         Ok(())
+    }
+
+    /// Takes a file out of the child.
+    pub fn take_file(&self, file: &str) -> Result<OwnedFd> {
+        let pid = Pid::from_raw(self.pid() as i32).context("a child has a number")?;
+        let child = pidfd_open(pid, PidfdFlags::empty())?;
+        pidfd_getfd(child, file.parse()?, PidfdGetfdFlags::empty()).context("pidfd_getfd")
     }
 
     /// Waits for the child's end, and tells which signal it died of.
@@ -368,4 +398,76 @@ fn touch_late(node: &str) -> Result<()> {
     wait_for_parent()?;
     map.to_vec();
     Ok(())
+}
+
+fn hoard(node: &str) -> Result<()> {
+    let card = Card::open(node)?;
+    let create = Create::new(4096, Domains::GTT);
+    let _buffers: Vec<_> = (0..3000)
+        .map(|_| card.create(create))
+        .collect::<pddgpu::Result<_>>()?;
+    say("ready")?;
+    wait_for_parent()
+}
+
+fn told() -> Result<String> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
+}
+
+fn touch_huge(node: &str) -> Result<()> {
+    let create = Create::new(told()?.parse()?, Domains::CPU);
+    let buffer = Card::open(node)?.create(create)?;
+    let mut map = buffer.map()?;
+    map.write(0, &[BYTE]);
+    say("touched")?;
+    wait_for_parent()
+}
+
+fn create_huge(node: &str) -> Result<()> {
+    let card = Card::open(node)?;
+    let create = Create::new(told()?.parse()?, Domains::VRAM);
+    say("ready")?;
+    loop {
+        card.create(create.flags(CreateFlags::CPU_ACCESS_REQUIRED))?;
+    }
+}
+
+/// Says the file descriptor of the buffer's dma-buf.
+fn move_huge(node: &str) -> Result<()> {
+    let card = Card::open(node)?;
+    let create = Create::new(told()?.parse()?, Domains::VRAM);
+    let buffer = card.create(create.flags(CreateFlags::CPU_ACCESS_REQUIRED))?;
+    let mut map = buffer.map()?;
+    let len = map.len();
+    map.write(len - SIZE, &[BYTE; SIZE]);
+    let file = prime::export(&buffer)?;
+    say(&file.as_raw_fd().to_string())?;
+    wait_for_parent()?;
+    say("moving")?;
+    buffer.move_to(Domain::Gtt)?;
+    say("moved")?;
+    wait_for_parent()
+}
+
+/// Is told the cgroup and the domain.
+fn fill(node: &str) -> Result<()> {
+    let line = told()?;
+    let (cgroup, domain) = line.split_once(' ').context("not told where")?;
+    let domain = Domain::ALL.into_iter().find(|d| d.to_string() == domain);
+    fs::write(Path::new(cgroup).join("cgroup.procs"), "0")?;
+    let card = Card::open(node)?;
+    let create = Create::new(4 << 20, domain.context("no such domain")?.into());
+    let mut buffers = Vec::new();
+    // Where touching fails there is a signal, and nothing is said.
+    while let Ok(buffer) = card.create(create) {
+        let mut map = buffer.map()?;
+        for at in (0..map.len()).step_by(4096) {
+            map.write(at, &[BYTE]);
+        }
+        buffers.push((buffer, map));
+        say(&buffers.len().to_string())?;
+    }
+    wait_for_parent()
 }

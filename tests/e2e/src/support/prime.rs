@@ -20,7 +20,15 @@ use rustix::{
 
 /// Makes a dma-buf of a buffer (`DRM_IOCTL_PRIME_HANDLE_TO_FD`).
 pub fn export(buffer: &Buffer) -> Result<OwnedFd> {
-    let flags = OFlags::CLOEXEC | OFlags::RDWR;
+    export_with(buffer, OFlags::CLOEXEC | OFlags::RDWR)
+}
+
+/// Makes a dma-buf that can be mapped to be read only.
+pub fn export_read_only(buffer: &Buffer) -> Result<OwnedFd> {
+    export_with(buffer, OFlags::CLOEXEC)
+}
+
+fn export_with(buffer: &Buffer, flags: OFlags) -> Result<OwnedFd> {
     let made = drm_ffi::gem::handle_to_fd(buffer.card().as_fd(), buffer.handle(), flags.bits())
         .context("PRIME_HANDLE_TO_FD")?;
     // SAFETY: The kernel has just opened it for us.
@@ -81,7 +89,15 @@ pub struct Mapped {
 
 /// Maps a dma-buf; whether its bytes are right is for others to test.
 pub fn map(buffer: impl AsFd, len: usize) -> Result<Mapped> {
-    let prot = ProtFlags::READ | ProtFlags::WRITE;
+    map_with(buffer, len, ProtFlags::READ | ProtFlags::WRITE)
+}
+
+/// Maps a dma-buf to be read only.
+pub fn map_read_only(buffer: impl AsFd, len: usize) -> Result<Mapped> {
+    map_with(buffer, len, ProtFlags::READ)
+}
+
+fn map_with(buffer: impl AsFd, len: usize, prot: ProtFlags) -> Result<Mapped> {
     // SAFETY: The kernel chooses a free address, and nothing ever refers to what is there.
     let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, buffer, 0) }
         .context("mmap of a dma-buf")?;
@@ -89,6 +105,20 @@ pub fn map(buffer: impl AsFd, len: usize) -> Result<Mapped> {
 }
 
 impl Mapped {
+    /// Where it begins.
+    pub fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// Whether the last bytes are as expected.
+    pub fn ends_with(&self, expected: &[u8]) -> bool {
+        let start = self.len - expected.len();
+        expected.iter().enumerate().all(|(index, byte)| {
+            // SAFETY: The byte is in this mapping's range.
+            unsafe { self.start.cast::<u8>().add(start + index).read_volatile() == *byte }
+        })
+    }
+
     /// Unmaps a page in the middle, which leaves two mappings.
     pub fn cut_in_two(&mut self) -> Result<()> {
         let middle = self.len / 2 / PAGE * PAGE;
