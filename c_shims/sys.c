@@ -4,7 +4,9 @@
 #include <linux/capability.h>
 #include <linux/list.h>
 #include <linux/ratelimit.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/timex.h>
 #include <linux/workqueue.h>
 
@@ -16,6 +18,16 @@ void shim_list_del(struct list_head *entry)
 cycles_t shim_get_cycles(void)
 {
 	return get_cycles();
+}
+
+void shim_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool shim_fatal_signal_pending(struct task_struct *p)
+{
+	return fatal_signal_pending(p);
 }
 
 bool shim_perfmon_capable(void)

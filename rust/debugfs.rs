@@ -2,6 +2,8 @@
 
 //! The files of this driver in the card's debugfs directory. Only root can access them.
 
+mod gtt_mm;
+
 use kernel::{
     fmt,
     prelude::*, //
@@ -34,10 +36,12 @@ use crate::{
     }, //
 };
 
+use self::gtt_mm::GttMm;
+
 /// Creates all files.
 pub(crate) fn init(dir: &Dir<'_, PddgpuDrm>) {
     dir.report::<VramMm>();
-    dir.report::<GttMm>();
+    dir.list::<GttMm>();
     dir.report::<GemInfo>();
     dir.command::<VramReserve>();
     dir.report::<Engine>();
@@ -234,19 +238,6 @@ impl Command for VramReserve {
                 None => Err(ENOENT),
             },
         }
-    }
-}
-
-/// `pddgpu_gtt_mm`: the GTT manager's state.
-struct GttMm;
-
-impl Report for GttMm {
-    type Driver = PddgpuDrm;
-    const NAME: &'static CStr = c"pddgpu_gtt_mm";
-
-    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
-        dev.gtt.print(p);
-        Ok(())
     }
 }
 
