@@ -15,6 +15,7 @@ use crate::{
             parse_number,
             Command,
             Dir,
+            List,
             Report,
             Setting, //
         },
@@ -27,7 +28,13 @@ use crate::{
         PddgpuDrm,
         PddgpuFile, //
     },
-    memory_stats::leak::LeakState,
+    memory_stats::{
+        leak::LeakState,
+        leak_walk::{
+            Found,
+            WalkByProcess, //
+        }, //
+    },
     mgr::vram_mgr::PageStatus,
     uapi::{
         CreateFlag,
@@ -46,7 +53,7 @@ pub(crate) fn init(dir: &Dir<'_, PddgpuDrm>) {
     dir.command::<VramReserve>();
     dir.report::<Engine>();
     dir.report::<Stats>();
-    dir.report::<Leaks>();
+    dir.list::<Leaks>();
     dir.setting::<LeakCheckInterval>();
     dir.setting::<SuspectedAfter>();
     dir.setting::<ConfirmedAfter>();
@@ -100,12 +107,22 @@ impl Report for Stats {
 /// `pddgpu_leaks`: suspected and confirmed leaks by process.
 struct Leaks;
 
-impl Report for Leaks {
+impl List for Leaks {
     type Driver = PddgpuDrm;
     const NAME: &'static CStr = c"pddgpu_leaks";
+    type Cursor = WalkByProcess;
+    type Item = Found;
 
-    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
-        dev.stats.leak_report(p)
+    fn start(dev: &PddgpuDevice) -> Result<WalkByProcess> {
+        Ok(WalkByProcess::new(&dev.stats))
+    }
+
+    fn next(dev: &PddgpuDevice, walk: &mut WalkByProcess) -> Result<Option<Found>> {
+        walk.next(&dev.stats)
+    }
+
+    fn print(_dev: &PddgpuDevice, found: &Found, p: &Printer) {
+        found.print(p);
     }
 }
 
@@ -252,23 +269,23 @@ impl Report for GemInfo {
         dev.for_each_file(|file| show_client(file, p))?;
 
         // Buffers that no client has a handle for.
-        let orphans = dev.stats.list(&LeakState::ALL, |leak| leak.handles == 0)?;
-        if !orphans.is_empty() {
-            drm_print!(p, "client - (no handle)\n");
-            for bo in orphans.iter() {
-                drm_print!(
-                    p,
-                    "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
-                    "-",
-                    bo.size,
-                    bo.param.domains.name(),
-                    bo.domain.map_or("-", Domain::name),
-                    0,
-                    bo.visible,
-                    "-",
-                    FlagNames(bo.param.flags)
-                );
-            }
+        let mut walk = dev.stats.walk(LeakState::Young)?;
+        let mut title = "client - (no handle)\n";
+        while let Some(bo) = walk.next(&dev.stats, |leak| leak.handles == 0)? {
+            drm_print!(
+                p,
+                "{}{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
+                title,
+                "-",
+                bo.size,
+                bo.param.domains.name(),
+                bo.domain.map_or("-", Domain::name),
+                0,
+                bo.visible,
+                "-",
+                FlagNames(bo.param.flags)
+            );
+            title = "";
         }
         Ok(())
     }
