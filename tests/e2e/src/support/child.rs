@@ -49,9 +49,11 @@ pub enum Part {
     TouchMoving,
     /// Uses a mapped buffer for the first time when it is told to.
     TouchLate,
+    /// Reads a report in debugfs over and over.
+    ReadReport,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part::Hold,
     Part::OutliveCard,
     Part::UseUntilGone,
@@ -60,6 +62,7 @@ const PARTS: [Part; 8] = [
     Part::UnprivilegedLeak,
     Part::TouchMoving,
     Part::TouchLate,
+    Part::ReadReport,
 ];
 
 /// Plays a part, if the arguments ask for one.
@@ -79,6 +82,7 @@ pub fn run() -> Option<ExitCode> {
         Part::UnprivilegedLeak => unprivileged_leak(&node),
         Part::TouchMoving => touch_moving(&node),
         Part::TouchLate => touch_late(&node),
+        Part::ReadReport => read_report(&node),
     };
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -368,4 +372,15 @@ fn touch_late(node: &str) -> Result<()> {
     wait_for_parent()?;
     map.to_vec();
     Ok(())
+}
+
+/// Reads the name of the report first.
+fn read_report(node: &str) -> Result<()> {
+    let mut name = String::new();
+    io::stdin().lock().read_line(&mut name)?;
+    let path = gem_list::debugfs_dir(&Card::open(node)?)?.join(name.trim_end());
+    say("reading")?;
+    loop {
+        fs::read(&path).with_context(|| path.display().to_string())?;
+    }
 }
