@@ -220,3 +220,7 @@ fn process(tracker: &Tracker, pid: i32) -> Option<Found> {
         totals: tracker.totals(pid)?,
     })
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/memory_stats/leak_walk.rs"]
+mod kunit;

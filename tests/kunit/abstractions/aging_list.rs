@@ -102,11 +102,15 @@ fn members(set: &Set, generation: usize) -> Result<KVVec<u64>> {
 /// passed.
 fn advance_below(set: &Set, generation: usize, end: u64) -> (usize, usize) {
     let looked_at = Cell::new(0);
+    let last = Cell::new(None);
     let mut passed = 0;
     let result = set.advance(
         generation,
         |value| {
-            looked_at.set(looked_at.get() + 1);
+            // Again, if memory for its group had to be allocated first.
+            if last.replace(Some(value.0)) != Some(value.0) {
+                looked_at.set(looked_at.get() + 1);
+            }
             value.0 < end
         },
         |_| passed += 1,
