@@ -7,6 +7,7 @@
 #include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/ratelimit.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -22,6 +23,11 @@ void shim_list_del(struct list_head *entry)
 cycles_t shim_get_cycles(void)
 {
 	return get_cycles();
+}
+
+void shim_cond_resched(void)
+{
+	cond_resched();
 }
 
 bool shim_fatal_signal_pending(struct task_struct *task)

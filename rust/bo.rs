@@ -19,6 +19,7 @@ pub(crate) use self::{
     moves::pddgpu_bo_move,
     object::{
         vram_addresses,
+        Bo,
         BoDriver,
         BoPlacement, //
     }, //

@@ -2,10 +2,10 @@
 
 //! The files of this driver in the card's debugfs directory. Only root can access them.
 
-use kernel::{
-    fmt,
-    prelude::*, //
-};
+mod gem_info;
+mod gtt_mm;
+
+use kernel::prelude::*;
 
 use crate::{
     abstractions::drm::{
@@ -13,36 +13,38 @@ use crate::{
             parse_number,
             Command,
             Dir,
+            List,
             Report,
             Setting, //
         },
         drm_print,
         Printer, //
     },
-    bo::BoPlacement,
     device::{
         PddgpuDevice,
-        PddgpuDrm,
-        PddgpuFile, //
+        PddgpuDrm, //
     },
-    memory_stats::leak::LeakState,
-    mgr::vram_mgr::PageStatus,
-    uapi::{
-        CreateFlag,
-        CreateFlags,
-        Domain, //
-    }, //
+    memory_stats::leak_walk::{
+        Found,
+        WalkByProcess, //
+    },
+    mgr::vram_mgr::PageStatus, //
+};
+
+use self::{
+    gem_info::GemInfo,
+    gtt_mm::GttMm, //
 };
 
 /// Creates all files.
 pub(crate) fn init(dir: &Dir<'_, PddgpuDrm>) {
     dir.report::<VramMm>();
-    dir.report::<GttMm>();
-    dir.report::<GemInfo>();
+    dir.list::<GttMm>();
+    dir.list::<GemInfo>();
     dir.command::<VramReserve>();
     dir.report::<Engine>();
     dir.report::<Stats>();
-    dir.report::<Leaks>();
+    dir.list::<Leaks>();
     dir.setting::<LeakCheckInterval>();
     dir.setting::<SuspectedAfter>();
     dir.setting::<ConfirmedAfter>();
@@ -96,12 +98,22 @@ impl Report for Stats {
 /// `pddgpu_leaks`: suspected and confirmed leaks by process.
 struct Leaks;
 
-impl Report for Leaks {
+impl List for Leaks {
     type Driver = PddgpuDrm;
     const NAME: &'static CStr = c"pddgpu_leaks";
+    type Cursor = WalkByProcess;
+    type Item = Found;
 
-    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
-        dev.stats.leak_report(p)
+    fn start(dev: &PddgpuDevice) -> Result<WalkByProcess> {
+        Ok(WalkByProcess::new(&dev.stats))
+    }
+
+    fn next(dev: &PddgpuDevice, walk: &mut WalkByProcess) -> Result<Option<Found>> {
+        walk.next(&dev.stats)
+    }
+
+    fn print(_dev: &PddgpuDevice, found: &Found, p: &Printer) {
+        found.print(p);
     }
 }
 
@@ -234,123 +246,5 @@ impl Command for VramReserve {
                 None => Err(ENOENT),
             },
         }
-    }
-}
-
-/// `pddgpu_gtt_mm`: the GTT manager's state.
-struct GttMm;
-
-impl Report for GttMm {
-    type Driver = PddgpuDrm;
-    const NAME: &'static CStr = c"pddgpu_gtt_mm";
-
-    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
-        dev.gtt.print(p);
-        Ok(())
-    }
-}
-
-/// `pddgpu_gem_info`: every buffer, by client.
-struct GemInfo;
-
-impl Report for GemInfo {
-    type Driver = PddgpuDrm;
-    const NAME: &'static CStr = c"pddgpu_gem_info";
-
-    fn show(dev: &PddgpuDevice, p: &Printer) -> Result {
-        dev.for_each_file(|file| show_client(file, p))?;
-
-        // Buffers that no client has a handle for.
-        let orphans = dev.stats.list(&LeakState::ALL, |leak| leak.handles == 0)?;
-        if !orphans.is_empty() {
-            drm_print!(p, "client - (no handle)\n");
-            for bo in orphans.iter() {
-                drm_print!(
-                    p,
-                    "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
-                    "-",
-                    bo.size,
-                    bo.param.domains.name(),
-                    bo.domain.map_or("-", Domain::name),
-                    0,
-                    bo.visible,
-                    "-",
-                    FlagNames(bo.param.flags)
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The part of `pddgpu_gem_info` about one client.
-fn show_client(file: &PddgpuFile, p: &Printer) -> Result {
-    let client = file.client();
-
-    drm_print!(
-        p,
-        "client {} pid {} command {}\n",
-        file.client_id(),
-        client.pid,
-        client.comm()
-    );
-    drm_print!(
-        p,
-        "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} flags\n",
-        "handle",
-        "size",
-        "domains",
-        "placement",
-        "pins",
-        "visible",
-        "gpu_addr"
-    );
-    file.for_each_handle(|handle, bo| {
-        let locked = bo.reserve()?;
-        let placement = BoPlacement::new(&locked);
-
-        drm_print!(
-            p,
-            "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
-            handle,
-            bo.size(),
-            bo.param.domains.name(),
-            placement.domain.map_or("-", Domain::name),
-            locked.pin_count(),
-            placement.visible,
-            GpuAddr(placement.gpu_addr),
-            FlagNames(bo.param.flags)
-        );
-        Ok(())
-    })
-}
-
-/// A GPU address, or `-`.
-struct GpuAddr(Option<u64>);
-
-impl fmt::Display for GpuAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => f.write_fmt(fmt!("{:#018x}", address)),
-            None => f.pad("-"),
-        }
-    }
-}
-
-/// The names of flags with `|` between them, or `-`.
-struct FlagNames(CreateFlags);
-
-impl fmt::Display for FlagNames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names = CreateFlag::ALL
-            .into_iter()
-            .filter(|(flag, _)| self.0.contains(*flag))
-            .map(|(_, name)| name);
-
-        f.write_str(names.next().unwrap_or("-"))?;
-        names.try_for_each(|name| {
-            f.write_str("|")?;
-            f.write_str(name)
-        })
     }
 }

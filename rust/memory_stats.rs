@@ -25,6 +25,7 @@ mod guard;
 pub(crate) mod info;
 pub(crate) mod leak;
 mod leak_check;
+pub(crate) mod leak_walk;
 mod limit;
 mod report;
 mod settings;

@@ -14,6 +14,7 @@ pub(crate) mod debugfs;
 mod device;
 mod driver;
 mod file;
+mod files;
 pub(crate) mod gem;
 pub(crate) mod ioctl;
 pub(crate) mod mm;
@@ -32,7 +33,10 @@ pub(crate) use self::{
         DriverInfo,
         Registration, //
     },
-    file::File,
+    file::{
+        Client,
+        File, //
+    },
     printer::{
         drm_print,
         Printer, //

@@ -1,15 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! PID and name of the calling process.
+//! The calling task: the PID and name of its process, and what long work asks it.
 
 use core::ptr::{
     addr_of,
     copy_nonoverlapping, //
 };
 
-use kernel::task::Task;
+use kernel::{
+    prelude::*,
+    task::Task, //
+};
 
 use crate::bindings::raw as bindings;
+
+/// Lets other tasks run if they have to (`cond_resched()`). For long work, whenever it holds no
+/// lock.
+pub(crate) fn cond_resched() {
+    // SAFETY: May be called whenever sleeping is allowed; elsewhere a debug kernel warns.
+    unsafe { bindings::cond_resched() };
+}
+
+/// Whether long work should go on.
+///
+/// # Errors
+///
+/// `EINTR` if the process is being killed (`fatal_signal_pending()`). Nobody will see the error.
+pub(crate) fn check_killed() -> Result {
+    // SAFETY: The current task stays as long as it runs.
+    if unsafe { bindings::fatal_signal_pending(Task::current_raw()) } {
+        return Err(EINTR);
+    }
+    Ok(())
+}
 
 /// A process.
 pub(crate) struct Process {
@@ -36,10 +59,4 @@ impl Process {
             }
         }
     }
-}
-
-/// Whether the calling task is being killed (`fatal_signal_pending()`).
-pub(crate) fn is_killed() -> bool {
-    // SAFETY: The current task stays as long as it runs.
-    unsafe { bindings::fatal_signal_pending(Task::current_raw()) }
 }

@@ -26,7 +26,10 @@ use crate::{
         PddgpuDrm,
         PddgpuFile, //
     },
-    memory_stats::info,
+    memory_stats::{
+        info,
+        leak::LeakState, //
+    },
     uapi::{
         self,
         ArrayHead,
@@ -75,20 +78,40 @@ fn memory_stats(pdev: &Pddgpu) -> Result<KBox<uapi::drm_pddgpu_query_memory_stat
 
 /// The leaks that the caller may see: all of them with `CAP_PERFMON` or `CAP_SYS_ADMIN`, or else
 /// those that were created through the same file.
+///
+/// They are copied to user space one by one, so that the kernel needs no memory for a list that
+/// clients make as long as they like.
 fn leaks(pdev: &Pddgpu, args: &mut uapi::drm_pddgpu_query, file: &PddgpuFile) -> Result {
+    const HEAD: usize = size_of::<ArrayHead>();
+    const ENTRY: usize = size_of::<uapi::drm_pddgpu_leak>();
     let sees_all = capability::perfmon();
     let client = file.client_id();
-    let mut leaks = KVVec::new();
+    let size = usize::try_from(args.size)?;
+    let data = usize::try_from(args.data)?;
+    let entries = UserPtr::from_addr(data.wrapping_add(HEAD));
+    let mut writer = UserSlice::new(entries, size.saturating_sub(HEAD)).writer();
+    let mut walk = pdev.stats.walk(LeakState::Suspected)?;
+    let mut count = 0;
 
-    for leak in pdev.stats.leak_list()?.iter() {
-        if sees_all || leak.owner.client == client {
-            leaks.push(info::leak(leak), GFP_KERNEL)?;
-        }
+    while let Some(leak) = walk.next(&pdev.stats, |leak| sees_all || leak.owner.client == client)? {
+        let room = writer.len().min(ENTRY);
+
+        writer.write_slice(&info::leak(&leak).as_bytes()[..room])?;
+        count += 1;
     }
 
-    let head = ArrayHead::new::<uapi::drm_pddgpu_leak>(leaks.len())?;
+    // Their number is known last.
+    let head = ArrayHead::new::<uapi::drm_pddgpu_leak>(count)?;
+    let whole = HEAD + count * ENTRY;
+    if size > 0 {
+        let room = size.min(HEAD);
 
-    answer(args, &[head.as_bytes(), leaks.as_bytes()])
+        UserSlice::new(UserPtr::from_addr(data), room)
+            .writer()
+            .write_slice(&head.as_bytes()[..room])?;
+    }
+    args.size = u32::try_from(if size > 0 { size.min(whole) } else { whole })?;
+    Ok(())
 }
 
 /// Copies the answer, which is the concatenation of `parts`, to user space, as far as it has room.

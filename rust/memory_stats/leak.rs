@@ -8,7 +8,8 @@
 //! keeps the buffer alive: handles, CPU mappings or dma-bufs. A buffer with none of these is
 //! *orphaned*.
 //!
-//! `leak_check.rs` has the periodic check that changes the states.
+//! `leak_check.rs` has the periodic check that changes the states, and `leak_walk.rs` what the
+//! reports read.
 
 use kernel::{
     prelude::*,
@@ -25,6 +26,7 @@ use crate::{
     abstractions::{
         aging_list::{
             self,
+            Aged,
             AgingList, //
         },
         stackdepot::Trace,
@@ -64,6 +66,15 @@ impl LeakState {
         }
     }
 
+    /// The state of the members of a generation of the [`Tracker`].
+    pub(super) fn from_generation(generation: usize) -> Self {
+        match generation {
+            0 => Self::Young,
+            1 => Self::Suspected,
+            _ => Self::Confirmed,
+        }
+    }
+
     /// The generation of the [`Tracker`] whose members are in this state.
     pub(super) fn generation(self) -> usize {
         // CAST: The states count from 0.
@@ -100,6 +111,23 @@ pub(crate) struct Tracked {
     handles: Atomic<i32>,
     mappings: Atomic<i32>,
     exports: Atomic<i32>,
+}
+
+impl Aged for Tracked {
+    /// The process that created the buffer.
+    type Group = i32;
+
+    fn group(&self) -> i32 {
+        self.owner.pid
+    }
+
+    fn serial(&self) -> u64 {
+        self.id
+    }
+
+    fn weight(&self) -> u64 {
+        self.param.size
+    }
 }
 
 /// The process that created a buffer.
@@ -244,7 +272,7 @@ pub(crate) struct Leak {
 
 impl Leak {
     /// A copy of what is known of a buffer at `now`, in ns of the statistics' clock.
-    pub(super) fn snapshot(tracked: &Tracked, state: LeakState, now: i64) -> Self {
+    pub(super) fn new(tracked: &Tracked, state: LeakState, now: i64) -> Self {
         let read = |count: &Atomic<i32>| u32::try_from(count.load(Relaxed)).unwrap_or(0);
 
         Self {

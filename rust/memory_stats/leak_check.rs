@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The periodic leak check, and lists of leaks for the reports and the log.
+//! The periodic leak check, and what it and the end of the statistics log.
 
 use kernel::prelude::*;
 
@@ -23,39 +23,6 @@ use crate::memory_stats::{
 const LOGGED_AT_ONCE: usize = 10;
 
 impl MemoryStats {
-    /// The suspected and confirmed leaks, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn leak_list(&self) -> Result<KVVec<Leak>> {
-        self.list(&[LeakState::Confirmed, LeakState::Suspected], |_| true)
-    }
-
-    /// Copies the buffers in `states` for which `wanted` returns `true`: state by state in the
-    /// order of `states`, and oldest first in each.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn list(
-        &self,
-        states: &[LeakState],
-        wanted: impl Fn(&Leak) -> bool,
-    ) -> Result<KVVec<Leak>> {
-        let now = self.clock.coarse();
-        let mut leaks = KVVec::new();
-
-        for &state in states {
-            let copy = |tracked: &Tracked| {
-                Some(Leak::snapshot(tracked, state, now)).filter(|leak| wanted(leak))
-            };
-            self.tracker
-                .snapshot(state.generation(), copy, &mut leaks)?;
-        }
-        Ok(leaks)
-    }
-
     /// Makes young buffers that are old enough suspected, and suspected ones that are old enough
     /// confirmed. Confirmed leaks are logged. Returns how many buffers changed their state.
     ///
@@ -70,42 +37,47 @@ impl MemoryStats {
         };
         let mut changed = 0;
         let mut confirmed = 0;
+        // Room for those that are logged, as the log is written while no lock is held.
+        let mut logged = KVec::with_capacity(LOGGED_AT_ONCE, GFP_KERNEL).unwrap_or_default();
 
+        // What could not pass now, for lack of memory, does at the next check.
         let young = LeakState::Young.generation();
-        self.tracker
+        let _ = self
+            .tracker
             .advance(young, older(&self.suspected_after), |tracked| {
                 changed += 1;
                 self.passed(tracked, LeakState::Suspected, now);
             });
         let suspected = LeakState::Suspected.generation();
-        self.tracker
+        let _ = self
+            .tracker
             .advance(suspected, older(&self.confirmed_after), |tracked| {
                 changed += 1;
                 confirmed += 1;
                 self.passed(tracked, LeakState::Confirmed, now);
-                if confirmed <= LOGGED_AT_ONCE {
-                    let leak = Leak::snapshot(tracked, LeakState::Confirmed, now);
-
-                    dev_warn!(
-                        self.dev,
-                        "leak confirmed: buffer {} of {} bytes, {} s old, by {}[{}], {}\n",
-                        leak.id,
-                        leak.size,
-                        leak.age / (1000 * NSEC_PER_MSEC),
-                        leak.owner.comm(),
-                        leak.owner.pid,
-                        report::Reason(&leak)
-                    );
-                }
+                // Fails when there are enough.
+                let _ = logged.push_within_capacity(Leak::new(tracked, LeakState::Confirmed, now));
             });
-        if confirmed > LOGGED_AT_ONCE {
+        self.log_confirmed(&logged, confirmed - logged.len());
+        changed
+    }
+
+    fn log_confirmed(&self, leaks: &[Leak], more: usize) {
+        for leak in leaks {
             dev_warn!(
                 self.dev,
-                "{} more leaks confirmed\n",
-                confirmed - LOGGED_AT_ONCE
+                "leak confirmed: buffer {} of {} bytes, {} s old, by {}[{}], {}\n",
+                leak.id,
+                leak.size,
+                leak.age / (1000 * NSEC_PER_MSEC),
+                leak.owner.comm(),
+                leak.owner.pid,
+                report::Reason(leak)
             );
         }
-        changed
+        if more > 0 {
+            dev_warn!(self.dev, "{} more leaks confirmed\n", more);
+        }
     }
 
     fn passed(&self, tracked: &Tracked, state: LeakState, now: i64) {
@@ -117,11 +89,15 @@ impl MemoryStats {
 impl Stats {
     /// Logs the oldest buffers that are alive, at most [`LOGGED_AT_ONCE`].
     pub(super) fn log_alive(&self) {
-        let Ok(leaks) = self.list(&LeakState::ALL, |_| true) else {
+        let Ok(mut walk) = self.walk(LeakState::Young) else {
             return;
         };
 
-        for leak in leaks.iter().take(LOGGED_AT_ONCE) {
+        for _ in 0..LOGGED_AT_ONCE {
+            let Ok(Some(leak)) = walk.next(self, |_| true) else {
+                return;
+            };
+
             dev_warn!(
                 self.dev,
                 "still alive: buffer {} of {} bytes by {}[{}], {}\n",
@@ -129,7 +105,7 @@ impl Stats {
                 leak.size,
                 leak.owner.comm(),
                 leak.owner.pid,
-                report::Reason(leak)
+                report::Reason(&leak)
             );
         }
     }

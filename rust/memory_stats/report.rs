@@ -8,15 +8,20 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::drm::{
-        drm_print,
-        Printer, //
+    abstractions::{
+        aging_list::Totals,
+        drm::{
+            drm_print,
+            Printer, //
+        }, //
     },
     memory_stats::{
         leak::{
             Leak,
-            LeakState, //
+            LeakState,
+            Owner, //
         },
+        leak_walk::Found,
         stats::{
             Heap,
             MemoryStats,
@@ -121,51 +126,6 @@ impl MemoryStats {
         );
     }
 
-    /// Prints suspected and confirmed leaks by process. The process with the most bytes comes
-    /// first.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn leak_report(&self, p: &Printer) -> Result {
-        let leaks = self.leak_list()?;
-        let confirmed = leaks
-            .iter()
-            .filter(|leak| leak.state == LeakState::Confirmed)
-            .count();
-
-        drm_print!(
-            p,
-            "{} suspected, {} confirmed\n",
-            leaks.len() - confirmed,
-            confirmed
-        );
-
-        let mut processes: KVVec<Process> = KVVec::new();
-        for leak in leaks.iter() {
-            match processes
-                .iter_mut()
-                .find(|process| process.pid == leak.owner.pid)
-            {
-                Some(process) => process.bytes += leak.size,
-                None => processes.push(
-                    Process {
-                        pid: leak.owner.pid,
-                        bytes: leak.size,
-                    },
-                    GFP_KERNEL,
-                )?,
-            }
-        }
-
-        while let Some(at) = (0..processes.len()).max_by_key(|&at| processes[at].bytes) {
-            let process = processes.remove(at).map_err(|_| EINVAL)?;
-
-            print_process(p, &process, &leaks);
-        }
-        Ok(())
-    }
-
     /// Logs all counters, depending on `debug_level`: 0 never; 1 if `drm.debug` or dynamic debug
     /// enables it; 2 and above always.
     pub(crate) fn debug_print(&self) {
@@ -190,25 +150,28 @@ fn print_timing(p: &Printer, name: &str, timing: &Timing) {
     );
 }
 
-/// A process with leaks, and the bytes of all of them.
-struct Process {
-    pid: i32,
-    bytes: u64,
+impl Found {
+    /// Prints a piece of `pddgpu_leaks`.
+    pub(crate) fn print(&self, p: &Printer) {
+        match self {
+            Self::Counts {
+                suspected,
+                confirmed,
+            } => drm_print!(p, "{} suspected, {} confirmed\n", suspected, confirmed),
+            Self::Process { owner, totals } => print_process(p, owner, totals),
+            Self::Leak(leak) => print_leak(p, leak),
+        }
+    }
 }
 
-fn print_process(p: &Printer, process: &Process, leaks: &[Leak]) {
-    let ours = || leaks.iter().filter(|leak| leak.owner.pid == process.pid);
-    let Some(first) = ours().next() else {
-        return;
-    };
-
+fn print_process(p: &Printer, owner: &Owner, totals: &Totals) {
     drm_print!(
         p,
         "\npid {} command {}: {} bytes in {} buffers\n",
-        process.pid,
-        first.owner.comm(),
-        process.bytes,
-        ours().count()
+        owner.pid,
+        owner.comm(),
+        totals.weight,
+        totals.members
     );
     drm_print!(
         p,
@@ -221,22 +184,23 @@ fn print_process(p: &Printer, process: &Process, leaks: &[Leak]) {
         "domains",
         "client"
     );
-    for leak in ours() {
-        drm_print!(
-            p,
-            "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} {}\n",
-            leak.id,
-            leak.size,
-            leak.age / NSEC_PER_MSEC,
-            leak.state.name(),
-            leak.domain.map_or("-", Domain::name),
-            leak.param.domains.name(),
-            leak.owner.client,
-            Reason(leak)
-        );
-        if leak.trace.is_some() {
-            drm_print!(p, "{}", leak.trace);
-        }
+}
+
+fn print_leak(p: &Printer, leak: &Leak) {
+    drm_print!(
+        p,
+        "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} {}\n",
+        leak.id,
+        leak.size,
+        leak.age / NSEC_PER_MSEC,
+        leak.state.name(),
+        leak.domain.map_or("-", Domain::name),
+        leak.param.domains.name(),
+        leak.owner.client,
+        Reason(leak)
+    );
+    if leak.trace.is_some() {
+        drm_print!(p, "{}", leak.trace);
     }
 }
 

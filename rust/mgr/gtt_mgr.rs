@@ -55,6 +55,14 @@ pub(crate) struct GttMgr {
     stats: Arc<Stats>,
 }
 
+/// A range of pages of the window.
+pub(crate) enum WindowRange {
+    /// The pages of a buffer.
+    Used(Range<u64>),
+    /// Pages between buffers.
+    Free(Range<u64>),
+}
+
 /// The resource of a buffer in GTT.
 #[pin_data]
 pub(crate) struct GttResource {
@@ -81,10 +89,26 @@ impl GttMgr {
         })
     }
 
-    /// Calls `f` with the pages of each buffer that has an address, lowest first. `f` must not
-    /// sleep.
-    pub(crate) fn recover(&self, f: impl FnMut(Range<u64>)) {
-        self.mm.for_each_range(f);
+    /// The buffer's range, or the free range, that begins at page `from` or that this page is in.
+    /// [`None`] behind the last page.
+    ///
+    /// Calls that each begin where the range before ended walk the whole window. No lock is held in
+    /// between, so buffers may come and go.
+    pub(crate) fn range(&self, from: u64) -> Option<WindowRange> {
+        let from = from.max(self.pages.start);
+        let next = self.mm.next_range(from);
+        let end = next.as_ref().map_or(self.pages.end, |next| next.start);
+
+        match next {
+            _ if from < end => Some(WindowRange::Free(from..end)),
+            Some(next) => Some(WindowRange::Used(from..next.end)),
+            None => None,
+        }
+    }
+
+    /// The number of all pages for buffers, and of those that have been assigned.
+    pub(crate) fn total_and_used(&self) -> (u64, u64) {
+        (self.pages.end - self.pages.start, self.mm.usage().size)
     }
 
     /// Bytes that all buffers together may use.
@@ -152,21 +176,16 @@ impl ResourceManager for GttMgr {
     }
 
     fn debug(&self, p: &Printer) {
-        let (mut buffers, mut pages) = (0u64, 0u64);
+        let usage = self.mm.usage();
 
-        self.recover(|range| {
-            buffers += 1;
-            pages += range.end - range.start;
-        });
         drm_print!(
             p,
             "  addresses: {} buffers with {} pages of {} bytes, first {} pages for transfers\n",
-            buffers,
-            pages,
+            usage.ranges,
+            usage.size,
             PAGE_SIZE,
             self.pages.start
         );
-        self.mm.print(p);
     }
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files in a device's debugfs directory: reports, commands and settings.
+//! Files in a device's debugfs directory: reports, lists, commands and settings.
 //!
 //! C header: [`include/drm/drm_debugfs.h`](srctree/include/drm/drm_debugfs.h)
+
+mod list;
 
 use core::marker::PhantomData;
 
@@ -28,7 +30,10 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// A read-only file. Its content is generated each time it is opened and read.
+pub(crate) use self::list::List;
+
+/// A read-only file. Its content is generated each time it is opened and read, in one go, so it has
+/// to be short. What grows with the number of buffers or clients is a [`List`].
 pub(crate) trait Report: 'static {
     /// The driver it belongs to.
     type Driver: Types;
@@ -119,6 +124,11 @@ impl<T: Types> Dir<'_, T> {
     /// device is unplugged. As usual with debugfs, a failure to create it is ignored.
     pub(crate) fn report<R: Report<Driver = T>>(&self) {
         self.file(R::NAME, 0o400, const { &Reading::<R>::FOPS });
+    }
+
+    /// Adds a list that only root may read; otherwise as [`report`](Dir::report).
+    pub(crate) fn list<L: List<Driver = T>>(&self) {
+        self.file(L::NAME, 0o400, list::fops::<L>());
     }
 
     /// Adds a command that only root may write to; otherwise as [`report`](Dir::report).

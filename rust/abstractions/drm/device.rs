@@ -26,7 +26,10 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::drm::types::Types,
+    abstractions::drm::{
+        files::Files,
+        types::Types, //
+    },
     bindings::raw as bindings, //
 };
 
@@ -127,11 +130,12 @@ impl Drop for Entered<'_> {
 ///
 /// # Invariants
 ///
-/// `base` and `data` are initialised; the allocation belongs to the DRM core and is freed after the
+/// All fields are initialised; the allocation belongs to the DRM core and is freed after the
 /// last reference is gone.
 #[repr(C)]
 pub(crate) struct Device<T: Types> {
     pub(super) base: Base,
+    pub(super) files: Files,
     pub(super) data: T::Data,
 }
 

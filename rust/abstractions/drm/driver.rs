@@ -23,6 +23,7 @@ use kernel::{
     },
     error::{
         from_err_ptr,
+        from_result,
         to_result, //
     },
     module::this_module,
@@ -37,6 +38,10 @@ use crate::{
         device::{
             Base,
             Device, //
+        },
+        files::{
+            FileMemory,
+            Files, //
         },
         ioctl,
         prime::{
@@ -83,7 +88,6 @@ pub(crate) trait Driver: Types<Object: Exported> {
 
 const GEM_FOPS: bindings::file_operations = bindings::file_operations {
     open: Some(bindings::drm_open),
-    release: Some(bindings::drm_release),
     unlocked_ioctl: Some(bindings::drm_ioctl),
     #[cfg(CONFIG_COMPAT)]
     compat_ioctl: Some(bindings::drm_compat_ioctl),
@@ -103,6 +107,7 @@ pub(super) struct Vtable<T: Driver>(PhantomData<T>);
 impl<T: Driver> Vtable<T> {
     const FOPS: bindings::file_operations = bindings::file_operations {
         owner: this_module::<T::Module>().as_ptr(),
+        release: Some(release_callback::<T>),
         ..GEM_FOPS
     };
 
@@ -172,6 +177,9 @@ impl<T: Driver> Device<T> {
         // failure dropping `base` frees the device, whose vtable has no `release` yet.
         unsafe { pin_init::raw_try_init(addr_of_mut!((*raw).data), data(base.clone())) }?;
 
+        // SAFETY: `files` is uninitialised memory inside the allocation, which never moves.
+        unsafe { pin_init::raw_init(addr_of_mut!((*raw).files), Files::new()) };
+
         // SAFETY: Nobody else knows the device yet.
         unsafe { (*base.as_raw()).driver = const { &Vtable::<T>::DRIVER } };
 
@@ -188,6 +196,7 @@ impl<T: Driver> Device<T> {
         unsafe {
             T::release(&*this);
             core::ptr::drop_in_place(addr_of_mut!((*this).data));
+            core::ptr::drop_in_place(addr_of_mut!((*this).files));
         }
     }
 }
@@ -237,26 +246,49 @@ extern "C" fn open_callback<T: Driver>(
     dev: *mut bindings::drm_device,
     file: *mut bindings::drm_file,
 ) -> c_int {
-    // SAFETY: The DRM core opens files of a device of `T` only, which lives meanwhile.
-    match T::open(unsafe { Device::<T>::from_raw(dev) }) {
-        Ok(data) => {
-            // SAFETY: `file` is being opened and not shared yet. The data stays pinned: only
-            // `postclose_callback` takes it back.
-            unsafe {
-                (*file).driver_priv = KBox::into_raw(Pin::into_inner_unchecked(data)).cast();
-            }
-            0
+    from_result(|| {
+        // SAFETY: The DRM core opens files of a device of `T` only, which lives meanwhile.
+        let dev = unsafe { Device::<T>::from_raw(dev) };
+        let data = T::open(dev)?;
+        let memory = FileMemory::new()?;
+
+        // SAFETY: `file` is being opened and not shared yet, and complete but for `driver_priv`.
+        // The data stays pinned: only `postclose_callback` takes it back. The handles of a file are
+        // released after `release_callback`; a file that could not be opened in the end has none,
+        // and goes after `postclose_callback`.
+        unsafe {
+            (*file).driver_priv = KBox::into_raw(Pin::into_inner_unchecked(data)).cast();
+            dev.files.add(memory, NonNull::new_unchecked(file));
         }
-        Err(err) => err.to_errno(),
+        Ok(0)
+    })
+}
+
+extern "C" fn release_callback<T: Driver>(
+    inode: *mut bindings::inode,
+    filp: *mut bindings::file,
+) -> c_int {
+    // SAFETY: `drm_open()` put the DRM file there, which keeps its minor and its device.
+    unsafe {
+        let file: *mut bindings::drm_file = (*filp).private_data.cast();
+
+        Device::<T>::from_raw((*(*file).minor).dev)
+            .files
+            .remove((*file).client_id);
+        bindings::drm_release(inode, filp)
     }
 }
 
 extern "C" fn postclose_callback<T: Driver>(
-    _dev: *mut bindings::drm_device,
+    dev: *mut bindings::drm_device,
     file: *mut bindings::drm_file,
 ) {
-    // SAFETY: `open_callback` put it there, and nobody uses the file any more.
-    drop(unsafe { KBox::<T::File>::from_raw((*file).driver_priv.cast()) });
+    // SAFETY: `open_callback` put the data there, and nobody uses the file once it is removed. The
+    // device lives meanwhile.
+    unsafe {
+        Device::<T>::from_raw(dev).files.remove((*file).client_id);
+        drop(KBox::<T::File>::from_raw((*file).driver_priv.cast()));
+    }
 }
 
 extern "C" fn debugfs_init_callback<T: Driver>(minor: *mut bindings::drm_minor) {

@@ -139,75 +139,63 @@ impl<T: Types> File<T> {
         Ok(unsafe { Ref::from_raw(NonNull::from(T::Object::from_gem(ptr))) })
     }
 
-    /// Calls `f` for each handle, lowest first. No lock is held while `f` runs, so handles that are
-    /// created or closed meanwhile may be missed.
-    ///
-    /// # Errors
-    ///
-    /// Stops at the first error `f` returns, and returns it.
-    pub(crate) fn for_each_handle(&self, mut f: impl FnMut(u32, &T::Object) -> Result) -> Result {
+    /// The first handle that is not below `from`, and the object it stands for, with a reference for
+    /// the caller.
+    fn next_handle(&self, from: u32) -> Option<(u32, NonNull<T::Object>)> {
         let raw = self.as_raw();
-        let mut id: c_int = 0;
+        let mut id = c_int::try_from(from).ok()?;
 
-        loop {
-            // SAFETY: The lock and the IDR are initialised while the file is open, and the IDR is
-            // walked under its lock.
-            let found = unsafe {
-                bindings::spin_lock(addr_of_mut!((*raw).table_lock));
-                let entry = bindings::idr_get_next(addr_of_mut!((*raw).object_idr), &mut id);
-                bindings::spin_unlock(addr_of_mut!((*raw).table_lock));
-                !entry.is_null()
-            };
-            if !found {
-                return Ok(());
+        // SAFETY: The lock and the IDR are initialised while the file is open, and the IDR is
+        // looked at under its lock. A handle holds a reference on its object.
+        let object = unsafe {
+            bindings::spin_lock(addr_of_mut!((*raw).table_lock));
+            let object: Option<NonNull<bindings::drm_gem_object>> = NonNull::new(
+                bindings::idr_get_next(addr_of_mut!((*raw).object_idr), &mut id).cast(),
+            );
+            if let Some(object) = object {
+                bindings::drm_gem_object_get(object.as_ptr());
             }
+            bindings::spin_unlock(addr_of_mut!((*raw).table_lock));
+            object
+        }?;
 
-            let handle = u32::try_from(id)?;
-            if let Ok(object) = self.lookup(handle) {
-                f(handle, &object)?;
-            }
-            id = id.checked_add(1).ok_or(EOVERFLOW)?;
-        }
+        // SAFETY: Every object of a device of `T` is a `T::Object`; we have just got a reference.
+        let object = NonNull::from(unsafe { T::Object::from_gem(object.as_ptr()) });
+
+        // CAST: Handles are positive.
+        Some((id as u32, object))
     }
 }
 
 impl<T: Types> Device<T> {
-    /// Calls `f` for each open file, the most recently opened first.
+    /// Calls `f` with an open file: with the one that was opened last before the file with the
+    /// number `before`, or with the one that was opened last of all.
     ///
-    /// No file can be opened or closed meanwhile (`filelist_mutex` is held).
-    ///
-    /// # Errors
-    ///
-    /// Stops at the first error `f` returns, and returns it.
-    pub(crate) fn for_each_file(&self, mut f: impl FnMut(&File<T>) -> Result) -> Result {
-        let raw = self.base().as_raw();
+    /// No file can be opened or closed meanwhile, so `f` should not take long.
+    pub(crate) fn next_file<R>(
+        &self,
+        before: Option<u64>,
+        f: impl FnOnce(&File<T>) -> R,
+    ) -> Option<R> {
+        self.files.next(before, |file| {
+            // SAFETY: The files of a device of `T` stay open during the call.
+            f(unsafe { File::from_raw(file) })
+        })
+    }
 
-        // SAFETY: By the type invariant the device, and so its mutex, is initialised.
-        unsafe { bindings::mutex_lock(addr_of_mut!((*raw).filelist_mutex)) };
+    /// The first handle that is not below `from` of the open file with the number `client_id`, and the
+    /// object it stands for. No lock is held when it returns.
+    pub(crate) fn next_handle(
+        &self,
+        client_id: u64,
+        from: u32,
+    ) -> Option<(u32, Ref<'_, T::Object>)> {
+        let (handle, object) = self.files.get(client_id, |file| {
+            // SAFETY: The files of a device of `T` stay open during the call.
+            unsafe { File::<T>::from_raw(file) }.next_handle(from)
+        })??;
 
-        let result = (|| {
-            // SAFETY: The list does not change while we hold `filelist_mutex`.
-            let head = unsafe { addr_of_mut!((*raw).filelist) };
-            // SAFETY: The head is part of the device, and `filelist_mutex` is held.
-            let mut link = unsafe { (*head).next };
-
-            while link != head {
-                // SAFETY: Every other entry of the list is the `lhead` of an open file of this
-                // device, which stays open while we hold `filelist_mutex`.
-                let file = unsafe {
-                    File::<T>::from_raw(kernel::container_of!(link, bindings::drm_file, lhead))
-                };
-
-                f(file)?;
-                // SAFETY: `link` is in the list, which does not change while `filelist_mutex` is
-                // held.
-                link = unsafe { (*link).next };
-            }
-            Ok(())
-        })();
-
-        // SAFETY: Locked above.
-        unsafe { bindings::mutex_unlock(addr_of_mut!((*raw).filelist_mutex)) };
-        result
+        // SAFETY: The reference is ours, on an object of this device.
+        Some((handle, unsafe { Ref::from_raw(object) }))
     }
 }

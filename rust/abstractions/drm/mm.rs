@@ -4,10 +4,7 @@
 //!
 //! C header: [`include/drm/drm_mm.h`](srctree/include/drm/drm_mm.h)
 
-use core::{
-    ops::Range,
-    ptr::addr_of_mut, //
-};
+use core::ops::Range;
 
 use kernel::{
     error::to_result,
@@ -20,22 +17,29 @@ use kernel::{
     types::Opaque, //
 };
 
-use crate::{
-    abstractions::drm::printer::Printer,
-    bindings::raw as bindings, //
-};
+use crate::bindings::raw as bindings;
+
+/// What is allocated of an [`Mm`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// The number of ranges.
+    pub(crate) ranges: u64,
+    /// The sum of their sizes.
+    pub(crate) size: u64,
+}
 
 /// An allocator of ranges in an address space. The unit of the addresses is the caller's choice.
 ///
 /// # Invariants
 ///
-/// `mm` is initialised. `mm` and its nodes are only accessed under `lock`.
+/// `mm` is initialised. `mm` and its nodes are only accessed under the lock of `usage`, which is
+/// what is allocated.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Mm {
     #[pin]
     mm: Opaque<bindings::drm_mm>,
     #[pin]
-    lock: SpinLock<()>,
+    usage: SpinLock<Usage>,
 }
 
 // SAFETY: A `struct drm_mm` has no reference to the thread that made it.
@@ -65,38 +69,30 @@ impl Mm {
                         bindings::drm_mm_init(mm, range.start, range.end - range.start);
                     }
                 }),
-                lock <- new_spinlock!(()),
+                usage <- new_spinlock!(Usage::default()),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Calls `f` for each allocated range, lowest first. The spinlock is held, so `f` must not
-    /// sleep.
-    pub(crate) fn for_each_range(&self, mut f: impl FnMut(Range<u64>)) {
-        let _guard = self.lock.lock();
-
-        // SAFETY: By the type invariant; the list of nodes, whose head is a node too, does not
-        // change while the allocator is locked.
-        unsafe {
-            let head = addr_of_mut!((*self.mm.get()).head_node.node_list);
-            let mut link = (*head).next;
-
-            while link != head {
-                let node = kernel::container_of!(link, bindings::drm_mm_node, node_list);
-
-                f((*node).start..(*node).start + (*node).size);
-                link = (*link).next;
-            }
-        }
+    /// What is allocated.
+    pub(crate) fn usage(&self) -> Usage {
+        *self.usage.lock()
     }
 
-    /// Prints all ranges, allocated and free (`drm_mm_print()`).
-    pub(crate) fn print(&self, p: &Printer) {
-        let _guard = self.lock.lock();
+    /// The lowest allocated range that does not end before `from`, or at it. It is found in
+    /// logarithmic time, so the ranges can be walked without a lock that lasts.
+    pub(crate) fn next_range(&self, from: u64) -> Option<Range<u64>> {
+        let _guard = self.usage.lock();
 
-        // SAFETY: By the type invariant; printing does not change it.
-        unsafe { bindings::drm_mm_print(self.mm.get(), p.as_raw().cast()) };
+        // SAFETY: By the type invariant; the allocator is locked. Without a range that ends after
+        // `from` it returns its head, which is no allocated node.
+        unsafe {
+            let node = bindings::__drm_mm_interval_first(self.mm.get(), from, u64::MAX);
+
+            bindings::drm_mm_node_allocated(node)
+                .then(|| (*node).start..(*node).start + (*node).size)
+        }
     }
 }
 
@@ -150,9 +146,9 @@ impl Node {
                 unsafe { node.write_bytes(0, 1) };
 
                 let Some(fit) = fit else {
-                    return Ok(());
+                    return Ok::<(), Error>(());
                 };
-                let _guard = mm.lock.lock();
+                let mut usage = mm.usage.lock();
 
                 // SAFETY: The allocator is initialised and locked, and the node zeroed.
                 to_result(unsafe {
@@ -166,7 +162,10 @@ impl Node {
                         fit.range.end,
                         bindings::drm_mm_insert_mode_DRM_MM_INSERT_BEST,
                     )
-                })
+                })?;
+                usage.ranges += 1;
+                usage.size += fit.size;
+                Ok(())
             }),
             mm,
         }? Error)
@@ -188,11 +187,13 @@ impl Node {
 #[pinned_drop]
 impl PinnedDrop for Node {
     fn drop(self: Pin<&mut Self>) {
-        let _guard = self.mm.lock.lock();
+        let mut usage = self.mm.usage.lock();
 
         // SAFETY: By the type invariant; the allocator is locked.
         unsafe {
             if bindings::drm_mm_node_allocated(self.node.get()) {
+                usage.ranges -= 1;
+                usage.size -= (*self.node.get()).size;
                 bindings::drm_mm_remove_node(self.node.get());
             }
         }

@@ -21,13 +21,16 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::ttm::{
-        ctx::OperationCtx,
-        driver::Driver,
-        reserved::Locked,
-        resource::Resource,
-        tt::Tt,
-        types::DrmDevice, //
+    abstractions::{
+        task,
+        ttm::{
+            ctx::OperationCtx,
+            driver::Driver,
+            reserved::Locked,
+            resource::Resource,
+            tt::Tt,
+            types::DrmDevice, //
+        }, //
     },
     bindings::raw as bindings, //
 };
@@ -203,7 +206,7 @@ const PIECE: u64 = 256;
 ///
 /// # Errors
 ///
-/// Those of `f`; `ENODEV` once the device is unplugged; `ERESTARTSYS` for a process that is killed.
+/// Those of `f`; `ENODEV` once the device is unplugged; `EINTR` for a process that is killed.
 fn for_each_page<T: Driver>(
     bo: &Locked<'_, T>,
     ctx: &OperationCtx,
@@ -215,13 +218,16 @@ fn for_each_page<T: Driver>(
         ctx.check_killed()?;
 
         let entered = bo.dev().enter()?;
-        let _open = T::aperture(bo.dev()).hold_open();
+        let open = T::aperture(bo.dev()).hold_open();
         let piece = left.min(PIECE);
 
         for _ in 0..piece {
             f(entered.parent())?;
         }
         left -= piece;
+        drop(open);
+        drop(entered);
+        task::cond_resched();
     }
     Ok(())
 }
@@ -231,7 +237,7 @@ fn for_each_page<T: Driver>(
 /// # Errors
 ///
 /// `ENODEV` once the device is unplugged; `EINVAL` if content would have to go to memory that the
-/// CPU cannot access; `ENOMEM`; `ERESTARTSYS` for a process that is killed. The present resource is
+/// CPU cannot access; `ENOMEM`; `EINTR` for a process that is killed. The present resource is
 /// not changed.
 pub(super) fn content<T: Driver>(
     bo: &Locked<'_, T>,
@@ -274,7 +280,7 @@ impl<T: Driver> Locked<'_, T> {
     /// # Errors
     ///
     /// `ENODEV` once the device is unplugged; `EBUSY` and `ERESTARTSYS` from waiting for the
-    /// memory's previous user; `ERESTARTSYS` for a process that is killed.
+    /// memory's previous user; `EINTR` for a process that is killed.
     pub(crate) fn clear(&self, ctx: &mut OperationCtx) -> Result {
         self.wait(ctx)?;
 

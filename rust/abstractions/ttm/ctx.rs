@@ -44,10 +44,10 @@ impl OperationCtx {
     ///
     /// # Errors
     ///
-    /// `ERESTARTSYS` if a fatal signal is pending and the operation is interruptible.
+    /// `EINTR` if a fatal signal is pending and the operation is interruptible.
     pub(super) fn check_killed(&self) -> Result {
-        if self.0.interruptible && task::is_killed() {
-            return Err(ERESTARTSYS);
+        if self.0.interruptible {
+            task::check_killed()?;
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ pub(super) unsafe fn free(tt: *mut bindings::ttm_tt) {
 ///
 /// # Errors
 ///
-/// `ENOMEM`; `ERESTARTSYS` for a process that is killed. No pages, and no array, are left then.
+/// `ENOMEM`; `EINTR` for a process that is killed. No pages, and no array, are left then.
 ///
 /// # Safety
 ///
@@ -286,7 +286,7 @@ pub(super) unsafe fn back_up(tt: *mut bindings::ttm_tt, backup: &Backup) -> usiz
 ///
 /// # Errors
 ///
-/// `ENOMEM`; `ERESTARTSYS` for a process that is killed; those of reading from swap. What was
+/// `ENOMEM`; `EINTR` for a process that is killed; those of reading from swap. What was
 /// restored so far is kept, and the next call goes on from there.
 ///
 /// # Safety

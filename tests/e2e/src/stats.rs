@@ -6,6 +6,7 @@ mod attribution;
 mod ctl;
 mod debug_level;
 mod debugfs;
+mod large_reports;
 mod leaks;
 mod load;
 mod reports;
@@ -26,6 +27,7 @@ pub fn tests() -> Vec<Trial> {
         totals::tests(),
         attribution::tests(),
         reports::tests(),
+        large_reports::tests(),
         settings::tests(),
         load::tests(),
         usage_limit::tests(),

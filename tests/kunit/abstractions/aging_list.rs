@@ -6,7 +6,8 @@ use core::cell::Cell;
 
 use kernel::{
     alloc::KVBox,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 use super::*;
@@ -18,11 +19,74 @@ use crate::kunit::{
     WALK, //
 };
 
-type Set = Arc<AgingList<u64, 3>>;
-type Boxed = Pin<KBox<Node<u64, 3>>>;
+/// A number, in the group of its last digit.
+struct Value(u64);
+
+impl Aged for Value {
+    type Group = u64;
+
+    fn group(&self) -> u64 {
+        self.0 % 10
+    }
+
+    fn serial(&self) -> u64 {
+        self.0
+    }
+
+    fn weight(&self) -> u64 {
+        100 + self.0
+    }
+}
+
+type Set = Arc<AgingList<Value, 3>>;
+type Boxed = Pin<KBox<Node<Value, 3>>>;
 
 fn join(set: &Set, value: u64) -> Result<Boxed> {
-    KBox::pin_init(Node::new(set.clone(), value), GFP_KERNEL)
+    KBox::pin_init(Node::new(set.clone(), Value(value)), GFP_KERNEL)
+}
+
+/// The members from the cursor on that are in this generation.
+fn rest(cursor: &mut Cursor<Value, 3>, generation: usize) -> Result<KVVec<u64>> {
+    let mut all = KVVec::new();
+
+    while let Some(value) = cursor.find_map(|value, of| (of == generation).then_some(value.0))? {
+        all.push(value, GFP_KERNEL)?;
+    }
+    Ok(all)
+}
+
+/// The members of a group, in order.
+fn group(set: &Set, group: u64) -> Result<KVVec<u64>> {
+    let mut all = KVVec::new();
+
+    while let Some(value) = set.next_in_group(group, all.last().copied(), |value, _| value.0) {
+        all.push(value, GFP_KERNEL)?;
+    }
+    Ok(all)
+}
+
+/// Whether the groups are those of the `values`, which rise, and their totals are right.
+fn groups_are(set: &Set, values: &[u64]) -> Result<bool> {
+    let mut last = None;
+    let mut right = true;
+
+    for digit in 0..10 {
+        let wanted = || values.iter().copied().filter(|value| value % 10 == digit);
+        let totals = Totals {
+            members: wanted().count(),
+            weight: wanted().map(|value| 100 + value).sum(),
+        };
+
+        right &= group(set, digit)?.iter().copied().eq(wanted());
+        if totals.members > 0 {
+            right &= set.next_group(last) == Some((digit, totals));
+            right &= set.totals(digit) == Some(totals);
+            last = Some(digit);
+        } else {
+            right &= set.totals(digit).is_none();
+        }
+    }
+    Ok(right && set.next_group(last).is_none())
 }
 
 fn lens(set: &Set) -> [usize; 3] {
@@ -31,27 +95,31 @@ fn lens(set: &Set) -> [usize; 3] {
 
 /// The members of a generation, in order.
 fn members(set: &Set, generation: usize) -> Result<KVVec<u64>> {
-    let mut all = KVVec::new();
-
-    set.snapshot(generation, |value| Some(*value), &mut all)?;
-    Ok(all)
+    rest(&mut Cursor::new(set.clone())?, generation)
 }
 
 /// Has all members below `end` pass from a generation; tells how many were looked at, and how many
 /// passed.
 fn advance_below(set: &Set, generation: usize, end: u64) -> (usize, usize) {
     let looked_at = Cell::new(0);
+    let last = Cell::new(None);
     let mut passed = 0;
-
-    set.advance(
+    let result = set.advance(
         generation,
         |value| {
-            looked_at.set(looked_at.get() + 1);
-            *value < end
+            // Again, if memory for its group had to be allocated first.
+            if last.replace(Some(value.0)) != Some(value.0) {
+                looked_at.set(looked_at.get() + 1);
+            }
+            value.0 < end
         },
         |_| passed += 1,
     );
-    (looked_at.get(), passed)
+
+    match result {
+        Ok(()) => (looked_at.get(), passed),
+        Err(_) => (usize::MAX, usize::MAX),
+    }
 }
 
 /// What a check looks at, with `N` members of which none is due.
@@ -59,7 +127,7 @@ fn cost_of_nothing<const N: usize>() -> Result<usize> {
     let set = Set::from(AgingList::new()?);
     let _members = KVBox::pin_init(
         pin_init::pin_init_array_from_fn::<_, N, _, core::convert::Infallible>(|i| {
-            Node::new(set.clone(), i as u64)
+            Node::new(set.clone(), Value(i as u64))
         }),
         GFP_KERNEL,
     )?;
@@ -166,23 +234,99 @@ mod tests {
         Ok(())
     }
 
+    /// Those that leave, come or pass on both sides of it do not matter.
     #[test]
-    fn a_snapshot_takes_what_is_wanted_and_adds_to_what_is_there() -> Result {
+    fn a_cursor_passes_each_that_stays_once() -> Result {
+        for stop in [0, 1, 31, 32, 33, 50, 99] {
+            let set: Set = AgingList::new()?;
+            let mut all = KVec::new();
+            let mut seen = KVVec::new();
+
+            for value in 0..100 {
+                all.push(join(&set, value)?, GFP_KERNEL)?;
+            }
+            advance_below(&set, 0, 40);
+            let mut cursor = Cursor::new(set.clone())?;
+            let _idle = Cursor::new(set.clone())?;
+            for _ in 0..stop {
+                let next = cursor.find_map(|value, _| Some(value.0))?;
+
+                seen.push(next.ok_or(ENOENT)?, GFP_KERNEL)?;
+            }
+            let _late = join(&set, 100)?;
+            advance_below(&set, 0, 80);
+            advance_below(&set, 1, 60);
+            // The one that it is at, and the one behind that.
+            all.retain(|member| member.0 != stop && member.0 + 1 != stop);
+            while let Some(next) = cursor.find_map(|value, _| Some(value.0))? {
+                seen.push(next, GFP_KERNEL)?;
+            }
+            check!(
+                seen.iter()
+                    .copied()
+                    .eq((0..=100).filter(|value| *value != stop)),
+                "stopped at {}",
+                stop
+            );
+            check_eq!(cursor.find_map(|value, _| Some(value.0))?, None);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_cursor_passes_over_what_is_not_wanted() -> Result {
         let set: Set = AgingList::new()?;
         let mut all = KVec::new();
-        let mut seen = KVVec::new();
 
-        for value in 0..100 {
+        for value in 0..1000 {
             all.push(join(&set, value)?, GFP_KERNEL)?;
         }
-        seen.push(777, GFP_KERNEL)?;
-        set.snapshot(0, |value| (value % 3 == 0).then_some(*value), &mut seen)?;
-        check!(seen
-            .iter()
-            .copied()
-            .eq(Iterator::chain([777].into_iter(), (0..100).step_by(3))));
-        check_eq!(lens(&set), [100, 0, 0]);
-        check_eq!(members(&set, 1)?.len(), 0);
+        let mut cursor = Cursor::new(set.clone())?;
+        check_eq!(
+            cursor.find_map(|value, _| (value.0 == 777).then_some(value.0))?,
+            Some(777)
+        );
+        check!(rest(&mut cursor, 0)?.iter().copied().eq(778..1000));
+        check_eq!(lens(&set), [1000, 0, 0]);
+        Ok(())
+    }
+
+    /// From when they leave generation 0 until they leave the list.
+    #[test]
+    fn members_are_found_by_group() -> Result {
+        let set: Set = AgingList::new()?;
+        let mut all = KVec::new();
+
+        check!(groups_are(&set, &[])?);
+        for value in [1, 2, 11, 13, 21, 31, 42] {
+            all.push(join(&set, value)?, GFP_KERNEL)?;
+        }
+        check!(groups_are(&set, &[])?);
+        advance_below(&set, 0, 30);
+        check!(groups_are(&set, &[1, 2, 11, 13, 21])?);
+        advance_below(&set, 1, 12);
+        check!(groups_are(&set, &[1, 2, 11, 13, 21])?);
+        drop(all.remove(1).map_err(|_| EINVAL)?);
+        drop(all.remove(5).map_err(|_| EINVAL)?);
+        check!(groups_are(&set, &[1, 11, 13, 21])?);
+        drop(all.remove(1).map_err(|_| EINVAL)?);
+        check!(groups_are(&set, &[1, 13, 21])?);
+        drop(all);
+        check!(groups_are(&set, &[])?);
+        Ok(())
+    }
+
+    /// More new groups than there is memory for at once.
+    #[test]
+    fn every_member_may_have_a_group_of_its_own() -> Result {
+        let set: Set = AgingList::new()?;
+        let mut all = KVec::new();
+
+        for value in 0..10 {
+            all.push(join(&set, value)?, GFP_KERNEL)?;
+        }
+        check_eq!(advance_below(&set, 0, 10).1, 10);
+        check!(groups_are(&set, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])?);
         Ok(())
     }
 
@@ -192,7 +336,7 @@ mod tests {
         let member = join(&set, 42)?;
 
         drop(set);
-        check_eq!(**member, 42);
+        check_eq!(member.0, 42);
         Ok(())
     }
 
@@ -248,6 +392,13 @@ fn random_walk() -> Result {
         let count = |generation| model.iter().filter(|(_, of)| *of == generation).count();
         check_eq!(lens(&set), [count(0), count(1), count(2)], "step {}", step);
     }
+    let mut grouped = KVec::new();
+    for (value, of) in &model {
+        if *of > 0 {
+            grouped.push(*value, GFP_KERNEL)?;
+        }
+    }
+    check!(groups_are(&set, &grouped)?);
     for generation in 0..3 {
         let mut left = members(&set, generation)?;
 

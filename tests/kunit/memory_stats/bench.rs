@@ -13,6 +13,7 @@ use crate::{
     memory_stats::{
         leak::{
             track,
+            Leak,
             LeakState,
             Owner,
             Tracked,
@@ -90,6 +91,36 @@ impl Bench {
     pub(super) fn states(&self) -> [usize; 3] {
         [LeakState::Young, LeakState::Suspected, LeakState::Confirmed]
             .map(|state| self.stats.leaks(state))
+    }
+}
+
+impl MemoryStats {
+    /// The buffers in `states` for which `wanted` returns `true`, oldest first.
+    pub(crate) fn list(
+        &self,
+        states: &[LeakState],
+        wanted: impl Fn(&Leak) -> bool,
+    ) -> Result<KVVec<Leak>> {
+        let mut walk = self.walk(LeakState::Young)?;
+        let mut leaks = KVVec::new();
+
+        while let Some(leak) =
+            walk.next(self, |leak| states.contains(&leak.state) && wanted(leak))?
+        {
+            leaks.push(leak, GFP_KERNEL)?;
+        }
+        Ok(leaks)
+    }
+
+    /// The suspected and confirmed leaks, oldest first.
+    pub(crate) fn leak_list(&self) -> Result<KVVec<Leak>> {
+        let mut walk = self.walk(LeakState::Suspected)?;
+        let mut leaks = KVVec::new();
+
+        while let Some(leak) = walk.next(self, |_| true)? {
+            leaks.push(leak, GFP_KERNEL)?;
+        }
+        Ok(leaks)
     }
 }
 

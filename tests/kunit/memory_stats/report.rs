@@ -10,10 +10,13 @@ use kernel::{
 };
 
 use super::*;
-use crate::memory_stats::bench::Bench;
 use crate::{
     abstractions::ttm::Moved,
-    kunit::printed, //
+    kunit::printed,
+    memory_stats::{
+        bench::Bench,
+        leak_walk::WalkByProcess, //
+    }, //
 };
 
 /// The words of the line of `text` that begins with `start`, but for these.
@@ -32,7 +35,14 @@ fn statistics(bench: &Bench) -> Result<KVec<u8>> {
 }
 
 fn leaks(bench: &Bench) -> Result<KVec<u8>> {
-    printed(|p| bench.stats.leak_report(p))
+    printed(|p| {
+        let mut walk = WalkByProcess::new(&bench.stats);
+
+        while let Some(found) = walk.next(&bench.stats)? {
+            found.print(p);
+        }
+        Ok(())
+    })
 }
 
 #[kunit_tests(pddgpu_report)]

@@ -67,8 +67,11 @@ fn a_cgroup_gets_no_more_than_its_limit(bench: &Bench) -> Result<()> {
         let mut child = Child::start(Part::Fill, bench.card.path(), None)?;
         child.tell(&format!("{} {domain}", cgroup.0.display()))?;
         let mut count = 0;
-        // It ends when it is refused, or is shot by the cgroup's own OOM killer.
+        // It is refused, or shot by the cgroup's own OOM killer.
         while let Ok(said) = child.listen() {
+            if said == "refused" {
+                break;
+            }
             count = said.parse()?;
             ensure!(
                 count * BUFFER <= MAX,

@@ -62,9 +62,11 @@ pub enum Part {
     MoveHuge,
     /// Creates and touches buffers in a memory cgroup until there is no more; says how many.
     Fill,
+    /// Reads a report in debugfs over and over.
+    ReadReport,
 }
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     Part::Hold,
     Part::OutliveCard,
     Part::UseUntilGone,
@@ -78,6 +80,7 @@ const PARTS: [Part; 13] = [
     Part::TouchHuge,
     Part::MoveHuge,
     Part::Fill,
+    Part::ReadReport,
 ];
 
 /// Plays a part, if the arguments ask for one.
@@ -102,6 +105,7 @@ pub fn run() -> Option<ExitCode> {
         Part::TouchHuge => touch_huge(&node),
         Part::MoveHuge => move_huge(&node),
         Part::Fill => fill(&node),
+        Part::ReadReport => read_report(&node),
     };
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -469,5 +473,17 @@ fn fill(node: &str) -> Result<()> {
         buffers.push((buffer, map));
         say(&buffers.len().to_string())?;
     }
+    say("refused")?;
     wait_for_parent()
+}
+
+/// Reads the name of the report first.
+fn read_report(node: &str) -> Result<()> {
+    let mut name = String::new();
+    io::stdin().lock().read_line(&mut name)?;
+    let path = gem_list::debugfs_dir(&Card::open(node)?)?.join(name.trim_end());
+    say("reading")?;
+    loop {
+        fs::read(&path).with_context(|| path.display().to_string())?;
+    }
 }

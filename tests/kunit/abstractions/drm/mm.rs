@@ -31,12 +31,21 @@ fn take(mm: &Arc<Mm>, size: u64, alignment: u64, range: Range<u64>) -> Result<Bo
 
 /// The ranges in use, as the allocator tells them.
 fn ranges(mm: &Mm) -> Result<KVec<Range<u64>>> {
-    let mut all = KVec::with_capacity(256, GFP_KERNEL)?;
+    let mut all = KVec::new();
+    let mut from = 0;
 
-    mm.for_each_range(|range| {
-        // There is room for more than any test takes.
-        let _ = all.push_within_capacity(range);
-    });
+    while let Some(range) = mm.next_range(from) {
+        from = range.end;
+        all.push(range, GFP_KERNEL)?;
+    }
+    // The counters say the same.
+    let usage = Usage {
+        ranges: all.len() as u64,
+        size: all.iter().map(|range| range.end - range.start).sum(),
+    };
+    if mm.usage() != usage {
+        return Err(EINVAL);
+    }
     Ok(all)
 }
 
@@ -222,6 +231,33 @@ mod tests {
             &all[..],
             &[0..10, 10..20, 30..40, 50..60, 70..80, 90..100][..]
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_it_was() -> Result {
+        let mm = Mm::new(0..100)?;
+        let first = take(&mm, 10, 1, 10..20)?;
+        let second = take(&mm, 10, 1, 40..50)?;
+
+        for (from, expected) in [
+            (0, Some(10..20)),
+            (10, Some(10..20)),
+            (19, Some(10..20)),
+            (20, Some(40..50)),
+            (49, Some(40..50)),
+            (50, None),
+            (u64::MAX, None),
+        ] {
+            check_eq!(mm.next_range(from), expected, "from {}", from);
+        }
+        // What it was at may be gone, and what it comes to may be new.
+        drop(first);
+        check_eq!(mm.next_range(10), Some(40..50));
+        let _between = take(&mm, 5, 1, 30..35)?;
+        check_eq!(mm.next_range(20), Some(30..35));
+        drop(second);
+        check_eq!(mm.next_range(35), None);
         Ok(())
     }
 
