@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! PID and name of the calling process.
+//!
+//! [`kernel::task`] has the PID, but not the name; both are read from one task here.
 
 use core::ptr::{
     addr_of,
