@@ -34,6 +34,11 @@ impl MemoryStats {
         self.print_times(p);
         self.print_moves(p);
 
+        drm_print!(p, "\nevents\n");
+        for (name, count) in self.events.all() {
+            drm_print!(p, "{:<14} {:>16}\n", name, count);
+        }
+
         drm_print!(p, "\nfailed allocations\n");
         for (_, name, count) in self.failures() {
             drm_print!(p, "{:<14} {:>16}\n", name, count);
@@ -112,13 +117,6 @@ impl MemoryStats {
                 }
             }
         }
-        drm_print!(
-            p,
-            "{:<14} {:>16} {:>16}\n",
-            "evictions",
-            self.evicted.count.get(),
-            self.evicted.bytes.get()
-        );
     }
 
     /// Prints suspected and confirmed leaks by process. The process with the most bytes comes
