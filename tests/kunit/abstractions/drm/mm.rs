@@ -246,8 +246,8 @@ fn smallest_hole(
     alignment: u64,
     range: &Range<u64>,
 ) -> Option<u64> {
-    let ends = core::iter::once(0).chain(taken.iter().map(|other| other.end));
-    let starts = taken.iter().map(|other| other.start).chain([END]);
+    let ends = Iterator::chain([0].into_iter(), taken.iter().map(|other| other.end));
+    let starts = Iterator::chain(taken.iter().map(|other| other.start), [END]);
 
     ends.zip(starts)
         .filter(|(hole_start, hole_end)| {
