@@ -32,7 +32,7 @@ help:
 	@echo '  make bench-move         measures moves by the card and by the CPU'
 	@echo
 	@echo 'Check the source:'
-	@echo '  make floors             checks that imports go down'
+	@echo '  make floors             checks that imports go down, and that nothing is too long'
 	@echo '  make clippy             checks the Rust code'
 	@echo '  make rustfmtcheck       checks its format; make rustfmt mends it'
 	@echo '  make checkpatch         checks the C code'
@@ -100,6 +100,8 @@ clippy:
 floors:
 	@tests/floors/floors_test.py
 	@tests/floors/floors.py
+	@tests/floors/sizes_test.py
+	@tests/floors/sizes.py
 
 rustfmt:
 	@toolchain/enter rustfmt --edition 2021 $(rust_files)

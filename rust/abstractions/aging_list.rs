@@ -15,6 +15,9 @@
 //!
 //! Everything is protected by one spinlock. It is held for at most a few dozen objects at a time,
 //! and no other lock is taken while it is held.
+//!
+//! [`kernel::list`] owns what is in it, one [`Arc`] an entry. Here the objects belong to others,
+//! and leave the list when they are dropped.
 
 mod cursor;
 mod groups;

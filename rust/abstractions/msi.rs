@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Message-signalled interrupts (MSI) of PCI devices, with a threaded handler.
+//!
+//! The vectors of [`kernel::pci`] and the handlers of [`kernel::irq`] borrow from each other and
+//! from the bound device. [`Msi`] owns both, so that a driver can keep it in its data.
 
 use core::mem::transmute;
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The calling task: the PID and name of its process, and what long work asks it.
+//!
+//! [`kernel::task`] has the PID, but not the name; both are read from one task here. Nor does it tell
+//! fatal signals from others.
 
 use core::ptr::{
     addr_of,

@@ -2,6 +2,9 @@
 
 //! Delayed work that reschedules itself, and runs only while a device is bound.
 //!
+//! [`kernel::workqueue`] can start delayed work, but neither move its time (`mod_delayed_work()`)
+//! nor disable it when the device is unbound.
+//!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
 use core::ops::Deref;

@@ -13,6 +13,8 @@ use kernel::{
     }, //
 };
 
+use crate::uapi;
+
 /// One counter.
 pub(crate) struct Counter(Atomic<i64>);
 
@@ -133,6 +135,59 @@ impl MoveStats {
         self.count.set(0);
         self.bytes.set(0);
     }
+}
+
+/// Declares [`Events`]. Each line makes a counter, a method that adds to it, a line of the report,
+/// and the value of the field of that name in `struct drm_pddgpu_query_memory_stats`.
+macro_rules! events {
+    ($( $(#[doc = $meaning:literal])+ $name:ident, )+) => {
+        /// What has happened since the last reset.
+        pub(crate) struct Events {
+            $( $name: Counter, )+
+        }
+
+        impl Events {
+            pub(super) const fn new() -> Self {
+                Self {
+                    $( $name: Counter::new(), )+
+                }
+            }
+
+            $(
+                $(#[doc = $meaning])+
+                ///
+                /// Adds `n`, which is below 2^63.
+                pub(crate) fn $name(&self, n: u64) {
+                    self.$name.add(n as i64);
+                }
+            )+
+
+            /// The name of each counter, with its value.
+            pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$( (stringify!($name), self.$name.get()), )+].into_iter()
+            }
+
+            /// The answer to a query in which all other fields are 0.
+            #[inline]
+            pub(super) fn query(&self) -> uapi::drm_pddgpu_query_memory_stats {
+                uapi::drm_pddgpu_query_memory_stats {
+                    $( $name: self.$name.get(), )+
+                    ..Default::default()
+                }
+            }
+
+            pub(super) fn reset(&self) {
+                $( self.$name.set(0); )+
+            }
+        }
+    };
+}
+
+events! {
+    /// Evictions: moves that the kernel made to make room.
+    evictions,
+    /// Bytes of the evictions.
+    evicted_bytes,
 }
 
 /// The errors of creations that have a counter of their own. The last entry counts all others.

@@ -165,7 +165,8 @@ impl MoveGuard<'_> {
         self.stats.moves(self.from, self.to).add(param.size);
         if self.evict {
             trace::bo_evict(&self.stats.dev, *id, param.size, from, to);
-            self.stats.evicted.add(param.size);
+            self.stats.events.evictions(1);
+            self.stats.events.evicted_bytes(param.size);
         }
     }
 }

@@ -67,8 +67,6 @@ impl MemoryStats {
         uapi::drm_pddgpu_query_memory_stats {
             info: self.get_info(vram_free, gtt_free),
             objects_live: self.objects_live() as u64,
-            evictions: self.evicted.count.get(),
-            evicted_bytes: self.evicted.bytes.get(),
             heaps: Heap::ALL.map(|heap| {
                 let stats = self.heap(heap);
 
@@ -89,6 +87,7 @@ impl MemoryStats {
             move_: time_stats(&self.move_),
             moves: core::array::from_fn(|_| moves.next().unwrap_or_default()),
             failures: core::array::from_fn(|_| failures.next().unwrap_or_default()),
+            ..self.events.query()
         }
     }
 }

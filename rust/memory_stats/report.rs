@@ -39,6 +39,11 @@ impl MemoryStats {
         self.print_times(p);
         self.print_moves(p);
 
+        drm_print!(p, "\nevents\n");
+        for (name, count) in self.events.all() {
+            drm_print!(p, "{:<14} {:>16}\n", name, count);
+        }
+
         drm_print!(p, "\nfailed allocations\n");
         for (_, name, count) in self.failures() {
             drm_print!(p, "{:<14} {:>16}\n", name, count);
@@ -117,13 +122,6 @@ impl MemoryStats {
                 }
             }
         }
-        drm_print!(
-            p,
-            "{:<14} {:>16} {:>16}\n",
-            "evictions",
-            self.evicted.count.get(),
-            self.evicted.bytes.get()
-        );
     }
 
     /// Logs all counters, depending on `debug_level`: 0 never; 1 if `drm.debug` or dynamic debug

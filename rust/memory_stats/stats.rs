@@ -24,6 +24,7 @@ use crate::{
         clock::Clock,
         counters::{
             Counter,
+            Events,
             HeapStats,
             MoveStats,
             FAILURES, //
@@ -97,8 +98,7 @@ pub(crate) struct MemoryStats {
     /// Durations of moves.
     pub(crate) move_: Timing,
     moves: [[MoveStats; 3]; 3],
-    /// Evictions: moves that the kernel made to make room.
-    pub(crate) evicted: MoveStats,
+    pub(crate) events: Events,
     pub(super) failures: [Counter; FAILURES.len()],
     pub(super) tracker: Arc<Tracker>,
     next_id: Counter,
@@ -138,7 +138,7 @@ impl MemoryStats {
             free: Timing::new(),
             move_: Timing::new(),
             moves: [const { [const { MoveStats::new() }; 3] }; 3],
-            evicted: MoveStats::new(),
+            events: Events::new(),
             failures: [const { Counter::new() }; FAILURES.len()],
             tracker,
             next_id: Counter::new(),
@@ -238,7 +238,7 @@ impl MemoryStats {
     pub(crate) fn reset(&self) {
         self.heaps.iter().for_each(HeapStats::reset);
         self.moves.iter().flatten().for_each(MoveStats::reset);
-        self.evicted.reset();
+        self.events.reset();
         self.failures.iter().for_each(|count| count.set(0));
         for timing in [&self.alloc, &self.free, &self.move_] {
             timing.reset();

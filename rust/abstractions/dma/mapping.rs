@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! DMA mappings of the pages of a buffer.
+//!
+//! [`kernel::scatterlist::SGTable`] owns its pages and keeps an entry for each of their runs in a
+//! table of its own. TTM owns the pages here, and a pair of addresses for each run is enough.
 
 use core::{
     ops::Range,

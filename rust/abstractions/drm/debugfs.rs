@@ -2,6 +2,9 @@
 
 //! Files in a device's debugfs directory: reports, lists, commands and settings.
 //!
+//! [`kernel::debugfs`] makes directories of its own only: it cannot add files to the directory that
+//! DRM makes for a card, which goes away with the card.
+//!
 //! C header: [`include/drm/drm_debugfs.h`](srctree/include/drm/drm_debugfs.h)
 
 mod list;

@@ -176,3 +176,7 @@ unsafe impl<T: Types> gem::Object for Object<T> {
         unsafe { &*ptr.cast() }
     }
 }
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../../tests/kunit/abstractions/ttm/object.rs"]
+mod kunit;

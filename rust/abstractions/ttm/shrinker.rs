@@ -251,6 +251,11 @@ impl Walk {
             bindings::ttm_bo_unmap_virtual(bo);
             Tt::<T>::unmap(tt);
 
+            // Others may have used it up.
+            if free_swap() == 0 {
+                return;
+            }
+
             // Whoever made the buffer pays for its backup, as for its pages. If the backup fails the
             // buffer keeps its pages, and the walk goes on with the next.
             let _charging = object.cgroup.charge();

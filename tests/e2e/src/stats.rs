@@ -6,6 +6,7 @@ mod attribution;
 mod ctl;
 mod debug_level;
 mod debugfs;
+mod docs;
 mod large_reports;
 mod leaks;
 mod load;
@@ -22,6 +23,7 @@ use libtest_mimic::Trial;
 pub fn tests() -> Vec<Trial> {
     [
         debugfs::tests(),
+        docs::tests(),
         ctl::tests(),
         top::tests(),
         totals::tests(),

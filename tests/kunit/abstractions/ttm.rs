@@ -4,22 +4,12 @@
 
 use kernel::{
     page::PAGE_SIZE,
-    prelude::*,
-    sync::Arc,
-    time::Msecs, //
+    prelude::*, //
 };
 
 use super::*;
 use crate::{
-    abstractions::{
-        dma::fence::{
-            Allocation,
-            Context,
-            Pending,
-            Timeline, //
-        },
-        drm::gem::Ref, //
-    },
+    abstractions::drm::gem::Ref,
     bindings::raw as bindings,
     hw::gmc,
     kunit::{
@@ -367,80 +357,6 @@ mod tests {
                 expected
             );
             check_eq!(res.uses_tt(), !expected[0]);
-        }
-        Ok(())
-    }
-
-    /// Whose work is only to be waited for.
-    struct Nobody;
-
-    impl Timeline for Nobody {
-        const DRIVER_NAME: &'static CStr = c"pddgpu-kunit";
-        const NAME: &'static CStr = c"nobody";
-
-        fn set_deadline(&self, _ms: Msecs) {}
-    }
-
-    /// Has a buffer worked on until the result is signalled.
-    fn work_on(bo: &Buffer) -> Result<Pending<Nobody>> {
-        let context = Context::new(Arc::new(Nobody, GFP_KERNEL)?)?;
-        let work = Allocation::new()?.publish(context);
-
-        bo.reserve()?.reserve_fence()?.add(work.fence());
-        Ok(work)
-    }
-
-    #[test]
-    fn a_buffer_is_idle_when_all_work_on_it_has_ended() -> Result {
-        let card = card()?;
-        let bo = card.create(1, 1, &[VRAM])?;
-        let works = [work_on(&bo)?, work_on(&bo)?];
-
-        for (ended, result) in [Ok(()), Err(EIO)].into_iter().enumerate() {
-            check_eq!(bo.wait_until(0), Err(ETIME), "{} ended", ended);
-            check_eq!(bo.wait_until(now() + 1000), Err(ETIME), "{} ended", ended);
-            works[ended].signal(result);
-        }
-        check_eq!(bo.wait_until(0), Ok(()));
-        Ok(())
-    }
-
-    fn now() -> i64 {
-        // SAFETY: Only reads the clock.
-        unsafe { bindings::ktime_get() }
-    }
-
-    /// However it lies between two ticks.
-    #[test]
-    fn no_wait_ends_before_its_time() -> Result {
-        let card = card()?;
-        let bo = card.create(1, 1, &[VRAM])?;
-        let _work = work_on(&bo)?;
-
-        for us in (0..20_000).step_by(777) {
-            let deadline = now() + us * 1000;
-
-            check_eq!(bo.wait_until(deadline), Err(ETIME));
-            check!(now() >= deadline, "{} us", us);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_freed_buffer_keeps_its_memory_while_it_is_worked_on() -> Result {
-        let card = card()?;
-
-        for (place, expected) in [(VRAM, [10, 0, 0]), (GTT, [0, 10, 0]), (SYSTEM, [0, 0, 10])] {
-            let bo = card.create(10, 1, &[place])?;
-            let work = work_on(&bo)?;
-
-            drop(bo);
-            check_eq!(in_use(&card), expected);
-            check_eq!(Payload::alive(), 1);
-            work.signal(Ok(()));
-            card.wait_for_delayed_deletes();
-            check_eq!(in_use(&card), [0, 0, 0]);
-            check_eq!(Payload::alive(), 0);
         }
         Ok(())
     }

@@ -339,6 +339,17 @@ mod tests {
             .flat_map(|range| range.step_by(PAGE_SIZE))
     }
 
+    /// A copy of each kind in turn.
+    fn copy_of_a_kind(kind: usize, from: Ranges, to: Ranges) -> Work {
+        let (from, to) = match kind % 3 {
+            0 => (CopyEnd::Mapped(from), CopyEnd::Mapped(to)),
+            1 => (CopyEnd::SystemPages(from), CopyEnd::Mapped(to)),
+            _ => (CopyEnd::Mapped(from), CopyEnd::SystemPages(to)),
+        };
+
+        Work::Copy { from, to }
+    }
+
     /// Whatever the sides look like, each page is copied once, from where it is to where it goes.
     #[test]
     fn random_copies() -> Result {
@@ -353,20 +364,7 @@ mod tests {
             for pair in pages(&from).zip(pages(&to)) {
                 expected.push(pair, GFP_KERNEL)?;
             }
-            let work = match step % 3 {
-                0 => Work::Copy {
-                    from: CopyEnd::Mapped(from),
-                    to: CopyEnd::Mapped(to),
-                },
-                1 => Work::Copy {
-                    from: CopyEnd::SystemPages(from),
-                    to: CopyEnd::Mapped(to),
-                },
-                _ => Work::Copy {
-                    from: CopyEnd::Mapped(from),
-                    to: CopyEnd::SystemPages(to),
-                },
-            };
+            let work = copy_of_a_kind(step, from, to);
             let mut at = Progress::default();
             let mut done = 0;
 

@@ -115,7 +115,8 @@ mod tests {
         check_eq!(text.lines().filter(|line| line.contains(" to ")).count(), 2);
         check!(line(text, "VRAM to GTT ")?.eq(["2", "8192"]));
         check!(line(text, "CPU  to VRAM ")?.eq(["1", "4096"]));
-        check!(line(text, "evictions ")?.eq(["1", "4096"]));
+        check!(line(text, "evictions ")?.eq(["1"]));
+        check!(line(text, "evicted_bytes ")?.eq(["4096"]));
         Ok(())
     }
 

@@ -404,9 +404,34 @@ mod tests {
     }
 }
 
+/// Pages that buffers of the walk may have.
+const PAGES: u64 = 80;
+
+fn random_place(random: &mut Random) -> Place {
+    match random.below(8) {
+        0 => GTT.temporary(),
+        1 => exactly(0..1 + random.below(PAGES)),
+        2 => exactly(random.below(PAGES)..PAGES),
+        _ => GTT,
+    }
+}
+
+/// Takes the pages of a new buffer on the map. They were free, and are where they had to be.
+fn take(taken: &mut [bool], range: &Range<u64>, place: &Place, alignment: u64) -> Result {
+    let wanted = place.range(RESERVED_PAGES + PAGES);
+    let address = RESERVED_PAGES + range.start..RESERVED_PAGES + range.end;
+    let slots = &mut taken[range.start as usize..range.end as usize];
+
+    check!(!place.is_temporary());
+    check!(slots.iter().all(|taken| !taken));
+    check!(wanted.start <= address.start && address.end <= wanted.end);
+    check_eq!(address.start % alignment, 0);
+    slots.fill(true);
+    Ok(())
+}
+
 /// Against a map of pages: nothing is handed out twice, and every count is right at every step.
 fn random_walk() -> Result {
-    const PAGES: u64 = 80;
     let card = card(PAGES)?;
     let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
     let mut buffers = KVec::<Ref<'_, Buffer>>::with_capacity(64, GFP_KERNEL)?;
@@ -428,12 +453,7 @@ fn random_walk() -> Result {
         } else {
             let size = 1 + random.below(4);
             let alignment = 1u32 << random.below(4);
-            let place = match random.below(8) {
-                0 => GTT.temporary(),
-                1 => exactly(0..1 + random.below(PAGES)),
-                2 => exactly(random.below(PAGES)..PAGES),
-                _ => GTT,
-            };
+            let place = random_place(&mut random);
 
             match card.create(size, alignment, &[place]) {
                 Err(err) => check_eq!(err, ENOSPC, "step {}", step),
@@ -444,25 +464,8 @@ fn random_walk() -> Result {
                             passing += size;
                         }
                         Some(range) => {
-                            let wanted = place.range(RESERVED_PAGES + PAGES);
-                            let slots = &mut taken[range.start as usize..range.end as usize];
-
-                            check!(!place.is_temporary(), "step {}", step);
-                            check!(slots.iter().all(|taken| !taken), "step {}", step);
-                            check_eq!(slots.len() as u64, size, "step {}", step);
-                            check!(
-                                wanted.start <= RESERVED_PAGES + range.start
-                                    && RESERVED_PAGES + range.end <= wanted.end,
-                                "step {}",
-                                step
-                            );
-                            check_eq!(
-                                (RESERVED_PAGES + range.start) % u64::from(alignment),
-                                0,
-                                "step {}",
-                                step
-                            );
-                            slots.fill(true);
+                            check_eq!(range.end - range.start, size, "step {}", step);
+                            take(&mut taken, &range, &place, alignment.into())?;
                             used += size;
                         }
                     }

@@ -268,10 +268,49 @@ mod tests {
     }
 }
 
+/// Pages of the walk's VRAM, and how many of them are visible.
+const PAGES: u64 = 320;
+const VISIBLE: u64 = 100;
+
+fn random_place(random: &mut Random) -> Place {
+    let mut place = VRAM;
+
+    if random.below(4) == 0 {
+        place = place.contiguous();
+    }
+    if random.below(2) == 0 {
+        place = place.topdown();
+    }
+    match random.below(6) {
+        0 => place.below(VISIBLE),
+        1 => place.above(random.below(PAGES)),
+        2 => {
+            let first = random.below(PAGES);
+            place.above(first).below(first + random.below(70))
+        }
+        _ => place,
+    }
+}
+
+/// Marks the pages of some ranges as taken or not. Each was the opposite before. Returns how many
+/// there are, and how many of them are visible.
+fn mark(taken: &mut [bool], ranges: &[Range<u64>], now: bool) -> Result<(u64, u64)> {
+    let (mut all, mut visible) = (0, 0);
+
+    for page in ranges
+        .iter()
+        .flat_map(|range| range.start / PAGE..range.end / PAGE)
+    {
+        check_eq!(taken[page as usize], !now, "page {}", page);
+        taken[page as usize] = now;
+        all += 1;
+        visible += u64::from(page < VISIBLE);
+    }
+    Ok((all, visible))
+}
+
 /// Against a map of pages: nothing is handed out twice, and every count is right at every step.
 fn random_walk() -> Result {
-    const PAGES: u64 = 320;
-    const VISIBLE: u64 = 100;
     let card = card(PAGES * PAGE, VISIBLE * PAGE)?;
     let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
     let mut buffers = KVec::<Ref<'_, Buffer>>::with_capacity(64, GFP_KERNEL)?;
@@ -283,33 +322,13 @@ fn random_walk() -> Result {
             let at = random.below(buffers.len() as u64) as usize;
             let bo = buffers.remove(at).map_err(|_| EINVAL)?;
 
-            for range in ranges(&card, &bo)?.iter() {
-                for page in range.start / PAGE..range.end / PAGE {
-                    taken[page as usize] = false;
-                    used -= 1;
-                    visible -= u64::from(page < VISIBLE);
-                }
-            }
+            let freed = mark(&mut taken, &ranges(&card, &bo)?, false)?;
+            used -= freed.0;
+            visible -= freed.1;
         } else {
             let pages = 1 + random.below(12);
             let alignment = 1u32 << random.below(4);
-            let mut place = VRAM;
-
-            if random.below(4) == 0 {
-                place = place.contiguous();
-            }
-            if random.below(2) == 0 {
-                place = place.topdown();
-            }
-            match random.below(6) {
-                0 => place = place.below(VISIBLE),
-                1 => place = place.above(random.below(PAGES)),
-                2 => {
-                    let first = random.below(PAGES);
-                    place = place.above(first).below(first + random.below(70));
-                }
-                _ => (),
-            }
+            let place = random_place(&mut random);
 
             match card.create(pages, alignment, &[place]) {
                 Err(err) => check_eq!(err, ENOSPC, "step {}", step),
@@ -323,13 +342,10 @@ fn random_walk() -> Result {
                             "step {}",
                             step
                         );
-                        for page in range.start / PAGE..range.end / PAGE {
-                            check!(!taken[page as usize], "step {} page {}", step, page);
-                            taken[page as usize] = true;
-                            used += 1;
-                            visible += u64::from(page < VISIBLE);
-                        }
                     }
+                    let got = mark(&mut taken, &ranges, true)?;
+                    used += got.0;
+                    visible += got.1;
                     check_eq!(
                         ranges[0].start / PAGE % u64::from(alignment),
                         0,

@@ -259,9 +259,12 @@ impl Walk {
         Ok(what)
     }
 
-    /// What the list in debugfs adds up to, each buffer once: VRAM, its visible part, GTT, CPU.
-    fn listed(&self) -> Result<[u64; 4]> {
-        let clients = gem_list::read(&self.cards[0])?;
+    /// The entries of a buffer in the list: one for each handle. Only the handle differs in them.
+    fn entries<'a>(
+        &self,
+        clients: &'a [gem_list::Client],
+        held: &Held,
+    ) -> Result<Vec<&'a gem_list::Entry>> {
         let find = |client: usize, handle: u32| {
             clients
                 .iter()
@@ -270,6 +273,22 @@ impl Walk {
                 .find(|entry| entry.handle == Some(handle))
                 .with_context(|| format!("handle {handle} of client {client} is not listed"))
         };
+        let own = held.own.as_ref().map(|b| find(held.client, b.handle()));
+        let other = held.other.as_ref().map(|i| find(1 - held.client, i.handle));
+        let entries: Vec<_> = own.into_iter().chain(other).collect::<Result<_>>()?;
+        if let [one, other] = entries[..] {
+            let named_alike = gem_list::Entry {
+                handle: one.handle,
+                ..other.clone()
+            };
+            ensure!(*one == named_alike, "shared, but {one:?} and {other:?}");
+        }
+        Ok(entries)
+    }
+
+    /// What the list in debugfs adds up to, each buffer once: VRAM, its visible part, GTT, CPU.
+    fn listed(&self) -> Result<[u64; 4]> {
+        let clients = gem_list::read(&self.cards[0])?;
         let mut sums = [0; 4];
         let mut add = |entry: &gem_list::Entry| {
             match entry.placement {
@@ -284,17 +303,8 @@ impl Walk {
         };
         let (mut handles, mut without_handle) = (0, Vec::new());
         for held in &self.buffers {
-            let own = held.own.as_ref().map(|b| find(held.client, b.handle()));
-            let other = held.other.as_ref().map(|i| find(1 - held.client, i.handle));
-            let entries: Vec<_> = own.into_iter().chain(other).collect::<Result<_>>()?;
+            let entries = self.entries(&clients, held)?;
             handles += entries.len();
-            if let [one, other] = entries[..] {
-                let named_alike = gem_list::Entry {
-                    handle: one.handle,
-                    ..other.clone()
-                };
-                ensure!(*one == named_alike, "shared, but {one:?} and {other:?}");
-            }
             match entries.first() {
                 Some(entry) => {
                     ensure!(entry.size == held.size, "{} bytes: {entry:?}", held.size);

@@ -272,10 +272,32 @@ mod tests {
     }
 }
 
+/// Where the allocator of the walk ends.
+const END: u64 = 600;
+
+/// The length of the smallest hole between what is taken in which `size` would fit.
+fn smallest_hole(
+    taken: &[Range<u64>],
+    size: u64,
+    alignment: u64,
+    range: &Range<u64>,
+) -> Option<u64> {
+    let ends = Iterator::chain([0].into_iter(), taken.iter().map(|other| other.end));
+    let starts = Iterator::chain(taken.iter().map(|other| other.start), [END]);
+
+    ends.zip(starts)
+        .filter(|(hole_start, hole_end)| {
+            let start = hole_start.max(&range.start).next_multiple_of(alignment);
+
+            start + size <= *hole_end.min(&range.end)
+        })
+        .map(|(hole_start, hole_end)| hole_end - hole_start)
+        .min()
+}
+
 /// Against a list of what is taken: nothing overlaps, everything is where it was asked for and in
 /// the smallest hole that would do, and what would fit is never refused.
 fn random_walk() -> Result {
-    const END: u64 = 600;
     let mm = Mm::new(0..END)?;
     let mut nodes = KVec::<Boxed>::with_capacity(256, GFP_KERNEL)?;
     let mut random = Random::new(1);
@@ -297,22 +319,14 @@ fn random_walk() -> Result {
             _ => 0..END,
         };
 
-        // Before: the smallest hole that will do.
-        let mut best = None;
-        let mut hole_start = 0;
         let taken = ranges(&mm)?;
         check_eq!(taken.len(), nodes.len(), "step {}", step);
-        for next in Iterator::chain(taken.iter().cloned(), core::iter::once(END..END)) {
-            let hole = hole_start..next.start;
-            let start = hole.start.max(range.start).next_multiple_of(alignment);
-
-            if start + size <= hole.end.min(range.end) {
-                let len = hole.end - hole.start;
-                best = Some(best.map_or(len, |best: u64| best.min(len)));
-            }
-            check!(hole_start <= next.start, "step {}", step);
-            hole_start = next.end;
-        }
+        check!(
+            taken.is_sorted_by(|one, next| one.end <= next.start),
+            "step {}",
+            step
+        );
+        let best = smallest_hole(&taken, size, alignment, &range);
 
         match take(&mm, size, alignment, range.clone()) {
             Err(err) => {

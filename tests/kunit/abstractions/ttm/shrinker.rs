@@ -41,7 +41,6 @@ fn walk(card: &Card, to_scan: c_ulong) -> c_ulong {
         to_scan,
         scanned: 0,
         freed: 0,
-        writeback: false,
     };
 
     walk.manager::<device::Driver>(card.gtt.base());
@@ -92,9 +91,8 @@ mod tests {
 
         for (gfp_mask, count) in [
             (0, 0),
-            (bindings::__GFP_IO, 0),
             (bindings::__GFP_FS, EMPTY),
-            (bindings::__GFP_FS | bindings::__GFP_IO, EMPTY),
+            (bindings::GFP_KERNEL, EMPTY),
         ] {
             let mut sc = bindings::shrink_control {
                 gfp_mask,
@@ -209,7 +207,6 @@ mod tests {
                 to_scan: 100,
                 scanned: 0,
                 freed: 0,
-                writeback: false,
             };
 
             walk.manager::<device::Driver>(man);
@@ -232,7 +229,6 @@ mod tests {
                 to_scan: 10,
                 scanned: 0,
                 freed: 0,
-                writeback: true,
             };
 
             walk.manager::<device::Driver>(man);

@@ -13,7 +13,7 @@ use crate::{
     output::{
         json,
         table::Table,
-        text::{address, or_dash},
+        text::{address, or_dash, plural},
         units::size,
     },
 };
@@ -27,9 +27,11 @@ pub fn run(card: &Card, json: bool) -> Result<()> {
     if buffers > 0 {
         table(&clients).lines().for_each(|line| println!("{line}"));
     }
+    let with_files = clients.iter().filter(|client| client.id.is_some()).count();
     println!(
-        "{buffers} buffers, {} clients",
-        clients.iter().filter(|client| client.id.is_some()).count()
+        "{}, {}",
+        plural(buffers as u64, "buffer"),
+        plural(with_files as u64, "client")
     );
     Ok(())
 }

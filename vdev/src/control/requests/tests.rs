@@ -63,8 +63,17 @@ fn requests_with_data() {
     read(r#"{"op":"read_vram","offset":0,"len":4}"#, b"\0\n\xff\0");
 }
 
+/// Makes requests one after the other; each is answered with these fields.
+fn check_answers(device: &SharedDevice, table: &[(&str, &str)]) {
+    for (request, fields) in table {
+        let mut expected = object(serde_json::from_str(fields).unwrap());
+        expected.insert("ok".into(), true.into());
+        assert_eq!(ask(device, request), Value::Object(expected), "{request}");
+    }
+}
+
 #[test]
-fn requests_and_their_answers() {
+fn requests_about_vram() {
     let device = shared();
     let table = [
         (r#"{"op":"fill_vram","offset":1,"len":2,"byte":10}"#, "{}"),
@@ -90,6 +99,15 @@ fn requests_and_their_answers() {
             r#"{"op":"hash_vram","offset":1,"len":1}"#,
             r#"{"sha256":"01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b"}"#,
         ),
+    ];
+    check_answers(&device, &table);
+    let (_, filled) = exchange(&device, r#"{"op":"read_vram","offset":0,"len":11}"#, &[]);
+    assert_eq!(filled, [0, 10, 255, 0, 1, 2, 3, 4, 1, 2, 0]);
+}
+
+#[test]
+fn requests_about_registers() {
+    let table = [
         (
             r#"{"op":"read_reg","offset":0,"width":4}"#,
             r#"{"value":8192}"#,
@@ -123,6 +141,14 @@ fn requests_and_their_answers() {
             r#"{"op":"read_reg","offset":0,"width":4}"#,
             r#"{"value":8192}"#,
         ),
+    ];
+    check_answers(&shared(), &table);
+}
+
+#[test]
+fn requests_that_inject() {
+    let device = shared();
+    let table = [
         (r#"{"op":"irq"}"#, r#"{"delivered":false}"#),
         (r#"{"op":"inject_ecc","offset":0}"#, r#"{"reported":false}"#),
         (r#"{"op":"inject_hang","packets":2,"bytes":7}"#, "{}"),
@@ -130,13 +156,7 @@ fn requests_and_their_answers() {
         (r#"{"op":"slow_down","factor":4}"#, "{}"),
         (r#"{"op":"lose_interrupt","count":5}"#, "{}"),
     ];
-    for (request, fields) in table {
-        let mut expected = object(serde_json::from_str(fields).unwrap());
-        expected.insert("ok".into(), true.into());
-        assert_eq!(ask(&device, request), Value::Object(expected), "{request}");
-    }
-    let (_, filled) = exchange(&device, r#"{"op":"read_vram","offset":0,"len":11}"#, &[]);
-    assert_eq!(filled, [0, 10, 255, 0, 1, 2, 3, 4, 1, 2, 0]);
+    check_answers(&device, &table);
     let injections = Injections {
         hang: Some(Hang {
             packets: 2,
@@ -155,15 +175,20 @@ fn requests_and_their_answers() {
     assert_eq!(device.lock().injections, Injections::default());
 }
 
-#[test]
-fn requests_that_fail() {
+/// Makes requests that fail; the error of each has this word.
+fn check_complaints(table: &[(&str, &str)]) {
     let device = shared();
-    let table = [
-        ("", "not a request"),
-        ("[]", "not a request"),
-        ("{}", "op"),
-        (r#"{"op":"dance"}"#, "dance"),
-        (r#"{"op":"info","more":1}"#, "more"),
+    for (request, complaint) in table {
+        let response = ask(&device, request);
+        assert_eq!(response["ok"], false, "{request}");
+        let error = response["error"].as_str().unwrap();
+        assert!(error.contains(complaint), "{request}: {error}");
+    }
+}
+
+#[test]
+fn requests_about_vram_that_fail() {
+    check_complaints(&[
         (r#"{"op":"read_vram","offset":0}"#, "len"),
         (r#"{"op":"read_vram","offset":-1,"len":1}"#, "-1"),
         (r#"{"op":"read_vram","offset":0,"len":1048577}"#, "at most"),
@@ -202,6 +227,17 @@ fn requests_that_fail() {
             r#"{"op":"find_vram","hex":"01","offset":4194305}"#,
             "not within",
         ),
+    ]);
+}
+
+#[test]
+fn other_requests_that_fail() {
+    check_complaints(&[
+        ("", "not a request"),
+        ("[]", "not a request"),
+        ("{}", "op"),
+        (r#"{"op":"dance"}"#, "dance"),
+        (r#"{"op":"info","more":1}"#, "more"),
         (r#"{"op":"read_reg","offset":0,"width":9}"#, "width"),
         (
             r#"{"op":"write_reg","offset":0,"width":9,"value":0}"#,
@@ -217,13 +253,7 @@ fn requests_that_fail() {
         (r#"{"op":"lose_interrupt"}"#, "count"),
         (r#"{"op":"set_identity","chip_id":1}"#, "chip_id"),
         (r#"{"op":"set_identity","identity":{"chip":1}}"#, "chip"),
-    ];
-    for (request, complaint) in table {
-        let response = ask(&device, request);
-        assert_eq!(response["ok"], false, "{request}");
-        let error = response["error"].as_str().unwrap();
-        assert!(error.contains(complaint), "{request}: {error}");
-    }
+    ]);
 }
 
 #[test]

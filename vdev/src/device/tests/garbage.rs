@@ -21,6 +21,36 @@ fn address(noise: &mut Noise) -> u64 {
     base.wrapping_add(offset) & align
 }
 
+/// Packets, entries of the GART and a register, all of them nonsense.
+fn program_garbage(rig: &mut Rig, noise: &mut Noise) {
+    for _ in 0..noise.next() % 40 {
+        let head = match noise.next() % 8 {
+            0 => noise.next() as u32,
+            n => [NOP, COPY, FILL, FENCE, FENCE_POST][(n % 5) as usize],
+        };
+        let len = noise.next() % [64, 1 << 16, 1 << 23, u64::MAX][(noise.next() % 4) as usize];
+        let (src, dst) = (address(noise), address(noise));
+        rig.push(head, src, dst, len & !3);
+    }
+    for _ in 0..noise.next() % 4 {
+        let page = noise.next() % 1024;
+        let entry = match noise.next() % 3 {
+            0 => noise.next(),
+            _ => (RAM + (noise.next() % RAM_LEN)) & !0xfff | 3,
+        };
+        rig.entry(page, entry);
+    }
+    if noise.next() % 2 == 0 {
+        let offset = 0x100 + noise.next() % 0x220;
+        let value = match noise.next() % 3 {
+            0 => noise.next() as u32,
+            1 => 1,
+            _ => (noise.next() % 0x3000) as u32,
+        };
+        rig.set(offset & !3, value);
+    }
+}
+
 #[test]
 fn rings_full_of_garbage() {
     for (seed, line) in [
@@ -38,33 +68,7 @@ fn rings_full_of_garbage() {
         let mut rig = Rig::new(line);
         let mut noise = Noise(seed);
         for round in 0..400 {
-            for _ in 0..noise.next() % 40 {
-                let head = match noise.next() % 8 {
-                    0 => noise.next() as u32,
-                    n => [NOP, COPY, FILL, FENCE, FENCE_POST][(n % 5) as usize],
-                };
-                let len =
-                    noise.next() % [64, 1 << 16, 1 << 23, u64::MAX][(noise.next() % 4) as usize];
-                let (src, dst) = (address(&mut noise), address(&mut noise));
-                rig.push(head, src, dst, len & !3);
-            }
-            for _ in 0..noise.next() % 4 {
-                let page = noise.next() % 1024;
-                let entry = match noise.next() % 3 {
-                    0 => noise.next(),
-                    _ => (RAM + (noise.next() % RAM_LEN)) & !0xfff | 3,
-                };
-                rig.entry(page, entry);
-            }
-            if noise.next() % 2 == 0 {
-                let offset = 0x100 + noise.next() % 0x220;
-                let value = match noise.next() % 3 {
-                    0 => noise.next() as u32,
-                    1 => 1,
-                    _ => (noise.next() % 0x3000) as u32,
-                };
-                rig.set(offset & !3, value);
-            }
+            program_garbage(&mut rig, &mut noise);
             rig.run();
             if round % 4 == 0 {
                 rig.set(8, 0x5253_5421);
