@@ -7,6 +7,7 @@ pub mod compare;
 pub mod controller;
 pub mod driver;
 pub mod engine;
+pub mod fault_injection;
 pub mod fixture;
 pub mod kmsg;
 pub mod leaker;
