@@ -3,6 +3,7 @@
 
 #include <linux/highmem.h>
 
+#include <drm/ttm/ttm_backup.h>
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
 #include <drm/ttm/ttm_placement.h>
@@ -49,6 +50,16 @@ void shim_ttm_resource_manager_cleanup(struct ttm_resource_manager *man)
 bool shim_ttm_tt_is_backed_up(const struct ttm_tt *tt)
 {
 	return ttm_tt_is_backed_up(tt);
+}
+
+bool shim_ttm_backup_page_ptr_is_handle(const struct page *page)
+{
+	return ttm_backup_page_ptr_is_handle(page);
+}
+
+unsigned long shim_ttm_backup_page_ptr_to_handle(const struct page *page)
+{
+	return ttm_backup_page_ptr_to_handle(page);
 }
 
 bool shim_ttm_tt_is_populated(struct ttm_tt *tt)

@@ -30,7 +30,8 @@
 //! unfinished jobs are submitted again from their beginning. This is safe because the engine works
 //! in order: no later job has overwritten the source of an unfinished copy.
 //!
-//! If the engine fails three times at the same job, it is *wedged*: it is not used any more, the
+//! If the engine fails three times at the same job, or three times without having had a job in
+//! between, it is *wedged*: it is not used any more, the
 //! fences of all its jobs are signalled with `EIO`, and new jobs are refused with `EIO`.
 //!
 //! # Locking
@@ -59,5 +60,8 @@ pub(crate) use self::{
         CopyEnd,
         Ranges, //
     },
-    start_stop::Running, //
+    start_stop::{
+        Open,
+        Running, //
+    }, //
 };

@@ -6,17 +6,22 @@
 use kernel::{
     module::ModuleMetadata,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::Atomic,
+        Arc, //
+    }, //
 };
 
 use crate::{
     abstractions::{
         drm,
+        ratelimit::RateLimit,
         ttm::{
             Aperture,
             BaseDevice,
             Manager, //
-        }, //
+        },
+        turnstile::Turnstile, //
     },
     copy_engine::CopyEngine,
     hw::gmc::Gmc,
@@ -67,15 +72,29 @@ pub(crate) struct Pddgpu {
     pub(crate) aperture: Arc<Aperture>,
     /// The copy engine; [`None`] for a card without one, where the CPU copies and clears.
     pub(crate) engine: Option<Arc<CopyEngine>>,
+    /// Passed by everyone who may evict, so that nobody takes the room that another one makes.
+    #[pin]
+    pub(crate) turnstile: Turnstile,
+    /// Whether buffers may be evicted that others still use.
+    pub(crate) evict_used: Atomic<bool>,
+    /// For log lines whose number the card decides.
+    #[pin]
+    pub(crate) log_limit: RateLimit,
     /// The TTM device.
     pub(crate) bdev: Arc<BaseDevice>,
 }
 
 impl Pddgpu {
-    /// Whether the copy engine was given up, so that memory may not hold what it should.
-    pub(crate) fn is_wedged(&self) -> bool {
-        self.engine
-            .as_ref()
-            .is_some_and(|engine| engine.is_wedged())
+    /// Checks that the copy engine works, so that memory holds what it should.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the card is being unbound, `EIO` if the engine was given up.
+    pub(crate) fn check_engine(&self) -> Result {
+        match &self.engine {
+            Some(engine) if engine.is_closed() => Err(ENODEV),
+            Some(engine) if engine.is_wedged() => Err(EIO),
+            _ => Ok(()),
+        }
     }
 }

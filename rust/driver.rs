@@ -9,14 +9,18 @@
 //! Unbind drops the fields of [`PddgpuData`] in the order in which they are declared:
 //!
 //! 1. The shrinker is unregistered.
-//! 2. The DRM device is unplugged. From here on no code can access the hardware through it.
-//! 3. The copy engine stops. The fences of unfinished jobs are signalled with `ENODEV`.
-//! 4. The leak check stops, and the log lists the buffers that are still alive.
-//! 5. The pages of buffers are unmapped from DMA and freed.
-//! 6. The memory controller is disabled.
+//! 2. The copy engine is closed to clients. The fences of their jobs are signalled with `ENODEV`, so
+//!    that nobody waits for the card any more.
+//! 3. The DRM device is unplugged. From here on no code can access the hardware through it.
+//! 4. What clients have left in VRAM is zeroed, and the copy engine stops.
+//! 5. The leak check stops, and the log lists the buffers that are still alive.
+//! 6. The pages of buffers are unmapped from DMA and freed.
+//! 7. The memory controller is disabled.
 //!
 //! Then devres unmaps the BARs. [`Pddgpu`], the data of the DRM device, stays until the last file,
 //! mapping and dma-buf is gone.
+
+mod wipe;
 
 use core::ops::Range;
 
@@ -26,6 +30,7 @@ use kernel::{
         Bound,
         Core, //
     },
+    page::PAGE_SIZE,
     pci,
     prelude::*,
     sizes::{
@@ -34,6 +39,7 @@ use kernel::{
     },
     sync::{
         aref::ARef,
+        atomic::Atomic,
         Arc, //
     }, //
 };
@@ -43,6 +49,7 @@ use crate::{
         dma,
         drm,
         pci::WcBar,
+        ratelimit::RateLimit,
         ttm::{
             Aperture,
             BaseDevice,
@@ -50,7 +57,8 @@ use crate::{
             Manager,
             MemType,
             Shrinker, //
-        }, //
+        },
+        turnstile::Turnstile, //
     },
     bo::BoDriver,
     copy_engine::{
@@ -64,6 +72,7 @@ use crate::{
         PddgpuDevice,
         PddgpuDrm, //
     },
+    driver::wipe::Wipe,
     hw::{
         gmc::{
             self,
@@ -104,6 +113,12 @@ impl drm::Driver for PddgpuDrm {
         Ok(KBox::pin((), GFP_KERNEL)?)
     }
 
+    /// TTM frees the memory of deleted buffers in a worker, once the card is done with it. That uses
+    /// the managers and the statistics.
+    fn release(dev: &PddgpuDevice) {
+        dev.bdev.wait_for_delayed_deletes();
+    }
+
     fn debugfs_init(dir: &drm::debugfs::Dir<'_, Self>) {
         debugfs::init(dir);
     }
@@ -115,10 +130,11 @@ impl drm::Driver for PddgpuDrm {
 /// why it is this order.
 pub(crate) struct PddgpuData<'bound> {
     _shrinker: Shrinker<BoDriver>,
+    _open: Option<copy_engine::Open<'bound>>,
     _registration: drm::Registration<PddgpuDrm>,
-    _engine: Option<copy_engine::Running<'bound>>,
+    _wipe: Wipe<'bound>,
     _stats: memory_stats::Fini,
-    _dma_mappings: DmaMappings,
+    _dma_mappings: DmaMappings<BoDriver>,
     _gmc: gmc::Enabled<'bound>,
 }
 
@@ -156,17 +172,20 @@ impl pci::Driver for PddgpuDriver {
         let ddev = new_device(dev, regs, aperture, gmc, vram)
             .inspect_err(|err| dev_err!(dev, "cannot set up memory management: {:?}\n", err))?;
         let stats = memory_stats::Fini::new(ddev.stats.clone());
-        let dma_mappings = DmaMappings::new(ddev.bdev.clone());
+        let dma_mappings = DmaMappings::new(ddev.clone());
         let shrinker = Shrinker::new(ddev.clone())
             .inspect_err(|err| dev_err!(dev, "no shrinker: {:?}\n", err))?;
         let engine = start_engine(pdev, &ddev)
             .inspect_err(|err| dev_err!(dev, "cannot start the engine: {:?}\n", err))?;
+        let open = engine.as_ref().map(copy_engine::Running::open);
+        let wipe = Wipe::new(dev, ddev.clone(), engine);
 
         Ok(PddgpuData {
             _shrinker: shrinker,
+            _open: open,
             _registration: drm::Registration::new(dev, ddev)
                 .inspect_err(|err| dev_err!(dev, "cannot register: {:?}\n", err))?,
-            _engine: engine,
+            _wipe: wipe,
             _stats: stats,
             _dma_mappings: dma_mappings,
             _gmc: enabled,
@@ -188,7 +207,8 @@ fn map_bars(pdev: &pci::Device<Core<'_>>) -> Result<Bars> {
         .inspect_err(|err| dev_err!(dev, "no {}-bit DMA: {:?}\n", DMA_BITS, err))?;
 
     check_bar(pdev, REGISTER_BAR, u64::SZ_64K)?;
-    check_bar(pdev, APERTURE_BAR, 1)?;
+    // Pages of it are mapped into user space. What shares a page with a smaller BAR would be, too.
+    check_bar(pdev, APERTURE_BAR, PAGE_SIZE as u64)?;
     let regs = pdev
         .iomap_region_sized::<SZ_64K>(REGISTER_BAR, c"pddgpu/registers")
         .inspect_err(|err| dev_err!(dev, "cannot map the registers: {:?}\n", err))?;
@@ -265,6 +285,9 @@ fn new_device(
                 gmc,
                 aperture,
                 engine,
+                turnstile <- Turnstile::new(),
+                evict_used: Atomic::new(false),
+                log_limit <- RateLimit::new(),
                 bdev,
             }? Error))
         })
@@ -289,6 +312,9 @@ fn start_engine<'bound>(
 fn retire_page(pdev: &PddgpuDevice, page: Range<u64>) {
     let result = pdev.vram.reserve_range(page.clone());
 
+    if !pdev.log_limit.allows(c"pddgpu: memory errors") {
+        return;
+    }
     dev_err!(
         pdev.stats.dev(),
         "uncorrectable error in VRAM at {:#x}, page {}\n",

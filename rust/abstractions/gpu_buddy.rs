@@ -258,6 +258,13 @@ impl Blocks {
             .map(|block| block.range)
     }
 
+    /// The byte ranges of the blocks that were known to be zero when they were allocated.
+    pub(crate) fn clean(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.headers()
+            .filter(|block| block.cleared)
+            .map(|block| block.range)
+    }
+
     fn headers(&self) -> Headers<'_> {
         Headers {
             blocks: Some(self),

@@ -31,8 +31,10 @@ use kernel::{
 /// An interrupt handler.
 pub(crate) trait Handler: Send + Sync + 'static {
     /// The hard interrupt handler: runs in interrupt context, while `parent` is bound. Returns
-    /// whether [`handle`](Self::handle) has to run.
-    fn handle_now(&self, parent: &device::Device<Bound>) -> bool;
+    /// [`None`](ThreadedIrqReturn::None) if the device had nothing to say, so that the kernel can
+    /// switch off an interrupt that never stops, and
+    /// [`WakeThread`](ThreadedIrqReturn::WakeThread) if [`handle`](Self::handle) has to run.
+    fn handle_now(&self, parent: &device::Device<Bound>) -> ThreadedIrqReturn;
 
     /// The threaded handler: runs in a kernel thread, while `parent` is bound.
     fn handle(&self, parent: &device::Device<Bound>);
@@ -49,11 +51,7 @@ impl<H: Handler> ThreadedHandler for Thread<H> {
         // device is still bound.
         let parent = unsafe { self.parent.as_bound() };
 
-        if self.handler.handle_now(parent) {
-            ThreadedIrqReturn::WakeThread
-        } else {
-            ThreadedIrqReturn::Handled
-        }
+        self.handler.handle_now(parent)
     }
 
     fn handle_threaded(&self) -> IrqReturn {

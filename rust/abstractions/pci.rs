@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
 
-use core::ptr::from_ref;
+use core::{
+    ops::Range,
+    ptr::from_ref, //
+};
 
 use kernel::{
     device::{
@@ -154,6 +157,20 @@ impl WcBar {
         {
             io.try_write64(word, at)?;
         }
+        Ok(())
+    }
+
+    /// Zeroes the bytes of `range` (`memset_io()`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`address`](Self::address).
+    pub(crate) fn zero(&self, parent: &device::Device<Bound>, range: Range<u64>) -> Result {
+        let len = range.end.saturating_sub(range.start);
+        let address = self.address(parent, range.start, len)?;
+
+        // SAFETY: These bytes are mapped.
+        unsafe { bindings::memset_io(address, 0, usize::try_from(len)?) };
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use core::ptr::{
 
 use kernel::task::Task;
 
+use crate::bindings::raw as bindings;
+
 /// A process.
 pub(crate) struct Process {
     /// Process ID in the initial namespace.
@@ -34,4 +36,10 @@ impl Process {
             }
         }
     }
+}
+
+/// Whether the calling task is being killed (`fatal_signal_pending()`).
+pub(crate) fn is_killed() -> bool {
+    // SAFETY: The current task stays as long as it runs.
+    unsafe { bindings::fatal_signal_pending(Task::current_raw()) }
 }

@@ -18,15 +18,21 @@
 //! [`include/drm/ttm/ttm_resource.h`](srctree/include/drm/ttm/ttm_resource.h)
 
 mod access;
+mod acquire;
 mod aperture;
 mod copy;
 mod ctx;
 mod device;
 mod device_funcs;
+mod dma_mappings;
 mod driver;
+mod fault;
+mod fences;
+mod lru;
 mod manager;
 mod object;
 mod object_funcs;
+mod pages;
 mod placement;
 mod reserved;
 mod resource;
@@ -36,10 +42,11 @@ mod types;
 mod vm;
 
 pub(crate) use self::{
+    acquire::AcquireCtx,
     aperture::Aperture,
     ctx::OperationCtx,
     device::BaseDevice,
-    device_funcs::DmaMappings,
+    dma_mappings::DmaMappings,
     driver::{
         Driver,
         Move,
@@ -58,7 +65,10 @@ pub(crate) use self::{
         MemType,
         Place, //
     },
-    reserved::Locked,
+    reserved::{
+        Locked,
+        Reserved, //
+    },
     resource::{
         usage,
         Resource, //

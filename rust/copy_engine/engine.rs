@@ -14,6 +14,7 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
+            Acquire,
             Atomic,
             Relaxed, //
         },
@@ -27,10 +28,12 @@ use kernel::{
 
 use crate::{
     abstractions::{
+        dma::fence::Fence,
         drm::{
             drm_print,
             Printer, //
         },
+        ratelimit::RateLimit,
         time::{
             jiffies,
             jiffies_to_ns, //
@@ -79,6 +82,8 @@ pub(crate) struct Engine {
     pub(super) aperture: Arc<Aperture>,
     pub(super) stats: Arc<Stats>,
     pub(super) gmc: Gmc,
+    /// Bytes at the start of VRAM that the driver uses itself.
+    pub(super) own: u64,
     /// VRAM offset to which the card writes the sequence number of a FENCE packet that it has
     /// reached.
     pub(super) fence: u64,
@@ -90,9 +95,16 @@ pub(crate) struct Engine {
     pub(super) inflight: SpinLockIrq<InFlight<CopyEngine>>,
     /// Whether the engine was given up after repeated failures.
     pub(super) wedged: Atomic<bool>,
+    /// Whether clients' jobs are refused because the card is being unbound.
+    pub(super) closed: Atomic<bool>,
+    /// The number of the context of its fences; 0 while it is not started.
+    pub(super) context: Atomic<u64>,
     /// When the watchdog runs next, in ns since boot.
     due: Atomic<u64>,
     pub(super) counters: Counters,
+    /// For log lines whose number the card decides.
+    #[pin]
+    pub(super) log_limit: RateLimit,
 }
 
 /// Counters for `pddgpu_engine` in debugfs.
@@ -159,13 +171,17 @@ impl Engine {
                 aperture,
                 stats,
                 gmc,
+                own: vram.size(),
                 fence: vram.fence.start,
                 gart <- gart,
                 queue <- new_mutex!(queue),
                 inflight <- new_spinlock_irq!(inflight),
                 wedged: Atomic::new(false),
+                closed: Atomic::new(false),
+                context: Atomic::new(0),
                 due: Atomic::new(0),
                 counters: Counters::new(),
+                log_limit <- RateLimit::new(),
             }? Error),
         )
     }
@@ -177,7 +193,17 @@ impl Engine {
 
     /// Whether the engine was given up after repeated failures.
     pub(crate) fn is_wedged(&self) -> bool {
-        self.wedged.load(Relaxed)
+        self.wedged.load(Acquire)
+    }
+
+    /// Whether clients' jobs are refused because the card is being unbound.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Acquire)
+    }
+
+    /// Whether a fence is of a job of this engine.
+    pub(crate) fn is_own(&self, fence: &Fence) -> bool {
+        fence.context() == self.context.load(Relaxed)
     }
 
     /// Prints the counters.
@@ -262,7 +288,9 @@ impl Engine {
     /// Logs an error that cannot be returned to a caller.
     pub(super) fn log(&self, result: Result) {
         if let Err(err) = result {
-            dev_err!(self.dev, "copy engine: {:?}\n", err);
+            if self.log_limit.allows(c"pddgpu: engine") {
+                dev_err!(self.dev, "copy engine: {:?}\n", err);
+            }
         }
     }
 }

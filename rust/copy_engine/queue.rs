@@ -62,6 +62,8 @@ pub(super) struct Partial<T: Timeline> {
 pub(super) struct SubmitQueue<T: Timeline> {
     /// The context of the jobs' fences; [`None`] while the engine is not started.
     pub(super) context: Option<Arc<Context<T>>>,
+    /// Whether clients' jobs are accepted.
+    pub(super) open: bool,
     pub(super) commands: CommandRing,
     /// Jobs of which nothing is submitted, oldest first.
     pub(super) waiting: List<Job<T>>,
@@ -73,6 +75,8 @@ pub(super) struct SubmitQueue<T: Timeline> {
     pub(super) last_progress: LastProgress,
     /// Whether the watchdog is scheduled.
     pub(super) watched: bool,
+    /// Failures of the engine since it last had a job.
+    idle_failures: u32,
 }
 
 impl<T: Timeline> SubmitQueue<T> {
@@ -84,13 +88,27 @@ impl<T: Timeline> SubmitQueue<T> {
     pub(super) fn new(vram: &ReservedVram) -> Result<Self> {
         Ok(Self {
             context: None,
+            open: false,
             commands: CommandRing::new(&vram.commands)?,
             waiting: List::new(),
             partial: None,
             windows: Default::default(),
             last_progress: Default::default(),
             watched: false,
+            idle_failures: 0,
         })
+    }
+
+    /// Appends a job.
+    pub(super) fn push(&mut self, job: ListArc<Job<T>>) {
+        self.idle_failures = 0;
+        self.waiting.push_back(job);
+    }
+
+    /// Counts a failure of the engine while it had no job. Returns how many there are now.
+    pub(super) fn count_idle_failure(&mut self) -> u32 {
+        self.idle_failures += 1;
+        self.idle_failures
     }
 
     /// Whether nothing waits to be submitted.

@@ -11,7 +11,10 @@ use kernel::{
     io::Io,
     list::List,
     prelude::*,
-    sync::atomic::Relaxed,
+    sync::atomic::{
+        Relaxed,
+        Release, //
+    },
     time::Msecs, //
 };
 
@@ -49,7 +52,7 @@ use crate::{
 
 /// ns without progress after which the engine is reset.
 const TIMEOUT: u64 = 3_000_000_000;
-/// Failures at one job after which the engine is wedged.
+/// Failures at one job, or without any job in between, after which the engine is wedged.
 const MAX_FAILURES: u32 = 3;
 
 impl Engine {
@@ -64,9 +67,12 @@ impl Engine {
         }
 
         let now = jiffies_to_ns(jiffies());
+        let Some(rptr) = queue.commands.read_rptr(hw.regs) else {
+            return self.recover(queue, hw, fmt!("read pointer outside of the ring"));
+        };
         let position = Position {
             completed: self.inflight.lock().completed,
-            rptr: hw.regs.read(CP_RING_RPTR).into_raw(),
+            rptr,
         };
         if self.is_idle(queue) || queue.last_progress.position != position {
             queue.last_progress = LastProgress { position, at: now };
@@ -132,21 +138,22 @@ impl Engine {
     }
 
     /// Puts what is in flight back into the queue, and counts a failure for the job at which the
-    /// engine failed. Returns whether it failed too often.
+    /// engine failed, or for the time without a job. Returns whether it failed too often.
     fn requeue(&self, queue: &mut SubmitQueue<CopyEngine>) -> bool {
         let mut inflight = self.inflight.lock();
-        let is_broken = queue
-            .running(&inflight.jobs)
-            .is_some_and(|job| job.count_failure() >= MAX_FAILURES);
+        let failures = match queue.running(&inflight.jobs) {
+            Some(job) => job.count_failure(),
+            None => queue.count_idle_failure(),
+        };
 
         queue.requeue_inflight(&mut inflight.jobs);
-        is_broken
+        failures >= MAX_FAILURES
     }
 
     /// Gives the engine up: the fences of all jobs are signalled with `EIO`.
     fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>) {
         dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
-        self.wedged.store(true, Relaxed);
+        self.wedged.store(true, Release);
         while let Some(job) = queue.waiting.pop_front() {
             job.end(Err(EIO));
         }

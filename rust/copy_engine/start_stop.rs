@@ -10,10 +10,16 @@ use kernel::{
         Device, //
     },
     devres::Devres,
-    io::Io,
     pci,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Relaxed,
+            Release, //
+        },
+        Arc, //
+    },
+    time::Msecs, //
 };
 
 use crate::{
@@ -28,10 +34,14 @@ use crate::{
             Hw, //
         },
         interrupt::Handler,
+        job::{
+            Ranges,
+            Work, //
+        },
         queue::SubmitQueue, //
     },
     hw::{
-        regs::*,
+        gmc,
         ring::{
             CommandRing,
             InterruptRing, //
@@ -55,31 +65,72 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops the engine. The fences of all unfinished jobs are signalled with `ENODEV`.
-    fn stop(&self, parent: &Device<Bound>) -> Result {
+    /// Refuses clients' jobs from now on, and ends those under way: their fences are signalled with
+    /// `ENODEV`.
+    fn close(&self, parent: &Device<Bound>) -> Result {
         let hw = self.hw(parent)?;
         let mut queue = self.queue.lock();
 
-        queue.context = None;
-        {
+        queue.open = false;
+        self.closed.store(true, Release);
+        self.abort(&mut queue, hw)?;
+        // What the driver itself still has to do.
+        self.start(&mut queue, hw)
+    }
+
+    /// Halts the engine, and ends all jobs with `ENODEV`.
+    fn abort(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
+        let stopped = {
             let mut inflight = self.inflight.lock();
 
             inflight.active = false;
             InterruptRing::stop(hw.regs);
-            if !CommandRing::stop(hw.regs) {
-                hw.regs.write_reg(RESET::from_raw(RESET_MAGIC));
-            }
             queue.requeue_inflight(&mut inflight.jobs);
+            CommandRing::stop(hw.regs)
+        };
+
+        // The memory of the jobs is freed when their fences are signalled. So an engine that does
+        // not stop is reset first, and with it the whole card.
+        if !stopped {
+            self.aperture.shut(&self.bdev, || {
+                self.gart.recover(hw.parent, |regs| {
+                    gmc::reset(regs, &self.gmc);
+                    Ok(())
+                })
+            })?;
         }
         while let Some(job) = queue.waiting.pop_front() {
             job.end(Err(ENODEV));
         }
         Ok(())
     }
+
+    /// Stops the engine for good.
+    fn stop(&self, parent: &Device<Bound>) -> Result {
+        let hw = self.hw(parent)?;
+        let mut queue = self.queue.lock();
+
+        queue.context = None;
+        self.abort(&mut queue, hw)
+    }
 }
 
-/// A started engine. Dropping it stops the engine; the fences of unfinished jobs are signalled with
-/// `ENODEV`.
+/// A guard that refuses clients' jobs, and ends those under way with `ENODEV`, when it is dropped.
+///
+/// Drop it before the device is unplugged: an unplug waits for calls that are under way, and they
+/// may be waiting for the engine.
+pub(crate) struct Open<'a> {
+    engine: Arc<CopyEngine>,
+    dev: &'a Device<Bound>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.engine.log(self.engine.close(self.dev));
+    }
+}
+
+/// A started engine. Dropping it stops the engine.
 pub(crate) struct Running<'a> {
     engine: Arc<CopyEngine>,
     dev: &'a Device<Bound>,
@@ -87,7 +138,7 @@ pub(crate) struct Running<'a> {
     // because that sleeps.
     _msi: Devres<Msi<Handler>>,
     // Dropping the last reference waits until no thread uses the context through a fence.
-    _context: Arc<Context<CopyEngine>>,
+    context: Arc<Context<CopyEngine>>,
 }
 
 impl<'a> Running<'a> {
@@ -112,14 +163,39 @@ impl<'a> Running<'a> {
             let mut queue = engine.queue.lock();
 
             queue.context = Some(context.clone());
+            queue.open = true;
+            engine.context.store(context.id(), Relaxed);
             engine.start(&mut queue, hw)?;
         }
         Ok(Self {
             engine,
             dev,
             _msi: msi,
-            _context: context,
+            context,
         })
+    }
+
+    /// A guard that has the engine refuse clients' jobs when it is dropped.
+    pub(crate) fn open(&self) -> Open<'a> {
+        Open {
+            engine: self.engine.clone(),
+            dev: self.dev,
+        }
+    }
+
+    /// Zeroes the bytes at these GPU addresses, after clients' jobs were refused. Waits for at most
+    /// `ms` milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// `ETIME`; `EIO` if the engine is wedged; `ENOMEM`.
+    pub(crate) fn wipe(&self, ranges: Ranges, ms: Msecs) -> Result {
+        let work = Work::Clear { to: ranges };
+        let fence = self
+            .engine
+            .enqueue(self.dev, work, |_| Ok(self.context.clone()))?;
+
+        fence.wait_for(ms).unwrap_or(Err(ETIME))
     }
 }
 

@@ -10,13 +10,15 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::Relaxed, //
+        atomic::Relaxed,
+        Arc, //
     }, //
 };
 
 use crate::{
     abstractions::dma::fence::{
         Allocation,
+        Context,
         Fence, //
     },
     copy_engine::{
@@ -76,6 +78,23 @@ impl CopyEngine {
     }
 
     fn submit(&self, parent: &Device<Bound>, work: Work) -> Result<ARef<Fence>> {
+        self.enqueue(parent, work, |queue| {
+            queue.context.clone().filter(|_| queue.open).ok_or(ENODEV)
+        })
+    }
+
+    /// Submits a job. `context` gives the context of its fence, or refuses it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `context`; `EIO` if the engine is wedged; `EINVAL` if the ends of a copy differ in
+    /// size; `ENOMEM`.
+    pub(super) fn enqueue(
+        &self,
+        parent: &Device<Bound>,
+        work: Work,
+        context: impl FnOnce(&SubmitQueue<CopyEngine>) -> Result<Arc<Context<CopyEngine>>>,
+    ) -> Result<ARef<Fence>> {
         let hw = self.hw(parent)?;
         let allocation = Allocation::new()?;
         let job = Job::new(work)?;
@@ -84,11 +103,11 @@ impl CopyEngine {
         if self.is_wedged() {
             return Err(EIO);
         }
-        let pending = allocation.publish(queue.context.clone().ok_or(ENODEV)?);
+        let pending = allocation.publish(context(&queue)?);
         let fence = pending.fence().clone();
 
         job.fence.populate(pending);
-        queue.waiting.push_back(job);
+        queue.push(job);
         self.log(self.fill_ring(&mut queue, hw));
         if !queue.watched {
             queue.watched = true;

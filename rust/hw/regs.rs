@@ -112,6 +112,11 @@ register! {
         0:0 valid => bool;
     }
 
+    /// VRAM offset of the newest uncorrectable error.
+    pub(crate) ECC_ADDR(u64) @ 0x00000140 {
+        63:0 offset;
+    }
+
     /// Whether VRAM had an uncorrectable error. Writing 1 to `pending` clears it.
     pub(crate) ECC_STATUS(u32) @ 0x00000148 {
         0:0 pending => bool;

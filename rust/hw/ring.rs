@@ -69,12 +69,23 @@ impl CommandRing {
         !regs.read(CP_STATUS).busy()
     }
 
-    /// Whether the ring has room for `packets` more packets.
+    /// Whether the ring has room for `packets` more packets. A read pointer that is none makes no
+    /// room; [`read_rptr`](Self::read_rptr) tells.
     pub(crate) fn has_room(&mut self, regs: &Registers<'_>, packets: u32) -> bool {
         if self.room() < packets {
-            self.rptr = regs.read(CP_RING_RPTR).into_raw() & (self.size - 1);
+            self.rptr = self.read_rptr(regs).unwrap_or(self.rptr);
         }
         self.room() >= packets
+    }
+
+    /// The card's read pointer, as a byte offset in the ring; [`None`] if what the card says is not
+    /// the offset of a packet. A card that fell off the bus says so too: it reads as all ones.
+    pub(crate) fn read_rptr(&self, regs: &Registers<'_>) -> Option<u32> {
+        self.check_rptr(regs.read(CP_RING_RPTR).into_raw())
+    }
+
+    fn check_rptr(&self, rptr: u32) -> Option<u32> {
+        (rptr < self.size && rptr % PACKET_SIZE == 0).then_some(rptr)
     }
 
     fn room(&self) -> u32 {
@@ -103,6 +114,17 @@ impl CommandRing {
             self.submitted = self.wptr;
         }
     }
+}
+
+/// What [`InterruptRing::drain_while`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drained {
+    /// There were entries.
+    pub(crate) any: bool,
+    /// Some of them are still in the ring.
+    pub(crate) rest: bool,
+    /// Entries were lost since the ring was last drained.
+    pub(crate) overflow: bool,
 }
 
 /// The interrupt ring. The card writes entries to it and the driver reads them.
@@ -141,7 +163,7 @@ impl InterruptRing {
     }
 
     /// Calls `f` for each entry, until it returns `false`; that entry stays in the ring. Returns
-    /// whether the ring is empty now. Entries that found no room in the ring are lost.
+    /// what the ring held. Entries that found no room in the ring are lost.
     ///
     /// # Errors
     ///
@@ -152,11 +174,12 @@ impl InterruptRing {
         vram: &WcBar,
         parent: &Device<Bound>,
         mut f: impl FnMut(Interrupt) -> bool,
-    ) -> Result<bool> {
+    ) -> Result<Drained> {
         let wptr = regs.read(IH_RING_WPTR);
         let end = u32::from(wptr.offset()) & (self.size - INTERRUPT_SIZE);
-        if end == self.rptr && !wptr.overflow() {
-            return Ok(true);
+        let start = self.rptr;
+        if end == start && !wptr.overflow() {
+            return Ok(Drained::default());
         }
 
         while self.rptr != end {
@@ -171,7 +194,11 @@ impl InterruptRing {
             self.rptr = (self.rptr + INTERRUPT_SIZE) & (self.size - 1);
         }
         regs.write_reg(IH_RING_RPTR::from_raw(self.rptr));
-        Ok(self.rptr == end)
+        Ok(Drained {
+            any: end != start,
+            rest: end != self.rptr,
+            overflow: wptr.overflow(),
+        })
     }
 }
 

@@ -5,10 +5,7 @@
 use kernel::prelude::*;
 
 use crate::{
-    abstractions::drm::ioctl::{
-        self,
-        Ioctl, //
-    },
+    abstractions::drm::ioctl::Ioctl,
     bo::{
         pddgpu_bo_create,
         pddgpu_bo_move,
@@ -46,9 +43,10 @@ impl Ioctl for GemCreate {
     fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
         must_be_zero(args.pad)?;
         let bp = BoParam::new(args.size, args.alignment, args.domain, args.flags)?;
-        let _entered = dev.enter()?;
         let bo = pddgpu_bo_create(dev, &bp, file.client_id())?;
 
+        // The creation may have waited, and the card gone meanwhile.
+        let _entered = dev.enter()?;
         args.handle = file.create_handle(&bo)?;
         args.size = bo.size();
         Ok(())
@@ -113,13 +111,11 @@ impl Ioctl for GemWait {
 
     fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
         must_be_zero(args.pad)?;
-        file.lookup(args.handle)?
-            .wait(ioctl::timeout(args.timeout_ns))?;
+        file.lookup(args.handle)?.wait_until(args.timeout_ns)?;
 
-        // The fence of a job that failed is signalled too, so the wait itself does not show it.
-        if dev.is_wedged() {
-            return Err(EIO);
-        }
+        // A job may have failed before this call. Its fence is gone by now.
+        dev.check_engine()?;
+        drop(dev.enter()?);
         Ok(())
     }
 }
@@ -132,10 +128,9 @@ impl Ioctl for GemMove {
     type Argument = uapi::drm_pddgpu_gem_move;
     const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_MOVE;
 
-    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
         let domain = Domain::try_from(args.domain)?;
         let bo = file.lookup(args.handle)?;
-        let _entered = dev.enter()?;
 
         pddgpu_bo_move(&bo, domain)
     }

@@ -61,7 +61,7 @@ impl Ioctl for Query {
 }
 
 fn memory_stats(pdev: &Pddgpu) -> Result<KBox<uapi::drm_pddgpu_query_memory_stats>> {
-    let vram_free = pdev.gmc.vram_size() - pdev.vram.usage().used;
+    let vram_free = pdev.gmc.vram_size().saturating_sub(pdev.vram.usage().used);
     let gtt_free = pdev
         .gtt
         .usable()
@@ -138,7 +138,11 @@ fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
 
             uapi::drm_pddgpu_heap {
                 total: pdev.gmc.vram_size(),
-                usable: pdev.vram.usable() - (usage.reserved - usage.own),
+                // What is reserved may be more than the driver would let buffers have.
+                usable: pdev
+                    .vram
+                    .usable()
+                    .saturating_sub(usage.reserved.saturating_sub(usage.own)),
                 used: usage.used,
                 reserved: usage.reserved,
                 visible_total: pdev.gmc.visible_size,

@@ -20,24 +20,30 @@ use kernel::{
         PAGE_SIZE, //
     },
     prelude::*,
+    rbtree::RBTree,
     sizes::*,
     sync::{
+        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        Mutex,
+        SetOnce, //
     }, //
 };
 
 use crate::{
     abstractions::{
+        dma::fence::Fence,
         drm::{
             drm_print,
             Printer, //
         },
         gpu_buddy::{
+            AllocFlags,
+            AllocMode,
             Blocks,
             Buddy,
             Ranges, //
@@ -95,8 +101,8 @@ pub(crate) struct VramResource {
     size: u64,
     /// Bytes of the blocks that are inside the aperture.
     visible: u64,
-    /// Whether the blocks are zeroed before they are freed.
-    wiped: Atomic<bool>,
+    /// The fence of the job that zeroes the blocks before they are freed.
+    wiped: SetOnce<ARef<Fence>>,
 }
 
 impl VramResource {
@@ -105,9 +111,17 @@ impl VramResource {
         self.blocks.iter().flat_map(Blocks::dirty)
     }
 
-    /// Notes that the blocks are zeroed before they are freed, and not written any more.
-    pub(crate) fn set_wiped(&self) {
-        self.wiped.store(true, Relaxed);
+    /// Notes that a job with this fence zeroes the blocks before they are freed, and that nobody
+    /// writes to them any more. Only the first call has an effect.
+    pub(crate) fn wiped_by(&self, fence: ARef<Fence>) {
+        self.wiped.populate(fence);
+    }
+
+    /// Whether the blocks are zero: that job has ended, and not with an error.
+    fn is_wiped(&self) -> bool {
+        self.wiped
+            .as_ref()
+            .is_some_and(|fence| fence.status() == Some(Ok(())))
     }
 
     /// The ranges of VRAM, in the order of the buffer's pages.
@@ -199,7 +213,8 @@ impl VramMgr {
     /// # Errors
     ///
     /// `EINVAL` for an empty range, a range outside of VRAM, or one that is not a whole number of
-    /// pages; `EEXIST` if it overlaps another reservation; `ENOMEM`.
+    /// pages; `EEXIST` if it overlaps another reservation; `ENOSPC` if there are too many
+    /// reservations; `ENOMEM`.
     pub(crate) fn reserve_range(&self, range: Range<u64>) -> Result {
         let page = PAGE_SIZE as u64;
 
@@ -221,6 +236,50 @@ impl VramMgr {
             .iter()
             .find(|rsv| rsv.range.contains(&address))
             .map(Reservation::status)
+    }
+
+    /// The ranges that may hold something of a client's, in order: all of VRAM but the driver's own
+    /// and what is free and known to be zero. Afterwards nothing is known to be zero any more, so
+    /// this is for the end.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn used_ranges(&self) -> Result<KVVec<Range<u64>>> {
+        let mut state = self.state.lock();
+        let free = state.mm.avail();
+        let mut clean = RBTree::new();
+
+        // All that is free, for a moment.
+        if free > 0 {
+            let blocks = state.mm.alloc(
+                &AllocMode::Simple,
+                free,
+                PAGE_SIZE as u64,
+                AllocFlags::default(),
+            )?;
+            let result = blocks.clean().try_for_each(|range| {
+                clean
+                    .try_create_and_insert(range.start, range.end, GFP_KERNEL)
+                    .map(drop)
+            });
+
+            state.mm.free(blocks, false);
+            result?;
+        }
+
+        let mut used = KVVec::new();
+        let mut at = self.own;
+        for (&start, &end) in clean.iter() {
+            if at < start {
+                used.push(at..start, GFP_KERNEL)?;
+            }
+            at = at.max(end);
+        }
+        if at < self.size {
+            used.push(at..self.size, GFP_KERNEL)?;
+        }
+        Ok(used)
     }
 
     /// Tries again to reserve what is pending, as memory may have become free.
@@ -291,7 +350,7 @@ impl ResourceManager for VramMgr {
             blocks: Some(blocks),
             size,
             visible,
-            wiped: Atomic::new(false),
+            wiped: SetOnce::new(),
         })
     }
 
@@ -311,7 +370,7 @@ impl ResourceManager for VramMgr {
         let mut state = self.state.lock();
 
         if let Some(blocks) = resource.blocks.take() {
-            state.mm.free(blocks, resource.wiped.load(Relaxed));
+            state.mm.free(blocks, resource.is_wiped());
         }
         self.vis_usage.add(-(resource.visible as i64), Relaxed);
         self.stats.give_back(Heap::Vram, resource.size);

@@ -37,6 +37,7 @@ use crate::{
         dma::fence::Fence,
         drm::{
             self,
+            gem::Ref,
             Entered, //
         },
         gpu_buddy,
@@ -181,7 +182,7 @@ impl Card {
         pages: u64,
         alignment: u32,
         places: &[Place],
-    ) -> Result<ARef<Buffer>> {
+    ) -> Result<Ref<'_, Buffer>> {
         let size = usize::try_from(pages << PAGE_SHIFT)?;
 
         self.create_with(size, alignment, places, Ok(Payload::new()), Ok(()))
@@ -196,7 +197,7 @@ impl Card {
         places: &[Place],
         payload: Result<Payload>,
         end: Result,
-    ) -> Result<ARef<Buffer>> {
+    ) -> Result<Ref<'_, Buffer>> {
         Object::new(
             &self.dev,
             &self.dev.bdev,
@@ -272,6 +273,10 @@ impl drm::Driver for Drm {
         Ok(KBox::pin((), GFP_KERNEL)?)
     }
 
+    fn release(dev: &drm::Device<Self>) {
+        dev.bdev.wait_for_delayed_deletes();
+    }
+
     fn debugfs_init(_dir: &drm::debugfs::Dir<'_, Self>) {}
 }
 
@@ -307,7 +312,7 @@ impl ttm::Driver for Driver {
         }
     }
 
-    fn shrink_order(dev: &drm::Device<Drm>) -> [&BaseManager; 2] {
+    fn managers_of_pages(dev: &drm::Device<Drm>) -> [&BaseManager; 2] {
         [dev.system.base(), dev.gtt.base()]
     }
 
@@ -344,8 +349,20 @@ impl ttm::Driver for Driver {
 
     fn ref_dropped(_object: &Payload, _kind: RefKind) {}
 
-    fn make_accessible(_bo: &mut Locked<'_, Self>) -> Result {
+    fn is_accessible(_bo: &Locked<'_, Self>) -> Result<bool> {
         Err(EIO)
+    }
+
+    fn make_accessible(_object: &Buffer) -> Result {
+        Err(EIO)
+    }
+
+    fn is_own(_dev: &drm::Device<Drm>, _fence: &Fence) -> bool {
+        true
+    }
+
+    fn may_evict(_bo: &Locked<'_, Self>) -> bool {
+        true
     }
 
     fn may_mmap(_object: &Payload) -> Result {

@@ -21,6 +21,7 @@ use core::{
 };
 
 use kernel::{
+    error::to_result,
     prelude::*,
     str::as_char_ptr_in_const_context,
     sync::{
@@ -35,7 +36,10 @@ use kernel::{
         rcu,
         Arc, //
     },
-    time::Msecs,
+    time::{
+        msecs_to_jiffies,
+        Msecs, //
+    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -77,12 +81,149 @@ impl Fence {
         self.0.get()
     }
 
+    /// # Safety
+    ///
+    /// `ptr` must point to an initialised fence that stays valid for `'a`.
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::dma_fence) -> &'a Self {
+        // SAFETY: By this function's requirements; `Fence` is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// A fence that is signalled, with success (`dma_fence_get_stub()`).
+    pub(crate) fn stub() -> ARef<Self> {
+        // SAFETY: May be called anywhere; the reference is ours.
+        unsafe { ARef::from_raw(NonNull::new_unchecked(bindings::dma_fence_get_stub()).cast()) }
+    }
+
+    /// The number of its context.
+    pub(crate) fn context(&self) -> u64 {
+        // SAFETY: Constant.
+        unsafe { (*self.as_raw()).context }
+    }
+
+    /// How the work has ended; [`None`] as long as the fence is not signalled
+    /// (`dma_fence_get_status()`).
+    pub(crate) fn status(&self) -> Option<Result> {
+        // SAFETY: By the type invariant.
+        match unsafe { bindings::dma_fence_get_status(self.as_raw()) } {
+            0 => None,
+            status if status < 0 => Some(Err(Error::from_errno(status))),
+            _ => Some(Ok(())),
+        }
+    }
+
+    /// Waits until the fence is signalled, for at most `ms` milliseconds. Returns as
+    /// [`status`](Self::status). The wait is not interruptible.
+    pub(crate) fn wait_for(&self, ms: Msecs) -> Option<Result> {
+        // SAFETY: By the type invariant.
+        unsafe {
+            bindings::dma_fence_wait_timeout(
+                self.as_raw(),
+                false,
+                c_long::try_from(msecs_to_jiffies(ms)).unwrap_or(c_long::MAX),
+            )
+        };
+        self.status()
+    }
+
+    /// Waits until the fence is signalled, with success or with an error, or until `deadline`, in ns
+    /// of `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// `ETIME`, not before the deadline; `ERESTARTSYS` on a signal.
+    pub(crate) fn wait_until(&self, deadline: i64) -> Result {
+        loop {
+            // SAFETY: Only computes, and reads the clock.
+            let (jiffies, is_past) = unsafe {
+                (
+                    bindings::drm_timeout_abs_to_jiffies(deadline),
+                    bindings::ktime_get() >= deadline,
+                )
+            };
+
+            // Jiffies are coarse: a wait of so many may end before the deadline, and then another
+            // one is due.
+            // SAFETY: By the type invariant.
+            let left = unsafe {
+                bindings::dma_fence_wait_timeout(
+                    self.as_raw(),
+                    true,
+                    jiffies.max(c_long::from(!is_past)),
+                )
+            };
+            match left {
+                0 if is_past => return Err(ETIME),
+                0 => (),
+                left if left < 0 => return Err(Error::from_errno(left as c_int)),
+                _ => return Ok(()),
+            }
+        }
+    }
+
     /// Waits until the fence is signalled, with success or with an error. The wait is not
     /// interruptible.
     pub(crate) fn wait(&self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::dma_fence_wait_timeout(self.as_raw(), false, c_long::MAX) };
     }
+}
+
+/// Some fences of a resv, in an array that the C side allocated.
+///
+/// # Invariants
+///
+/// `fences` is an array of `count` references that this value owns, or `count` is 0.
+pub(crate) struct Fences {
+    fences: *mut *mut bindings::dma_fence,
+    count: usize,
+}
+
+impl Fences {
+    /// Goes through the fences.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Fence> {
+        // SAFETY: By the type invariant.
+        (0..self.count).map(|index| unsafe { Fence::from_raw(*self.fences.add(index)) })
+    }
+}
+
+impl Drop for Fences {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant. The array was allocated with `kmalloc()`, or is null.
+        unsafe {
+            for index in 0..self.count {
+                bindings::dma_fence_put(*self.fences.add(index));
+            }
+            bindings::kvfree(self.fences.cast());
+        }
+    }
+}
+
+/// The fences of a resv with this usage, or one that is stronger, that are not signalled yet
+/// (`dma_resv_get_fences()`).
+///
+/// # Errors
+///
+/// `ENOMEM`.
+///
+/// # Safety
+///
+/// `resv` must be initialised.
+pub(crate) unsafe fn of_resv(
+    resv: *mut bindings::dma_resv,
+    usage: bindings::dma_resv_usage,
+) -> Result<Fences> {
+    let mut fences = core::ptr::null_mut();
+    let mut count = 0;
+
+    // SAFETY: By this function's requirements; the rest is ours to be filled.
+    to_result(unsafe { bindings::dma_resv_get_fences(resv, usage, &mut count, &mut fences) })?;
+
+    // INVARIANT: The function gives us the array and the references.
+    Ok(Fences {
+        fences,
+        count: count as usize,
+    })
 }
 
 /// The side that does the work of a [`Context`].
@@ -128,6 +269,13 @@ impl<T: Timeline> Context<T> {
             },
             GFP_KERNEL,
         )?)
+    }
+}
+
+impl<T: Timeline> Context<T> {
+    /// Its number, which its fences have.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 }
 

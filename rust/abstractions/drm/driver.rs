@@ -73,6 +73,10 @@ pub(crate) trait Driver: Types<Object: Exported> {
     /// Called when a client opens the device; creates the data of the file.
     fn open(dev: &Device<Self>) -> Result<Pin<KBox<Self::File>>>;
 
+    /// Called when the last reference on the device is gone, before its data is dropped. Work that
+    /// still uses the data, or buffers of the device, has to end here. May sleep.
+    fn release(dev: &Device<Self>);
+
     /// Called when the device's debugfs directory was created, to add files to it.
     fn debugfs_init(dir: &debugfs::Dir<'_, Self>);
 }
@@ -181,7 +185,10 @@ impl<T: Driver> Device<T> {
 
         // SAFETY: The DRM core calls this once, after the last reference is gone. `base` it takes
         // down by itself afterwards.
-        unsafe { core::ptr::drop_in_place(addr_of_mut!((*this).data)) };
+        unsafe {
+            T::release(&*this);
+            core::ptr::drop_in_place(addr_of_mut!((*this).data));
+        }
     }
 }
 

@@ -15,17 +15,17 @@ use core::{
 use kernel::{
     error::to_result,
     prelude::*,
-    sync::{
-        aref::ARef,
-        rcu, //
-    },
+    sync::rcu,
     types::Opaque, //
 };
 
 use crate::{
     abstractions::drm::{
         device::Device,
-        gem::Object as _,
+        gem::{
+            Object as _,
+            Ref, //
+        },
         types::Types, //
     },
     bindings::raw as bindings, //
@@ -126,7 +126,7 @@ impl<T: Types> File<T> {
     /// # Errors
     ///
     /// `ENOENT` if this file has no such handle.
-    pub(crate) fn lookup(&self, handle: u32) -> Result<ARef<T::Object>> {
+    pub(crate) fn lookup(&self, handle: u32) -> Result<Ref<'_, T::Object>> {
         // SAFETY: Valid by the type invariant.
         let ptr = unsafe { bindings::drm_gem_object_lookup(self.as_raw(), handle) };
 
@@ -135,8 +135,8 @@ impl<T: Types> File<T> {
         }
 
         // SAFETY: Every object of a device of `T` is a `T::Object`; the lookup took a reference for
-        // us.
-        Ok(unsafe { ARef::from_raw(NonNull::from(T::Object::from_gem(ptr))) })
+        // us, and an open file keeps its device.
+        Ok(unsafe { Ref::from_raw(NonNull::from(T::Object::from_gem(ptr))) })
     }
 
     /// Calls `f` for each handle, lowest first. No lock is held while `f` runs, so handles that are

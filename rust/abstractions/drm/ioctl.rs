@@ -24,13 +24,6 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Converts an absolute time in ns of `CLOCK_MONOTONIC` to the jiffies left until then; 0 if it has
-/// passed (`drm_timeout_abs_to_jiffies()`).
-pub(crate) fn timeout(abs_ns: i64) -> c_ulong {
-    // SAFETY: Only computes; the result is not negative.
-    unsafe { bindings::drm_timeout_abs_to_jiffies(abs_ns) }.unsigned_abs()
-}
-
 /// One ioctl of a driver.
 pub(crate) trait Ioctl: 'static {
     /// The driver it belongs to.

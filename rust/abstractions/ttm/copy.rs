@@ -83,10 +83,9 @@ pub(super) enum Backing<'a, T: Driver> {
     Pages(*mut bindings::ttm_tt, usize),
     /// A `ttm_tt` that is not populated. Its content is all zeroes.
     Nothing,
-    /// Memory on the device, which is bound.
+    /// Memory on the device.
     Device {
         dev: &'a DrmDevice<T>,
-        parent: &'a device::Device<Bound>,
         pages: Pages<'a, T>,
     },
 }
@@ -116,15 +115,10 @@ impl Drop for Mapped {
 }
 
 /// The pages of a resource of a locked buffer, from the first on.
-pub(super) fn backing<'a, T: Driver>(
-    bo: &'a Locked<'_, T>,
-    res: &'a Resource,
-    parent: &'a device::Device<Bound>,
-) -> Backing<'a, T> {
+pub(super) fn backing<'a, T: Driver>(bo: &'a Locked<'_, T>, res: &'a Resource) -> Backing<'a, T> {
     if !res.uses_tt() {
         return Backing::Device {
             dev: bo.dev(),
-            parent,
             pages: Pages::new(bo.dev(), res),
         };
     }
@@ -154,9 +148,9 @@ impl<T: Driver> Backing<'_, T> {
         }
     }
 
-    /// Maps the next page. Returns [`None`] for a page that does not exist or that the CPU cannot
-    /// access.
-    pub(super) fn next(&mut self) -> Result<Option<Mapped>> {
+    /// Maps the next page, as long as `parent`, the device, is bound. Returns [`None`] for a page that
+    /// does not exist or that the CPU cannot access.
+    pub(super) fn next(&mut self, parent: &device::Device<Bound>) -> Result<Option<Mapped>> {
         let (vaddr, is_iomem) = match self {
             Self::Nothing => return Ok(None),
             Self::Pages(tt, next) => {
@@ -172,7 +166,7 @@ impl<T: Driver> Backing<'_, T> {
                 // SAFETY: The page stays as long as resv is held.
                 (unsafe { bindings::kmap_local_page(page) }, false)
             }
-            Self::Device { dev, parent, pages } => {
+            Self::Device { dev, pages } => {
                 let Some(offset) = pages.next().ok_or(EINVAL)? else {
                     return Ok(None);
                 };
@@ -222,12 +216,43 @@ fn copy(to: &mut Mapped, from: &Mapped) {
     }
 }
 
+/// Pages for which the aperture is held open, and an unplug waits.
+const PIECE: u64 = 256;
+
+/// Calls `f` for each page of a buffer, with the aperture held open.
+///
+/// # Errors
+///
+/// Those of `f`; `ENODEV` once the device is unplugged; `ERESTARTSYS` for a process that is killed.
+fn for_each_page<T: Driver>(
+    bo: &Locked<'_, T>,
+    ctx: &OperationCtx,
+    mut f: impl FnMut(&device::Device<Bound>) -> Result,
+) -> Result {
+    let mut left = bo.object().size() >> PAGE_SHIFT;
+
+    while left > 0 {
+        ctx.check_killed()?;
+
+        let entered = bo.dev().enter()?;
+        let _open = T::aperture(bo.dev()).hold_open();
+        let piece = left.min(PIECE);
+
+        for _ in 0..piece {
+            f(entered.parent())?;
+        }
+        left -= piece;
+    }
+    Ok(())
+}
+
 /// Copies the content of an idle buffer to `new`, its next resource.
 ///
 /// # Errors
 ///
 /// `ENODEV` once the device is unplugged; `EINVAL` if content would have to go to memory that the
-/// CPU cannot access; `ENOMEM`; `ERESTARTSYS` on a signal. The present resource is not changed.
+/// CPU cannot access; `ENOMEM`; `ERESTARTSYS` for a process that is killed. The present resource is
+/// not changed.
 pub(super) fn content<T: Driver>(
     bo: &Locked<'_, T>,
     new: &Resource,
@@ -246,22 +271,20 @@ pub(super) fn content<T: Driver>(
         }
     }
 
-    let entered = bo.dev().enter()?;
-    let _open = T::aperture(bo.dev()).hold_open();
-    let mut from = backing(bo, old, entered.parent());
-    let mut to = backing(bo, new, entered.parent());
+    let mut from = backing(bo, old);
+    let mut to = backing(bo, new);
 
-    for _ in 0..bo.object().size() >> PAGE_SHIFT {
-        let from = from.next()?;
+    for_each_page(bo, ctx, |parent| {
+        let from = from.next(parent)?;
 
-        match (to.next()?, &from) {
+        match (to.next(parent)?, &from) {
             (Some(mut to), Some(from)) => copy(&mut to, from),
             (Some(to), None) => zero(&to),
             (None, None) => (),
             (None, Some(_)) => return Err(EINVAL),
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 impl<T: Driver> Locked<'_, T> {
@@ -271,7 +294,7 @@ impl<T: Driver> Locked<'_, T> {
     /// # Errors
     ///
     /// `ENODEV` once the device is unplugged; `EBUSY` and `ERESTARTSYS` from waiting for the
-    /// memory's previous user.
+    /// memory's previous user; `ERESTARTSYS` for a process that is killed.
     pub(crate) fn clear(&self, ctx: &mut OperationCtx) -> Result {
         self.wait(ctx)?;
 
@@ -282,15 +305,13 @@ impl<T: Driver> Locked<'_, T> {
             return Ok(());
         }
 
-        let entered = self.dev().enter()?;
-        let _open = T::aperture(self.dev()).hold_open();
-        let mut backing = backing(self, res, entered.parent());
+        let mut backing = backing(self, res);
 
-        for _ in 0..self.object().size() >> PAGE_SHIFT {
-            if let Some(page) = backing.next()? {
+        for_each_page(self, ctx, |parent| {
+            if let Some(page) = backing.next(parent)? {
                 zero(&page);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

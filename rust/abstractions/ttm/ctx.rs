@@ -4,7 +4,12 @@
 //!
 //! C header: [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h)
 
-use crate::bindings::raw as bindings;
+use kernel::prelude::*;
+
+use crate::{
+    abstractions::task,
+    bindings::raw as bindings, //
+};
 
 /// The context of an operation: how it may wait (`struct ttm_operation_ctx`).
 #[repr(transparent)]
@@ -27,6 +32,29 @@ impl OperationCtx {
             no_wait_gpu: true,
             ..Default::default()
         })
+    }
+
+    /// For an operation that nobody may stop: it waits for the device and for locks.
+    pub(super) fn uninterruptible() -> Self {
+        Self(bindings::ttm_operation_ctx::default())
+    }
+
+    /// Ends a long operation of a process that is being killed. Other signals do not: the operation
+    /// would start over again and again for a process that gets them regularly.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` if a fatal signal is pending and the operation is interruptible.
+    pub(super) fn check_killed(&self) -> Result {
+        if self.0.interruptible && task::is_killed() {
+            return Err(ERESTARTSYS);
+        }
+        Ok(())
+    }
+
+    /// Whether an allocation is to fail rather than to invoke the OOM killer.
+    pub(super) fn may_fail(&self) -> bool {
+        self.0.gfp_retry_mayfail
     }
 
     /// # Safety

@@ -16,9 +16,11 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
+            Full,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        Completion, //
     },
     types::Opaque, //
 };
@@ -39,6 +41,12 @@ pub(crate) struct BaseDevice {
     bdev: Opaque<bindings::ttm_device>,
     /// Number of pages in system memory of all buffers.
     populated: Atomic<i64>,
+    /// Buffers whose pages are mapped for DMA, and one until
+    /// [`wait_until_unmapped`](Self::wait_until_unmapped) is called.
+    mapped: Atomic<i64>,
+    /// Completed when `mapped` becomes 0.
+    #[pin]
+    unmapped: Completion,
 }
 
 // SAFETY: TTM devices are used from any thread.
@@ -89,6 +97,8 @@ impl BaseDevice {
                 Ok::<_, Error>(())
             }),
             populated: Atomic::new(0),
+            mapped: Atomic::new(1),
+            unmapped <- Completion::new(),
         }? Error);
 
         Arc::pin_init(init, GFP_KERNEL)
@@ -120,6 +130,25 @@ impl BaseDevice {
     /// Counts the pages of a buffer that were freed or backed up.
     pub(super) fn unpopulated(&self, pages: u32) {
         self.populated.add(-i64::from(pages), Relaxed);
+    }
+
+    /// Counts a buffer whose pages were mapped for DMA.
+    pub(super) fn now_mapped(&self) {
+        self.mapped.add(1, Relaxed);
+    }
+
+    /// Counts a buffer whose pages are not mapped any more.
+    pub(super) fn now_unmapped(&self) {
+        if self.mapped.fetch_sub(1, Full) == 1 {
+            self.unmapped.complete_all();
+        }
+    }
+
+    /// Waits until no pages are mapped for DMA any more. Call it once, when none can be mapped any
+    /// more and those that are will be unmapped without it.
+    pub(super) fn wait_until_unmapped(&self) {
+        self.now_unmapped();
+        self.unmapped.wait_for_completion();
     }
 
     /// Waits until the memory of all ghosts and deleted buffers is freed (flushes TTM's workqueue).

@@ -61,26 +61,6 @@ impl BaseDevice {
     }
 }
 
-/// A guard that unmaps the pages of all buffers from DMA, and frees them, when it is dropped
-/// (`ttm_device_clear_dma_mappings()`).
-///
-/// Drop it after the device was unplugged, while the parent is still bound.
-pub(crate) struct DmaMappings(Arc<BaseDevice>);
-
-impl DmaMappings {
-    /// A guard for the buffers of `dev`.
-    pub(crate) fn new(dev: Arc<BaseDevice>) -> Self {
-        Self(dev)
-    }
-}
-
-impl Drop for DmaMappings {
-    fn drop(&mut self) {
-        // SAFETY: The device is initialised.
-        unsafe { bindings::ttm_device_clear_dma_mappings(self.0.as_raw()) };
-    }
-}
-
 struct Vtable<T: Driver>(PhantomData<T>);
 
 impl<T: Driver> Vtable<T> {
@@ -89,7 +69,7 @@ impl<T: Driver> Vtable<T> {
         ttm_tt_populate: Some(Tt::<T>::populate_callback),
         ttm_tt_unpopulate: Some(Tt::<T>::unpopulate_callback),
         ttm_tt_destroy: Some(Tt::<T>::destroy_callback),
-        eviction_valuable: Some(bindings::ttm_bo_eviction_valuable),
+        eviction_valuable: Some(Self::eviction_valuable_callback),
         evict_flags: Some(Self::evict_flags_callback),
         move_: Some(Self::move_callback),
         io_mem_reserve: Some(Self::io_mem_reserve_callback),
@@ -100,6 +80,24 @@ impl<T: Driver> Vtable<T> {
         swap_notify: None,
         io_mem_free: None,
     };
+
+    extern "C" fn eviction_valuable_callback(
+        bo: *mut bindings::ttm_buffer_object,
+        place: *const bindings::ttm_place,
+    ) -> bool {
+        // SAFETY: TTM calls this with a locked buffer or ghost, and null or a place of its own.
+        unsafe {
+            if !bindings::ttm_bo_eviction_valuable(bo, place) {
+                return false;
+            }
+            // TTM waits for the fences of what is deleted, and frees it.
+            if (*bo).deleted {
+                return true;
+            }
+            // A ghost is deleted as soon as it is made. One that is not yet cannot be moved.
+            Object::<T>::from_ttm(bo).is_some_and(|object| T::may_evict(&Locked::new(object)))
+        }
+    }
 
     extern "C" fn evict_flags_callback(
         bo: *mut bindings::ttm_buffer_object,
@@ -140,6 +138,10 @@ impl<T: Driver> Vtable<T> {
             // SAFETY: Locked for the whole call.
             let bo = unsafe { Locked::new(object) };
 
+            // What was mapped for DMA is being unmapped, and is not to move on meanwhile.
+            if bo.resource().is_some() {
+                drop(bo.dev().enter()?);
+            }
             let binding = bo.bind(new)?;
             let moving = T::move_start(&bo, new, evict);
             let moved = T::move_(&bo, new, ctx).and_then(|moved| {
@@ -235,6 +237,10 @@ impl<T: Driver> Vtable<T> {
             }
             Reserved::adopt(object)
         };
+
+        // Nobody has a dma-buf of it any more, so nobody else's device uses it. What others' fences
+        // stand for must not keep its memory, or delay the deletes of other buffers.
+        bo.forget_others();
 
         // The slot is reserved first: once the fence exists, adding it must not fail.
         if let Ok(slot) = bo.reserve_fence() {

@@ -86,9 +86,9 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// Where a buffer is evicted to, in order of preference.
     fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place];
 
-    /// The managers whose buffers the [`Shrinker`](super::Shrinker) may back up to swap, in the
-    /// order in which it walks them.
-    fn shrink_order(dev: &DrmDevice<Self>) -> [&BaseManager; 2];
+    /// The managers whose memory consists of system pages, in the order in which the
+    /// [`Shrinker`](super::Shrinker) walks them.
+    fn managers_of_pages(dev: &DrmDevice<Self>) -> [&BaseManager; 2];
 
     /// The device addresses at which the pages of a buffer are mapped.
     type Binding: Send + Unpin;
@@ -141,14 +141,28 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// Called when a reference that kept a buffer alive is dropped. resv is not held.
     fn ref_dropped(object: &Self::Object, kind: RefKind);
 
-    /// Moves a buffer to where the CPU can access all of it, if it is not there already. Called in
-    /// page faults, with `mmap_lock` held, and for `ptrace`.
+    /// Whether the CPU can access all of a buffer where it is now.
     ///
     /// # Errors
     ///
-    /// A page fault is retried after `EBUSY`, `EINTR` and `ERESTARTSYS`. After `ENOMEM` it invokes
-    /// the OOM killer. After any other error the process gets `SIGBUS`.
-    fn make_accessible(bo: &mut Locked<'_, Self>) -> Result;
+    /// Any, if it cannot and never will. A page fault ends as for
+    /// [`make_accessible`](Driver::make_accessible).
+    fn is_accessible(bo: &Locked<'_, Self>) -> Result<bool>;
+
+    /// Moves a buffer to where the CPU can access all of it. Called for page faults and `ptrace`.
+    /// resv is not held; `mmap_lock` may be. It may wait for room.
+    ///
+    /// # Errors
+    ///
+    /// A page fault is tried again after `EBUSY`, `EINTR`, `ENODEV` and `ERESTARTSYS`. After any other
+    /// error the process gets `SIGBUS`.
+    fn make_accessible(object: &Object<Self>) -> Result;
+
+    /// Whether a fence is of the device's own work.
+    fn is_own(dev: &DrmDevice<Self>, fence: &Fence) -> bool;
+
+    /// Whether a buffer may be evicted now. Called only if that would make room where it is wanted.
+    fn may_evict(bo: &Locked<'_, Self>) -> bool;
 
     /// Checks whether a buffer may be mapped by user space. resv is not held.
     ///

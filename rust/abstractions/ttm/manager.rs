@@ -278,7 +278,7 @@ impl<M: ResourceManager> Manager<M> {
         };
 
         from_result(|| {
-            let mut managed = KBox::<Managed<M>>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
+            let mut managed = KBox::<Managed<M>>::new_uninit(GFP_KERNEL_ACCOUNT | __GFP_ZERO)?;
             let raw = managed.as_mut_ptr();
 
             // SAFETY: `raw` is zeroed memory for a resource; TTM undoes this in `fini` below or in

@@ -7,26 +7,23 @@
 use core::{
     mem::offset_of,
     ops::Deref,
-    ptr::{
-        addr_of_mut,
-        NonNull, //
-    }, //
+    ptr::addr_of_mut, //
 };
 
 use kernel::{
     page::PAGE_SHIFT,
     prelude::*,
-    sync::aref::AlwaysRefCounted,
     types::Opaque, //
 };
 
 use crate::{
     abstractions::{
+        dma::fence,
         drm::{
             self,
             gem, //
         },
-        time::jiffies_to_ns,
+        memcg::MemCgroup,
         ttm::types::{
             DrmDevice,
             Types, //
@@ -40,8 +37,10 @@ const _: () = assert!(offset_of!(bindings::ttm_buffer_object, base) == 0);
 
 /// A buffer object: a TTM buffer object, which embeds a GEM object, and the data of the driver.
 ///
-/// It does not keep its device alive. A handle, a mapping or a dma-buf does, so hold a reference
-/// only as long as one of them exists.
+/// It does not keep its device alive. A handle, a mapping or a dma-buf does, and the last of them
+/// may go while the buffer's memory is still in use by the device; then TTM frees it later. The
+/// device waits for that before it goes itself ([`drm::Driver::release`]). So a reference on a
+/// buffer ([`gem::Ref`]) borrows the device.
 ///
 /// # Invariants
 ///
@@ -50,6 +49,8 @@ const _: () = assert!(offset_of!(bindings::ttm_buffer_object, base) == 0);
 #[repr(C)]
 pub(crate) struct Object<T: Types> {
     bo: Opaque<bindings::ttm_buffer_object>,
+    /// Pays for the buffer's pages: that of the process that created it.
+    pub(super) cgroup: MemCgroup,
     pub(super) data: T::Object,
 }
 
@@ -85,39 +86,66 @@ impl<T: Types> Object<T> {
         unsafe { bindings::drm_vma_node_offset_addr(addr_of_mut!((*self.gem()).vma_node)) }
     }
 
-    /// Waits for all fences of the buffer, for at most `timeout` jiffies
-    /// (`dma_resv_wait_timeout()`). With 0 it does not wait.
+    /// Waits for all fences of the buffer, until `deadline`, in ns of `CLOCK_MONOTONIC`. With one
+    /// that has passed it does not wait.
     ///
-    /// The fences get the end of the timeout as their deadline (`dma_resv_set_deadline()`), so that
-    /// the device's driver can check for a lost interrupt in time.
+    /// The fences get that deadline too (`dma_resv_set_deadline()`), so that the device's driver can
+    /// check for a lost interrupt in time.
     ///
     /// # Errors
     ///
-    /// `ETIME`; `ERESTARTSYS` on a signal.
-    pub(crate) fn wait(&self, timeout: c_ulong) -> Result {
+    /// `ETIME`, not before the deadline; `ERESTARTSYS` on a signal; the error of a move or a clear
+    /// that it waited for; `ENOMEM`.
+    pub(crate) fn wait_until(&self, deadline: i64) -> Result {
+        const READ: bindings::dma_resv_usage = bindings::dma_resv_usage_DMA_RESV_USAGE_READ;
+        const KERNEL: bindings::dma_resv_usage = bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL;
+
+        // SAFETY: The resv is initialised as long as the buffer lives.
+        let resv = unsafe {
+            let resv = (*self.gem()).resv;
+
+            if bindings::dma_resv_test_signaled(resv, READ) {
+                return Ok(());
+            }
+            bindings::dma_resv_set_deadline(resv, READ, deadline);
+            resv
+        };
+
+        // SAFETY: The resv is initialised as long as the buffer lives.
+        for fence in unsafe { fence::of_resv(resv, KERNEL)? }.iter() {
+            fence.wait_until(deadline)?;
+            fence.status().unwrap_or(Err(ETIME))?;
+        }
+        // What others do with the buffer has no say in its content.
+        // SAFETY: The resv is initialised as long as the buffer lives.
+        for fence in unsafe { fence::of_resv(resv, READ)? }.iter() {
+            fence.wait_until(deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the moves and clears of the buffer have ended, with success or with an error.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` on a signal.
+    pub(super) fn wait_for_moves(&self) -> Result {
+        const FOREVER: c_ulong = c_ulong::MAX >> 1;
+
         // SAFETY: The resv is initialised as long as the buffer lives.
         let left = unsafe {
-            // CAST: 2^63 ns are 292 years.
-            let deadline = jiffies_to_ns(timeout as u64).min(i64::MAX as u64) as i64;
-
-            bindings::dma_resv_set_deadline(
-                (*self.gem()).resv,
-                bindings::dma_resv_usage_DMA_RESV_USAGE_READ,
-                bindings::ktime_get().saturating_add(deadline),
-            );
             bindings::dma_resv_wait_timeout(
                 (*self.gem()).resv,
-                bindings::dma_resv_usage_DMA_RESV_USAGE_READ,
+                bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
                 true,
-                timeout,
+                FOREVER,
             )
         };
 
-        match left {
-            0 => Err(ETIME),
-            left if left < 0 => Err(Error::from_errno(left as c_int)),
-            _ => Ok(()),
+        if left < 0 {
+            return Err(Error::from_errno(left as c_int));
         }
+        Ok(())
     }
 
     pub(super) fn as_ttm(&self) -> *mut bindings::ttm_buffer_object {
@@ -137,20 +165,7 @@ impl<T: Types> Deref for Object<T> {
     }
 }
 
-// SAFETY: The GEM count keeps the buffer alive.
-unsafe impl<T: Types> AlwaysRefCounted for Object<T> {
-    fn inc_ref(&self) {
-        // SAFETY: A shared reference means that the count is not zero.
-        unsafe { bindings::drm_gem_object_get(self.gem()) };
-    }
-
-    unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: The caller gives up a reference it holds; the GEM object is the first field.
-        unsafe { bindings::drm_gem_object_put(obj.as_ptr().cast()) };
-    }
-}
-
-// SAFETY: The GEM object is the first field, and its count is the one used above.
+// SAFETY: The GEM object is the first field.
 unsafe impl<T: Types> gem::Object for Object<T> {
     fn as_gem(&self) -> *mut bindings::drm_gem_object {
         self.gem()

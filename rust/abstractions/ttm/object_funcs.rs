@@ -14,16 +14,19 @@ use kernel::{
     alloc::flags::__GFP_ZERO,
     error::to_result,
     page::PAGE_SIZE,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 use crate::{
     abstractions::{
-        drm::prime::{
-            Exported,
-            Exports, //
+        drm::{
+            gem::Ref,
+            prime::{
+                Exported,
+                Exports, //
+            }, //
         },
+        memcg::MemCgroup,
         ttm::{
             ctx::OperationCtx,
             device::BaseDevice,
@@ -65,26 +68,28 @@ impl<T: Driver> Object<T> {
     ///
     /// `EINVAL` for a bad size; `ENOSPC` if none of the places has room; `ENOMEM`; `ERESTARTSYS` on
     /// a signal; the errors of `data` and `finish`. On failure the buffer is freed.
-    pub(crate) fn new(
-        dev: &DrmDevice<T>,
+    pub(crate) fn new<'a>(
+        dev: &'a DrmDevice<T>,
         bdev: &BaseDevice,
         size: usize,
         alignment: u32,
         places: &[Place],
         data: impl PinInit<T::Object, Error>,
         finish: impl FnOnce(&mut Reserved<'_, T>, &mut OperationCtx) -> Result,
-    ) -> Result<ARef<Self>> {
+    ) -> Result<Ref<'a, Self>> {
         if size == 0 || size % PAGE_SIZE != 0 {
             return Err(EINVAL);
         }
 
         let mut ctx = OperationCtx::interruptible();
         let mut placement = placement(places);
-        let mut this = KBox::<Self>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
+        let mut this = KBox::<Self>::new_uninit(GFP_KERNEL_ACCOUNT | __GFP_ZERO)?;
         let raw = this.as_mut_ptr();
 
         // SAFETY: `data` is uninitialised memory in a box that does not move.
         unsafe { pin_init::raw_try_init(addr_of_mut!((*raw).data), data) }?;
+        // SAFETY: The field is uninitialised memory in the box.
+        unsafe { addr_of_mut!((*raw).cgroup).write(MemCgroup::current()) };
 
         // From here on `destroy_callback` frees the box.
         let raw: *mut Self = KBox::into_raw(this).cast();
@@ -111,7 +116,7 @@ impl<T: Driver> Object<T> {
 
         // INVARIANT: TTM has initialised it, and `data` is complete.
         // SAFETY: Not null; the reference TTM counts for us is the GEM object's.
-        let this = unsafe { ARef::from_raw(NonNull::new_unchecked(raw)) };
+        let this = unsafe { Ref::from_raw(NonNull::new_unchecked(raw)) };
 
         // SAFETY: TTM returns the buffer with its resv held, for us to give back.
         let mut reserved = unsafe { Reserved::adopt(&*this) };

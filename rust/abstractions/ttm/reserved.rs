@@ -9,13 +9,15 @@ use core::ops::{
 
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    types::NotThreadSafe, //
 };
 
 use crate::{
     abstractions::{
         dma::fence::Fence,
         ttm::{
+            acquire::AcquireCtx,
             ctx::OperationCtx,
             object::Object,
             placement::{
@@ -39,6 +41,8 @@ use crate::{
 /// The resv of `object` is held as long as this value exists, and is not released by anything else.
 pub(crate) struct Locked<'a, T: Types> {
     object: &'a Object<T>,
+    /// A resv is a `struct ww_mutex`, which the task that locked it has to unlock.
+    _not_send: NotThreadSafe,
 }
 
 impl<'a, T: Types> Locked<'a, T> {
@@ -47,7 +51,10 @@ impl<'a, T: Types> Locked<'a, T> {
     /// The resv of `object` must be held by, and for, the caller as long as the value lives.
     pub(super) unsafe fn new(object: &'a Object<T>) -> Self {
         // INVARIANT: By this function's requirements.
-        Self { object }
+        Self {
+            object,
+            _not_send: NotThreadSafe,
+        }
     }
 
     /// The buffer.
@@ -116,6 +123,31 @@ impl<'a, T: Types> Locked<'a, T> {
     }
 }
 
+impl<T: Types> Locked<'_, T> {
+    /// Allocates the buffer's system pages, or restores them from their backup, if it has none
+    /// (`ttm_bo_populate()`). No-op for a buffer on the device.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `ERESTARTSYS` on a signal.
+    pub(super) fn populate(&self, ctx: &mut OperationCtx) -> Result {
+        if self.resource().is_some_and(Resource::uses_tt) {
+            // SAFETY: resv is held.
+            to_result(unsafe { bindings::ttm_bo_populate(self.as_ttm(), ctx.as_raw()) })?;
+        }
+        Ok(())
+    }
+
+    /// Frees the buffer's memory, and with it its content. If that needs memory and there is none,
+    /// the buffer keeps its own.
+    pub(super) fn discard(&mut self) {
+        let mut ctx = OperationCtx::uninterruptible();
+
+        // An empty placement means no memory.
+        let _ = self.validate(&[], &mut ctx);
+    }
+}
+
 /// A reserved slot for a fence in the resv of a locked buffer.
 pub(crate) struct FenceSlot<'a, T: Types>(&'a Locked<'a, T>);
 
@@ -158,21 +190,37 @@ impl<T: Types> Object<T> {
     ///
     /// `ERESTARTSYS` on a signal.
     pub(crate) fn reserve(&self) -> Result<Reserved<'_, T>> {
-        Reserved::new(self)
+        Reserved::new(self, core::ptr::null_mut())
     }
-}
 
-impl<'a, T: Types> Reserved<'a, T> {
-    /// Acquires the resv of `object` (`ttm_bo_reserve()`).
+    /// As [`reserve`](Self::reserve), so that evictions for the buffer wait for the locks of others.
     ///
     /// # Errors
     ///
     /// `ERESTARTSYS` on a signal.
-    fn new(object: &'a Object<T>) -> Result<Self> {
-        // SAFETY: `object` is a live buffer.
-        to_result(unsafe {
-            bindings::ttm_bo_reserve(object.as_ttm(), true, false, core::ptr::null_mut())
-        })?;
+    pub(crate) fn reserve_in<'a>(&'a self, acquire: &'a AcquireCtx) -> Result<Reserved<'a, T>> {
+        Reserved::new(self, acquire.as_raw())
+    }
+
+    /// Takes the buffer's resv if nobody has it.
+    pub(super) fn try_reserve(&self) -> Option<Reserved<'_, T>> {
+        // SAFETY: The resv is initialised as long as the buffer lives.
+        unsafe { bindings::dma_resv_trylock((*self.as_ttm()).base.resv) }
+            // SAFETY: Just taken, given back in `drop`.
+            .then(|| unsafe { Reserved::adopt(self) })
+    }
+}
+
+impl<'a, T: Types> Reserved<'a, T> {
+    /// Acquires the resv of `object` (`ttm_bo_reserve()`). `ticket` is null, or a context that
+    /// outlives the result.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` on a signal.
+    fn new(object: &'a Object<T>, ticket: *mut bindings::ww_acquire_ctx) -> Result<Self> {
+        // SAFETY: `object` is a live buffer, and a context has no other locks.
+        to_result(unsafe { bindings::ttm_bo_reserve(object.as_ttm(), true, false, ticket) })?;
 
         // SAFETY: Just taken, given back in `drop`.
         Ok(Self(unsafe { Locked::new(object) }))

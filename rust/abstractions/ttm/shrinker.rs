@@ -11,7 +11,7 @@
 
 use core::{
     marker::PhantomData,
-    mem::MaybeUninit,
+    ops::ControlFlow,
     ptr::{
         from_ref,
         NonNull, //
@@ -19,7 +19,6 @@ use core::{
 };
 
 use kernel::{
-    error::from_err_ptr,
     page::PAGE_SHIFT,
     prelude::*,
     sync::aref::ARef, //
@@ -32,6 +31,10 @@ use crate::{
             ctx::OperationCtx,
             device::BaseDevice,
             driver::Driver,
+            lru::{
+                self,
+                Busy, //
+            },
             manager::BaseManager,
             object::Object,
             placement::{
@@ -51,9 +54,6 @@ const EMPTY: c_ulong = bindings::SHRINK_EMPTY as c_ulong;
 const STOP: c_ulong = bindings::SHRINK_STOP as c_ulong;
 
 /// A registered `struct shrinker` for the pages of a device's buffers.
-///
-/// Drop it before [`DmaMappings`](super::DmaMappings), which unmaps and frees pages without taking
-/// the locks that the shrinker holds.
 ///
 /// # Invariants
 ///
@@ -117,7 +117,7 @@ impl<T: Driver> Shrinker<T> {
         }
 
         // The managers are all of one device.
-        let populated = T::shrink_order(dev)
+        let populated = T::managers_of_pages(dev)
             .into_iter()
             .next()
             .map_or(0, |man| man.dev().populated());
@@ -151,7 +151,7 @@ impl<T: Driver> Shrinker<T> {
             writeback: patient && sc.gfp_mask & bindings::__GFP_IO != 0,
         };
 
-        for man in T::shrink_order(dev) {
+        for man in T::managers_of_pages(dev) {
             walk.manager::<T>(man);
         }
 
@@ -205,36 +205,16 @@ impl Walk {
     /// Walks the buffers in a manager's memory, the least recently used first, until enough pages
     /// were scanned. Buffers that are locked or busy are skipped.
     fn manager<T: Driver>(&mut self, man: &BaseManager) {
-        let mut ctx = OperationCtx::no_wait();
-        let mut arg = bindings::ttm_lru_walk_arg {
-            ctx: ctx.as_raw(),
-            ticket: core::ptr::null_mut(),
-            trylock_only: true,
-            sleeping_lock: false,
-        };
-        let mut cursor = MaybeUninit::<bindings::ttm_bo_lru_cursor>::uninit();
-        let cursor = cursor.as_mut_ptr();
-
-        // SAFETY: The cursor does not move until it is finished, below; the manager and the
-        // arguments last longer.
-        let mut next = unsafe {
-            bindings::ttm_bo_lru_cursor_init(cursor, man.as_raw(), &mut arg);
-            bindings::ttm_bo_lru_cursor_first(cursor)
-        };
-
-        while let Ok(Some(bo)) = from_err_ptr(next).map(NonNull::new) {
-            // SAFETY: The cursor holds the buffer's resv, and a reference, until it goes on.
-            unsafe { self.buffer::<T>(bo.as_ptr(), &mut ctx) };
+        lru::walk(man, &mut OperationCtx::no_wait(), Busy::Skip, |bo, ctx| {
+            // SAFETY: The walk holds the buffer's resv, and a reference, during the call.
+            unsafe { self.buffer::<T>(bo.as_ptr(), ctx) };
 
             if self.scanned >= self.to_scan {
-                break;
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             }
-            // SAFETY: The cursor was initialised above and is not finished yet.
-            next = unsafe { bindings::ttm_bo_lru_cursor_next(cursor) };
-        }
-
-        // SAFETY: The cursor was initialised above. This gives back the last buffer.
-        unsafe { bindings::ttm_bo_lru_cursor_fini(cursor) };
+        });
     }
 
     /// # Safety
@@ -293,6 +273,9 @@ impl Walk {
                 return;
             }
             Tt::<T>::unmap(tt);
+
+            // Whoever made the buffer pays for its backup, as for its pages.
+            let _charging = object.cgroup.charge();
 
             // If the backup fails the buffer keeps its pages, and the walk goes on with the next.
             let gone = bindings::ttm_bo_shrink(ctx.as_raw(), bo, flags);

@@ -2,8 +2,9 @@
 
 //! The system pages of a buffer (`struct ttm_tt`), their DMA mapping and their device addresses.
 //!
-//! The pages come from TTM's pool. They are cached by the CPU, and zeroed for user space. They are
-//! mapped for DMA when the device first needs them, and stay mapped until they are freed or backed
+//! The pages are cached by the CPU, zeroed for user space, and charged to the memory cgroup of the
+//! process that created the buffer; so is the array of pointers to them, which is made when they
+//! are. They are mapped for DMA when the device first needs them, and stay mapped until they are freed or backed
 //! up. [`super::Shrinker`] backs them up when the system is short of memory.
 //!
 //! C header: [`include/drm/ttm/ttm_tt.h`](srctree/include/drm/ttm/ttm_tt.h)
@@ -14,10 +15,7 @@ use core::{
 };
 
 use kernel::{
-    error::{
-        from_result,
-        to_result, //
-    },
+    error::from_result,
     new_mutex,
     page::PAGE_SHIFT,
     prelude::*,
@@ -32,9 +30,13 @@ use crate::{
             self,
             Entered, //
         },
+        memcg::MemCgroup,
         ttm::{
+            ctx::OperationCtx,
             device::BaseDevice,
             driver::Driver,
+            object::Object,
+            pages,
             reserved::Locked,
             resource::Resource,
             types::DrmDevice, //
@@ -53,13 +55,17 @@ const BACKED_UP_IN_PIECES: u32 =
 /// # Invariants
 ///
 /// - `tt` is initialised. It is the first field, so that pointers to either are the same.
-/// - `dev` is the device of its buffer, and lives longer than the `ttm_tt`.
+/// - `dev` and `bdev` are the device of its buffer, and `cgroup` is that of the buffer. All three
+///   live longer than the `ttm_tt`.
+/// - `bdev` counts it as mapped as long as it has a `mapping`.
 #[repr(C)]
 #[pin_data]
 pub(super) struct Tt<T: Driver> {
     #[pin]
     tt: Opaque<bindings::ttm_tt>,
     dev: *const DrmDevice<T>,
+    bdev: *const BaseDevice,
+    cgroup: *const MemCgroup,
     /// The DMA mapping of all pages. It is protected as the pages themselves are: by resv, or
     /// because no other code has access to the `ttm_tt`.
     mapping: UnsafeCell<Option<Mapping>>,
@@ -75,17 +81,13 @@ impl<T: Driver> Tt<T> {
         let init = try_pin_init!(Self {
             tt <- Opaque::try_ffi_init(|tt: *mut bindings::ttm_tt| {
                 // SAFETY: `bo` is the live buffer it is for, whose size is constant.
-                let count = unsafe { (*bo).base.size } >> PAGE_SHIFT;
-                // This is what `ttm_tt_init()` does, but the array is not zeroed: nothing reads it
-                // before `populate_callback` has filled it. `ttm_tt_fini()` frees it.
-                let num_pages = u32::try_from(count)?;
-                let (pages, ..) =
-                    KVVec::<*mut bindings::page>::with_capacity(count, GFP_KERNEL)?.into_raw_parts();
+                let num_pages = u32::try_from(unsafe { (*bo).base.size } >> PAGE_SHIFT)?;
 
+                // This is what `ttm_tt_init()` does, without the array of pages: a buffer whose
+                // pages nobody has touched costs next to nothing.
                 // SAFETY: `tt` is memory for a tt.
                 unsafe {
                     tt.write(bindings::ttm_tt {
-                        pages,
                         num_pages,
                         page_flags: page_flags | BACKED_UP_IN_PIECES,
                         caching: bindings::ttm_caching_ttm_cached,
@@ -96,11 +98,16 @@ impl<T: Driver> Tt<T> {
             }),
             // SAFETY: The buffer is on a device of `T`.
             dev: unsafe { DrmDevice::<T>::from_base(drm::Base::from_raw((*bo).base.dev)) },
+            // SAFETY: The buffer is on a `BaseDevice`.
+            bdev: unsafe { BaseDevice::from_raw((*bo).bdev) },
+            // SAFETY: TTM creates a tt for buffers, not for ghosts, and it dies before its buffer:
+            // a ghost that takes it over has a reference on the buffer.
+            cgroup: unsafe { &raw const (*bo.cast::<Object<T>>()).cgroup },
             mapping: UnsafeCell::new(None),
             binding <- new_mutex!(None),
         }? Error);
 
-        match KBox::pin_init(init, GFP_KERNEL) {
+        match KBox::pin_init(init, GFP_KERNEL_ACCOUNT) {
             // SAFETY: It stays where it is until `destroy_callback`.
             Ok(this) => KBox::into_raw(unsafe { Pin::into_inner_unchecked(this) }).cast(),
             Err(_) => core::ptr::null_mut(),
@@ -108,25 +115,59 @@ impl<T: Driver> Tt<T> {
     }
 
     /// Allocates the pages, or restores them from their backup.
+    ///
+    /// Whoever made the buffer pays for them. If that cannot be, the one who needs them now does:
+    /// a buffer of somebody else's that is evicted must not make others fail.
     pub(super) extern "C" fn populate_callback(
         bdev: *mut bindings::ttm_device,
         tt: *mut bindings::ttm_tt,
         ctx: *mut bindings::ttm_operation_ctx,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: TTM calls this with a device of ours and, while it keeps others from it, what
-            // `create_callback` made for it, without pages.
+            // SAFETY: TTM calls this with a device of ours, a context of its own and, while it keeps
+            // others from it, what `create_callback` made for it, without pages.
             unsafe {
-                to_result(if bindings::ttm_tt_is_backed_up(tt) {
-                    bindings::ttm_tt_restore(bdev, tt, ctx)
-                } else {
-                    bindings::ttm_pool_alloc(&mut (*bdev).pool, tt, ctx)
-                })?;
+                let ctx = OperationCtx::from_raw(ctx);
+                let owner = &*(*tt.cast::<Self>()).cgroup;
+                let charging = owner.charge();
+                let mut result = Self::populate(bdev, tt, ctx);
+
+                if result == Err(ENOMEM) {
+                    let current = MemCgroup::current();
+
+                    if current != *owner {
+                        let _charging = current.charge();
+
+                        result = Self::populate(bdev, tt, ctx);
+                    }
+                }
+                drop(charging);
+                result?;
 
                 BaseDevice::from_raw(bdev).now_populated((*tt).num_pages);
             }
             Ok(0)
         })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`pages::alloc`] and [`pages::restore`].
+    unsafe fn populate(
+        bdev: *mut bindings::ttm_device,
+        tt: *mut bindings::ttm_tt,
+        ctx: &OperationCtx,
+    ) -> Result {
+        // SAFETY: By this function's requirements.
+        unsafe {
+            if bindings::ttm_tt_is_backed_up(tt) {
+                return pages::restore(bdev, tt, ctx);
+            }
+            if (*tt).pages.is_null() {
+                pages::make_array(tt)?;
+            }
+            pages::alloc(bdev, tt, ctx)
+        }
     }
 
     pub(super) extern "C" fn unpopulate_callback(
@@ -136,9 +177,10 @@ impl<T: Driver> Tt<T> {
         // SAFETY: TTM calls this with a device of ours, and with what `populate_callback`
         // populated.
         unsafe {
-            Self::set_binding(tt, None);
             Self::unmap(tt);
             bindings::ttm_pool_free(&mut (*bdev).pool, tt);
+            bindings::kvfree((*tt).pages.cast());
+            (*tt).pages = core::ptr::null_mut();
             BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
         }
     }
@@ -175,16 +217,24 @@ impl<T: Driver> Tt<T> {
 }
 
 impl<T: Driver> Tt<T> {
-    /// Removes the DMA mapping of the pages.
+    /// Removes the device addresses and the DMA mapping of the pages, if there are any.
     ///
     /// # Safety
     ///
-    /// `tt` must be a valid `ttm_tt` of a buffer of `T` that has no binding. The caller must have
-    /// the exclusive access to it that freeing its pages needs, and the device must not use the
-    /// pages.
+    /// `tt` must be null, or a valid `ttm_tt` of a buffer of `T`. The caller must have the exclusive
+    /// access to it that freeing its pages needs, and the device must not use the pages.
     pub(super) unsafe fn unmap(tt: *mut bindings::ttm_tt) {
+        if tt.is_null() {
+            return;
+        }
         // SAFETY: By this function's requirements the access is exclusive.
-        drop(unsafe { (*(*tt.cast::<Self>()).mapping.get()).take() });
+        unsafe {
+            Self::set_binding(tt, None);
+            if let Some(mapping) = (*(*tt.cast::<Self>()).mapping.get()).take() {
+                drop(mapping);
+                (*(*tt.cast::<Self>()).bdev).now_unmapped();
+            }
+        }
     }
 
     /// The bus addresses of the pages. Maps the pages for DMA if they are not mapped yet.
@@ -210,6 +260,7 @@ impl<T: Driver> Tt<T> {
                 let pages = core::slice::from_raw_parts((*tt).pages, (*tt).num_pages as usize);
 
                 *mapping = Some(Mapping::new(entered.parent(), pages)?);
+                (*(*tt.cast::<Self>()).bdev).now_mapped();
             }
             Ok((*mapping).as_ref().map_or(&[], Mapping::ranges))
         }

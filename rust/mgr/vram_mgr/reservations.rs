@@ -19,6 +19,10 @@ use crate::abstractions::gpu_buddy::{
     Buddy, //
 };
 
+/// Most reservations of a card. A card with more bad pages than that is not worth using, and each
+/// free looks at the pending ones.
+pub(super) const MAX_RESERVATIONS: usize = 4096;
+
 /// A range that is not allocated to buffers.
 pub(super) struct Reservation {
     /// Bytes.
@@ -77,13 +81,17 @@ impl Reservations {
     ///
     /// # Errors
     ///
-    /// `EEXIST` if part of the range is reserved or pending already; `ENOMEM`.
+    /// `EEXIST` if part of the range is reserved or pending already; `ENOSPC` if there are
+    /// [`MAX_RESERVATIONS`]; `ENOMEM`.
     pub(super) fn add(&mut self, range: Range<u64>) -> Result {
         if self
             .iter()
             .any(|rsv| rsv.range.start < range.end && range.start < rsv.range.end)
         {
             return Err(EEXIST);
+        }
+        if self.0.len() >= MAX_RESERVATIONS {
+            return Err(ENOSPC);
         }
 
         self.0.push(

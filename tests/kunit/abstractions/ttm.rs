@@ -11,11 +11,14 @@ use kernel::{
 
 use super::*;
 use crate::{
-    abstractions::dma::fence::{
-        Allocation,
-        Context,
-        Pending,
-        Timeline, //
+    abstractions::{
+        dma::fence::{
+            Allocation,
+            Context,
+            Pending,
+            Timeline, //
+        },
+        drm::gem::Ref, //
     },
     bindings::raw as bindings,
     hw::gmc,
@@ -76,8 +79,8 @@ mod tests {
                 check_eq!(bo.alignment(), u64::from(alignment.max(1)) * PAGE);
                 check_eq!(bo.mmap_offset() % PAGE, 0);
                 check!(bo.mmap_offset() != 0);
-                bo.wait(0)?;
-                bo.wait(100)?;
+                bo.wait_until(0)?;
+                bo.wait_until(i64::MAX)?;
             }
         }
         Ok(())
@@ -108,8 +111,8 @@ mod tests {
 
         for place in [VRAM, GTT, GTT.temporary(), SYSTEM] {
             let bo = card.create(10, 1, &[place])?;
-            let second = bo.clone();
-            let third = second.clone();
+            // SAFETY: The card outlives both.
+            let (second, third) = unsafe { (Ref::get(&*bo), Ref::get(&*bo)) };
 
             check_eq!(Payload::alive(), 1);
             drop(bo);
@@ -394,11 +397,32 @@ mod tests {
         let works = [work_on(&bo)?, work_on(&bo)?];
 
         for (ended, result) in [Ok(()), Err(EIO)].into_iter().enumerate() {
-            check_eq!(bo.wait(0), Err(ETIME), "{} ended", ended);
-            check_eq!(bo.wait(1), Err(ETIME), "{} ended", ended);
+            check_eq!(bo.wait_until(0), Err(ETIME), "{} ended", ended);
+            check_eq!(bo.wait_until(now() + 1000), Err(ETIME), "{} ended", ended);
             works[ended].signal(result);
         }
-        check_eq!(bo.wait(0), Ok(()));
+        check_eq!(bo.wait_until(0), Ok(()));
+        Ok(())
+    }
+
+    fn now() -> i64 {
+        // SAFETY: Only reads the clock.
+        unsafe { bindings::ktime_get() }
+    }
+
+    /// However it lies between two ticks.
+    #[test]
+    fn no_wait_ends_before_its_time() -> Result {
+        let card = card()?;
+        let bo = card.create(1, 1, &[VRAM])?;
+        let _work = work_on(&bo)?;
+
+        for us in (0..20_000).step_by(777) {
+            let deadline = now() + us * 1000;
+
+            check_eq!(bo.wait_until(deadline), Err(ETIME));
+            check!(now() >= deadline, "{} us", us);
+        }
         Ok(())
     }
 

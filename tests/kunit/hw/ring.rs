@@ -52,6 +52,27 @@ mod tests {
         Ok(())
     }
 
+    /// The card's read pointer is not believed blindly: arithmetic with a wild one would overflow.
+    #[test]
+    fn read_pointers_are_those_of_packets() -> Result {
+        let ring = CommandRing::new(&(0x10000..0x11000))?;
+
+        for (rptr, good) in [
+            (0, true),
+            (32, true),
+            (4064, true),
+            (4, false),
+            (4095, false),
+            (4080, false),
+            (4096, false),
+            (u32::MAX, false),
+            (0x8000_0000, false),
+        ] {
+            check_eq!(ring.check_rptr(rptr).is_some(), good, "{:#x}", rptr);
+        }
+        Ok(())
+    }
+
     #[test]
     fn rings_of_4_gib_are_refused() -> Result {
         for (place, good) in [

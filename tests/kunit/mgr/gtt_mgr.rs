@@ -3,15 +3,15 @@
 //! The GTT manager: its five callbacks `alloc`, `free`, `intersects`, `compatible` and `debug`, and
 //! buffers that only pass through.
 
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 
 use crate::{
-    abstractions::ttm::{
-        MemType,
-        Resource, //
+    abstractions::{
+        drm::gem::Ref,
+        ttm::{
+            MemType,
+            Resource, //
+        }, //
     },
     hw::gmc,
     kunit::{
@@ -290,7 +290,7 @@ mod tests {
             }
             while !all.is_empty() {
                 let at = random.below(all.len() as u64) as usize;
-                let bo: ARef<Buffer> = all.remove(at).map_err(|_| EINVAL)?;
+                let bo: Ref<'_, Buffer> = all.remove(at).map_err(|_| EINVAL)?;
                 let (before, size) = (in_use(&card)?, bo.size() / PAGE);
 
                 drop(bo);
@@ -390,7 +390,7 @@ fn random_walk() -> Result {
     const PAGES: u64 = 80;
     let card = card(PAGES)?;
     let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
-    let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
+    let mut buffers = KVec::<Ref<'_, Buffer>>::with_capacity(64, GFP_KERNEL)?;
     let mut random = Random::new(9);
     let (mut used, mut passing) = (0, 0);
 

@@ -5,14 +5,16 @@
 
 use kernel::{
     page::PAGE_SIZE,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 use crate::{
-    abstractions::ttm::{
-        MemType,
-        OperationCtx, //
+    abstractions::{
+        drm::gem::Ref,
+        ttm::{
+            MemType,
+            OperationCtx, //
+        }, //
     },
     hw::gmc,
     kunit::device::{
@@ -104,7 +106,7 @@ mod tests {
         }
         while !all.is_empty() {
             let at = random.below(all.len() as u64) as usize;
-            let bo: ARef<Buffer> = all.remove(at).map_err(|_| EINVAL)?;
+            let bo: Ref<'_, Buffer> = all.remove(at).map_err(|_| EINVAL)?;
             let (before, size) = (in_use(&card)?, bo.size() / PAGE);
 
             drop(bo);

@@ -322,7 +322,7 @@ mod tests {
             .resource()
             .and_then(|res| card.vram.get(res))
             .ok_or(EINVAL)?
-            .set_wiped();
+            .wiped_by(Fence::stub());
         Ok(())
     }
 
@@ -341,7 +341,7 @@ mod tests {
                         .resource()
                         .and_then(|res| card.vram.get(res))
                         .ok_or(EINVAL)?
-                        .set_wiped();
+                        .wiped_by(Fence::stub());
                 }
             }
             let bo = card.create(992, 1, &[exactly(0..992)])?;

@@ -6,15 +6,15 @@
 mod reservations;
 mod vram_alloc;
 
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 
 use crate::{
-    abstractions::ttm::{
-        MemType,
-        Resource, //
+    abstractions::{
+        drm::gem::Ref,
+        ttm::{
+            MemType,
+            Resource, //
+        }, //
     },
     hw::gmc,
     kunit::{
@@ -99,7 +99,7 @@ fn in_use(card: &Card) -> Result<(u64, u64)> {
 }
 
 /// Buffers of one page in all that is left.
-fn fill(card: &Card) -> Result<KVec<ARef<Buffer>>> {
+fn fill(card: &Card) -> Result<KVec<Ref<'_, Buffer>>> {
     let mut all = KVec::new();
 
     loop {
@@ -155,7 +155,7 @@ mod tests {
             }
             while !all.is_empty() {
                 let at = random.below(all.len() as u64) as usize;
-                let bo: ARef<Buffer> = all.remove(at).map_err(|_| EINVAL)?;
+                let bo: Ref<'_, Buffer> = all.remove(at).map_err(|_| EINVAL)?;
                 let (before, size) = (in_use(&card)?.0, bo.size());
 
                 drop(bo);
@@ -274,7 +274,7 @@ fn random_walk() -> Result {
     const VISIBLE: u64 = 100;
     let card = card(PAGES * PAGE, VISIBLE * PAGE)?;
     let mut taken = KVec::from_elem(false, PAGES as usize, GFP_KERNEL)?;
-    let mut buffers = KVec::<ARef<Buffer>>::with_capacity(64, GFP_KERNEL)?;
+    let mut buffers = KVec::<Ref<'_, Buffer>>::with_capacity(64, GFP_KERNEL)?;
     let mut random = Random::new(7);
     let (mut used, mut visible) = (0, 0);
 

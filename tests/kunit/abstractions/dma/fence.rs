@@ -49,16 +49,6 @@ impl Timeline for Line {
 }
 
 impl Fence {
-    /// How it ended, if it did (`dma_fence_get_status()`).
-    fn status(&self) -> Option<Result> {
-        // SAFETY: By the type invariant.
-        match unsafe { bindings::dma_fence_get_status(self.as_raw()) } {
-            0 => None,
-            1.. => Some(Ok(())),
-            err => Some(Err(Error::from_errno(err))),
-        }
-    }
-
     /// Somebody would like it to end at a time in ns (`dma_fence_set_deadline()`).
     fn want_at(&self, ns: i64) {
         // SAFETY: By the type invariant.

@@ -4,7 +4,7 @@
 
 use super::*;
 
-#[kunit_tests(pddgpu_vm)]
+#[kunit_tests(pddgpu_fault)]
 mod tests {
     use super::*;
     use crate::kunit::check_eq;
@@ -13,17 +13,16 @@ mod tests {
     fn what_may_pass_is_tried_again_and_the_rest_is_a_signal() -> Result {
         const AGAIN: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_NOPAGE;
         const SIGBUS: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_SIGBUS;
-        const OOM: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_OOM;
 
         for (err, code) in [
             (EBUSY, AGAIN),
             (EINTR, AGAIN),
             (ERESTARTSYS, AGAIN),
-            (ENOMEM, OOM),
+            (ENODEV, AGAIN),
+            (ENOMEM, SIGBUS),
             (ENOSPC, SIGBUS),
             (EINVAL, SIGBUS),
             (EIO, SIGBUS),
-            (ENODEV, SIGBUS),
             (EPERM, SIGBUS),
         ] {
             check_eq!(fault_code(err), code, "{:?}", err);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The creation of buffers.
+
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+
+use crate::{
+    abstractions::{
+        drm::gem::Ref,
+        ttm::{
+            Locked,
+            OperationCtx,
+            Place,
+            Reserved, //
+        }, //
+    },
+    bo::{
+        object::{
+            vram_addresses,
+            Bo,
+            BoData,
+            BoDriver, //
+        },
+        placement::{
+            capacity,
+            placement_from_domain, //
+        },
+        room::{
+            make_room,
+            Room, //
+        }, //
+    },
+    device::PddgpuDevice,
+    memory_stats::FreeStart,
+    uapi::{
+        BoParam,
+        Domain, //
+    }, //
+};
+
+/// Creates a buffer.
+///
+/// # Errors
+///
+/// `E2BIG` for a size that none of the domains could ever hold; `ENOSPC` if none of them has room
+/// now; `ENOMEM`; `EIO` for VRAM if the copy engine is wedged; `ENODEV` once the card is unplugged;
+/// `ERESTARTSYS` on a signal. A failed creation leaves no buffer and no memory allocated.
+pub(crate) fn pddgpu_bo_create<'a>(
+    dev: &'a PddgpuDevice,
+    bp: &BoParam,
+    client: u64,
+) -> Result<Ref<'a, Bo>> {
+    let guard = dev.stats.alloc_start();
+    let result = bo_create(dev, bp, client);
+
+    guard.alloc_end(match &result {
+        Ok(bo) => Ok(&bo.tracking),
+        Err(err) => Err(*err),
+    });
+    result
+}
+
+fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, client: u64) -> Result<Ref<'a, Bo>> {
+    let mut places = KVec::with_capacity(Domain::ALL.len(), GFP_KERNEL)?;
+
+    for domain in Domain::ALL {
+        if bp.domains.contains(domain) && bp.size <= capacity(dev, domain, bp.flags) {
+            places.push(placement_from_domain(dev, domain, bp.flags), GFP_KERNEL)?;
+        }
+    }
+    if places.is_empty() {
+        return Err(E2BIG);
+    }
+
+    let size = usize::try_from(bp.size)?;
+    let new = |places: &[Place],
+               finish: fn(&mut Reserved<'_, BoDriver>, &mut OperationCtx) -> Result| {
+        Bo::new(
+            dev,
+            &dev.bdev,
+            size,
+            bp.alignment,
+            places,
+            try_pin_init!(BoData {
+                param: *bp,
+                tracking <- dev.stats.track(*bp, client),
+                created: Atomic::new(false),
+                free_start: FreeStart::new(),
+            }? Error),
+            finish,
+        )
+    };
+
+    make_room(dev, |room| match room {
+        Room::Easy => new(&places, |bo, ctx| finish(bo, ctx)),
+        // TTM locks a new buffer without an acquire context. So this one gets its memory later.
+        Room::Contended(acquire) => {
+            let bo = new(&[], |_, _| Ok(()))?;
+            let mut ctx = OperationCtx::interruptible();
+            let mut locked = bo.reserve_in(acquire)?;
+
+            locked.validate(&places, &mut ctx)?;
+            finish(&locked, &mut ctx)?;
+            drop(locked);
+            Ok(bo)
+        }
+    })
+}
+
+fn finish(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
+    clear(bo, ctx)?;
+    bo.object().created.store(true, Relaxed);
+    Ok(())
+}
+
+/// Zeroes a new buffer. Memory that is known to be zero already is left out.
+fn clear(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
+    let pdev = bo.dev();
+
+    match (
+        &pdev.engine,
+        bo.resource().and_then(|res| pdev.vram.get(res)),
+    ) {
+        (Some(engine), Some(vram)) => {
+            let dirty = vram_addresses(pdev, vram.dirty())?;
+
+            if !dirty.is_empty() {
+                let slot = bo.reserve_fence()?;
+
+                slot.add(&*engine.clear(pdev.enter()?.parent(), dirty)?);
+            }
+            Ok(())
+        }
+        _ => bo.clear(ctx),
+    }
+}

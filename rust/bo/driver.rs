@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What TTM asks the driver about its buffers: [`ttm::Driver`].
+
+use core::ops::Range;
+
+use kernel::{
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::Relaxed, //
+    }, //
+};
+
+use crate::{
+    abstractions::{
+        dma::fence::Fence,
+        drm::Entered,
+        gpu_buddy,
+        ttm::{
+            self,
+            Aperture,
+            BaseManager,
+            Locked,
+            MemType,
+            Move,
+            Moved,
+            OperationCtx,
+            Place,
+            RefKind,
+            Resource, //
+        }, //
+    },
+    bo::{
+        object::{
+            domain_and_visible,
+            vram_addresses,
+            Bo,
+            BoData,
+            BoDriver, //
+        },
+        placement::visible_vram,
+        room::make_room, //
+    },
+    copy_engine::{
+        CopyEnd,
+        Ranges, //
+    },
+    device::PddgpuDevice,
+    memory_stats::MoveGuard,
+    mgr::vram_mgr::VramResource,
+    uapi::{
+        CreateFlag,
+        Domain, //
+    }, //
+};
+
+/// Describes a resource of a buffer to the copy engine, as one end of a copy.
+fn copy_end(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) -> Result<CopyEnd> {
+    let pdev = bo.dev();
+
+    if let Some(vram) = pdev.vram.get(res) {
+        return Ok(CopyEnd::Mapped(vram_addresses(pdev, vram.ranges())?));
+    }
+    if let Some(page) = res.start() {
+        let start = pdev.gmc.gtt.start + (page << PAGE_SHIFT);
+
+        return Ok(CopyEnd::Mapped(Ranges::new(core::iter::once(
+            start..start + bo.object().size(),
+        ))?));
+    }
+
+    let pages = bo.bus_addresses(entered)?.ok_or(EINVAL)?;
+    Ok(CopyEnd::SystemPages(Ranges::new(pages.iter().cloned())?))
+}
+
+impl ttm::Driver for BoDriver {
+    type Ranges<'a> = gpu_buddy::Ranges<'a>;
+
+    fn aperture(dev: &PddgpuDevice) -> &Aperture {
+        &dev.aperture
+    }
+
+    fn ranges<'a>(dev: &'a PddgpuDevice, res: &'a Resource) -> gpu_buddy::Ranges<'a> {
+        dev.vram
+            .get(res)
+            .map_or(gpu_buddy::Ranges::empty(), VramResource::ranges)
+    }
+
+    fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place] {
+        const GTT: Place = Place::anywhere(MemType::Tt);
+        const SYSTEM: Place = Place::anywhere(MemType::System);
+
+        match bo.resource().and_then(Resource::mem_type) {
+            Some(MemType::Vram) => &[GTT, SYSTEM],
+            _ => &[SYSTEM],
+        }
+    }
+
+    fn managers_of_pages(dev: &PddgpuDevice) -> [&BaseManager; 2] {
+        [dev.system.base(), dev.gtt.base()]
+    }
+
+    /// Pages of the GTT window.
+    type Binding = Range<u64>;
+
+    fn bind(
+        entered: &Entered<'_>,
+        dev: &PddgpuDevice,
+        res: &Resource,
+        pages: &[Range<u64>],
+    ) -> Option<Range<u64>> {
+        let engine = dev.engine.as_ref()?;
+        let first = res.start()?;
+        let end = engine
+            .gart()
+            .map(entered.parent(), first, pages.iter().cloned())
+            .ok()?;
+
+        Some(first..end)
+    }
+
+    fn unbind(entered: &Entered<'_>, dev: &PddgpuDevice, pages: Range<u64>) {
+        if let Some(engine) = &dev.engine {
+            // The pages were mapped before, so they are inside the table and this cannot fail.
+            let _ = engine.gart().unmap(entered.parent(), pages);
+        }
+    }
+
+    fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move> {
+        let pdev = bo.dev();
+        let Some(old) = bo.resource() else {
+            return Ok(Move::Null);
+        };
+
+        // Only if there was no other way to make room.
+        if bo.is_used_by_others() {
+            bo.wait(ctx)?;
+        }
+        Ok(match (old.mem_type(), new.mem_type()) {
+            (Some(MemType::Vram), Some(MemType::System))
+            | (Some(MemType::System), Some(MemType::Vram)) => {
+                Move::Hop(Place::anywhere(MemType::Tt).temporary())
+            }
+            (Some(MemType::Vram), _) | (_, Some(MemType::Vram)) => match &pdev.engine {
+                Some(engine) => {
+                    let entered = pdev.enter()?;
+
+                    Move::Fenced(engine.copy(
+                        entered.parent(),
+                        copy_end(bo, old, &entered)?,
+                        copy_end(bo, new, &entered)?,
+                    )?)
+                }
+                None => Move::Copy,
+            },
+            _ => {
+                // GTT to system frees the GTT addresses. The copy engine may still be using them.
+                if old.start().is_some() {
+                    bo.wait(ctx)?;
+                }
+                Move::Null
+            }
+        })
+    }
+
+    type Moving<'a> = Option<MoveGuard<'a>>;
+
+    fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Option<MoveGuard<'a>> {
+        let from = bo.resource().and_then(Domain::from_resource)?;
+        let to = Domain::from_resource(new)?;
+
+        Some(
+            bo.dev()
+                .stats
+                .move_start(&bo.object().tracking, from, to, evict),
+        )
+    }
+
+    fn move_end(bo: &Locked<'_, Self>, moving: Option<MoveGuard<'_>>, result: &Result<Moved>) {
+        if let Some(guard) = moving {
+            guard.move_end(result);
+        }
+        let (domain, visible) = domain_and_visible(bo);
+
+        bo.object().tracking.placed(domain, visible);
+    }
+
+    /// Has the copy engine zero the VRAM of a freed buffer, so that its next owner need not wait
+    /// for that.
+    fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
+        let pdev = bo.dev();
+        let engine = pdev.engine.as_ref()?;
+        let vram = pdev.vram.get(bo.resource()?)?;
+        let entered = pdev.enter().ok()?;
+        let all = vram_addresses(pdev, vram.ranges()).ok()?;
+        let fence = engine.clear(entered.parent(), all).ok()?;
+
+        vram.wiped_by(fence.clone());
+        Some(fence)
+    }
+
+    fn free_start(bo: &Bo) {
+        bo.dev().stats.free_start(&bo.free_start);
+    }
+
+    fn free_end(bo: &Bo) {
+        if bo.created.load(Relaxed) {
+            bo.dev().stats.free_end(&bo.tracking, &bo.free_start);
+        }
+    }
+
+    fn ref_added(object: &BoData, kind: RefKind) {
+        object.tracking.ref_added(kind);
+    }
+
+    fn ref_dropped(object: &BoData, kind: RefKind) {
+        object.tracking.ref_dropped(kind);
+    }
+
+    fn is_accessible(bo: &Locked<'_, Self>) -> Result<bool> {
+        // A copy or a clear that failed may have left another client's data in this buffer's
+        // memory.
+        bo.dev().check_engine()?;
+        if bo.resource().is_none() {
+            return Err(EINVAL);
+        }
+        Ok(domain_and_visible(bo).1 == bo.object().size())
+    }
+
+    fn make_accessible(bo: &Bo) -> Result {
+        let pdev = bo.dev();
+        let places = [
+            visible_vram(pdev, bo.param.flags).desired(),
+            Place::anywhere(MemType::Tt),
+        ];
+
+        make_room(pdev, |room| {
+            let mut locked = room.reserve(bo)?;
+
+            if Self::is_accessible(&locked)? {
+                return Ok(());
+            }
+            locked.validate(&places, &mut OperationCtx::interruptible())
+        })
+    }
+
+    fn is_own(dev: &PddgpuDevice, fence: &Fence) -> bool {
+        dev.engine
+            .as_ref()
+            .is_some_and(|engine| engine.is_own(fence))
+    }
+
+    fn may_evict(bo: &Locked<'_, Self>) -> bool {
+        bo.dev().evict_used.load(Relaxed) || !bo.is_used_by_others()
+    }
+
+    fn may_mmap(object: &BoData) -> Result {
+        if object.param.flags.contains(CreateFlag::NoCpuAccess) {
+            return Err(EPERM);
+        }
+        Ok(())
+    }
+}

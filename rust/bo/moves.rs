@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Moves of buffers that user space asks for.
+
+use kernel::prelude::*;
+
+use crate::{
+    abstractions::ttm::OperationCtx,
+    bo::{
+        object::{
+            Bo,
+            BoPlacement, //
+        },
+        placement::{
+            capacity,
+            placement_from_domain,
+            visible_vram, //
+        },
+        room::{
+            make_room,
+            Room, //
+        }, //
+    },
+    uapi::{
+        CreateFlag,
+        Domain, //
+    }, //
+};
+
+/// Moves a buffer and its content to a domain.
+///
+/// The copy engine does the copy after this function has returned. The buffer carries the fence of
+/// the copy, and everything that accesses the content waits for that fence. On a card without a
+/// copy engine the CPU copies before the function returns; then a move to VRAM goes into the
+/// aperture.
+///
+/// # Errors
+///
+/// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned buffer; `EIO` if the
+/// copy engine is wedged; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
+pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
+    loop {
+        match make_room(bo.dev(), |room| bo_move(bo, domain, room)) {
+            // What others do with the buffer delays its own moves, and nobody else: so the wait is
+            // here, where nothing is held.
+            Err(EAGAIN) => bo.wait_until(i64::MAX)?,
+            result => return result,
+        }
+    }
+}
+
+fn bo_move(bo: &Bo, domain: Domain, room: Room<'_>) -> Result {
+    let pdev = bo.dev();
+    let mut locked = room.reserve(bo)?;
+
+    // A move that failed after its hop leaves the buffer in GTT without a GPU address. Moving it to
+    // GTT again gives it one.
+    let here = BoPlacement::new(&locked);
+    if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
+        locked.used();
+        return Ok(());
+    }
+
+    let (place, flags) = match domain {
+        Domain::Vram if pdev.engine.is_none() => (
+            visible_vram(pdev, bo.param.flags),
+            bo.param.flags | CreateFlag::CpuAccessRequired,
+        ),
+        Domain::Vram | Domain::Gtt | Domain::Cpu => (
+            placement_from_domain(pdev, domain, bo.param.flags),
+            bo.param.flags,
+        ),
+    };
+    if bo.size() > capacity(pdev, domain, flags) {
+        return Err(E2BIG);
+    }
+    if locked.is_used_by_others() {
+        return Err(EAGAIN);
+    }
+    locked.validate(&[place], &mut OperationCtx::interruptible())
+}
