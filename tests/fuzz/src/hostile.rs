@@ -9,8 +9,10 @@ mod client;
 mod memory;
 
 use std::{
+    fs,
     ops::Range,
     process::ExitCode,
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
@@ -22,6 +24,8 @@ use pddgpu_e2e::support::{
     kmsg::{fail_on_alarms, Log},
     nodes::use_every_ioctl,
 };
+
+use crate::shared::Shared;
 
 use self::{client::Client, memory::Canary};
 
@@ -61,7 +65,7 @@ pub fn play_client(number: u64) -> ExitCode {
 /// # Errors
 ///
 /// For the first seed with which something is wrong.
-pub fn run(seeds: Range<u64>) -> Result<()> {
+pub fn run(shared: &Shared, seeds: Range<u64>) -> Result<()> {
     let mut card = VirtualCard::find()?.context("this VM's card has no control channel")?;
     let before = State::of(&Card::find()?)?;
     let driver = Driver::find()?;
@@ -72,6 +76,7 @@ pub fn run(seeds: Range<u64>) -> Result<()> {
 
     driver.unbind()?;
     for seed in seeds.clone() {
+        shared.alive.fetch_add(1, Relaxed);
         let result = one(&driver, &mut card, seed, &mut tally);
         let alarms = log.take().and_then(|lines| fail_on_alarms(&lines));
         alarms.and(result).with_context(|| format!("seed {seed}"))?;
@@ -107,6 +112,7 @@ fn in_time<T>(tally: &mut Tally, what: &str, run: impl FnOnce() -> T) -> Result<
 /// Has the card lie in one way, from before it is bound until after it is unbound.
 fn one(driver: &Driver, card: &mut VirtualCard, seed: u64, tally: &mut Tally) -> Result<()> {
     tally.seeds += 1;
+    fs::write("/dev/kmsg", format!("pddgpu-fuzz: hostile seed {seed}\n")).context("/dev/kmsg")?;
     card.set_hostile(Some(seed))?;
     // Most cards like this are refused.
     let bound = in_time(tally, "bind", || driver.bind())?.is_ok();

@@ -13,6 +13,7 @@ mod plan;
 mod program;
 mod round;
 mod shared;
+mod supervisor;
 mod table;
 mod touch;
 
@@ -26,7 +27,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{plan::Plan, round::Bench};
+use crate::{plan::Plan, round::Bench, shared::Shared, supervisor::supervise};
 
 /// Random programs and lying cards against the PDDGPU driver.
 #[derive(Parser)]
@@ -86,9 +87,9 @@ fn new_seed() -> Result<u64> {
     Ok(u64::from_str_radix(digits, 16)?)
 }
 
-fn run(seconds: u64, seed: u64, first: u64) -> Result<()> {
+fn run(shared: &'static Shared, seconds: u64, seed: u64, first: u64) -> Result<()> {
     println!("seed {seed}");
-    let mut bench = Bench::new()?;
+    let mut bench = Bench::new(shared)?;
     let began = Instant::now();
     let mut told = began;
     let mut round = first;
@@ -111,8 +112,8 @@ fn run(seconds: u64, seed: u64, first: u64) -> Result<()> {
     Ok(())
 }
 
-fn replay(files: &[PathBuf], times: u32) -> Result<()> {
-    let mut bench = Bench::new()?;
+fn replay(shared: &'static Shared, files: &[PathBuf], times: u32) -> Result<()> {
+    let mut bench = Bench::new(shared)?;
     for file in files {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let plan = Plan::parse(&text)?;
@@ -125,22 +126,25 @@ fn replay(files: &[PathBuf], times: u32) -> Result<()> {
     Ok(())
 }
 
-fn main() -> ExitCode {
-    let result = match Options::parse().command {
+/// Does the work, and says how many tests passed.
+fn work(shared: &'static Shared, command: Command) -> ExitCode {
+    let result = match command {
         Command::Run {
             seconds,
             seed,
             round,
-        } => seed.map_or_else(new_seed, Ok).and_then(|seed| run(seconds, seed, round)),
+        } => seed
+            .map_or_else(new_seed, Ok)
+            .and_then(|seed| run(shared, seconds, seed, round)),
+        Command::Replay { files, times } => replay(shared, &files, times),
+        Command::Hostile { seeds, first } => {
+            hostile::run(shared, first..first.saturating_add(seeds))
+        }
+        Command::Client { number } => return hostile::play_client(number),
         Command::List { seed, round } => {
             print!("{}", Plan::new(seed, round).list());
             return ExitCode::SUCCESS;
         }
-        Command::Replay { files, times } => replay(&files, times),
-        Command::Client { number } => {
-            return hostile::play_client(number);
-        }
-        Command::Hostile { seeds, first } => hostile::run(first..first.saturating_add(seeds)),
     };
     match result {
         Ok(()) => {
@@ -153,4 +157,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn main() -> ExitCode {
+    let command = Options::parse().command;
+    let result = Shared::new().and_then(|shared| match command {
+        Command::Client { .. } | Command::List { .. } => Ok(work(shared, command)),
+        _ => supervise(shared, |shared| work(shared, command)),
+    });
+    result.unwrap_or_else(|error| {
+        println!("FAILED {error:#}");
+        ExitCode::FAILURE
+    })
 }

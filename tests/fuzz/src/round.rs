@@ -23,6 +23,7 @@ use crate::{
     plan::Plan,
     program,
     shared::{Shared, PROGRAMS, THREADS},
+    supervisor::stacks,
 };
 
 /// How long a stream may be busy with one operation. A card that fails has three tries of three
@@ -54,7 +55,7 @@ impl Bench {
     /// # Errors
     ///
     /// If there is no card that nobody uses.
-    pub fn new() -> Result<Self> {
+    pub fn new(shared: &'static Shared) -> Result<Self> {
         fault_injection::prepare()?;
         let card = Card::find()?;
         let mut sockets = Vec::new();
@@ -69,7 +70,7 @@ impl Bench {
         Ok(Self {
             machine: Machine {
                 slot: driver::slot(&card)?,
-                shared: Shared::new()?,
+                shared,
             },
             before: State::of(&card)?,
             log: Log::from_now()?,
@@ -90,6 +91,7 @@ impl Bench {
     pub fn play(&mut self, name: &str, plan: &Plan) -> Result<()> {
         fs::write("/dev/kmsg", format!("pddgpu-fuzz: {name}\n")).context("/dev/kmsg")?;
         self.machine.shared.start();
+        self.machine.shared.alive.fetch_add(1, Relaxed);
         let played = self.run(plan);
         // What is on its way to nobody keeps files open.
         self.drain();
@@ -104,6 +106,8 @@ impl Bench {
         let id = unsafe { libc::fork() };
         ensure!(id >= 0, "no process");
         if id == 0 {
+            // SAFETY: The process becomes the first of a group of its own.
+            unsafe { libc::setpgid(0, 0) };
             let shared = self.machine.shared;
             let result = if number == PROGRAMS {
                 program::administer(plan, &self.machine);
@@ -140,6 +144,9 @@ impl Bench {
                     continue;
                 };
                 let process = processes.swap_remove(at);
+                // Its children, which may be stopped for a debugger that is gone.
+                // SAFETY: Nobody else is in the group.
+                unsafe { libc::kill(-id, libc::SIGKILL) };
                 ensure!(
                     !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != 1,
                     "a program could not start"
@@ -171,17 +178,13 @@ impl Bench {
 
     /// Kills everybody. Returns where in the kernel those are who hang.
     fn stop(&self, processes: &[Process]) -> String {
-        let mut stacks = String::new();
+        let mut text = String::new();
         for process in processes {
-            let threads = fs::read_dir(format!("/proc/{}/task", process.id));
-            for thread in threads.into_iter().flatten().flatten() {
-                let stack = fs::read_to_string(thread.path().join("stack")).unwrap_or_default();
-                stacks += &format!("\n{}:\n{stack}", thread.path().display());
-            }
-            // SAFETY: It is a child that was not waited for.
-            unsafe { libc::kill(process.id, libc::SIGKILL) };
+            text += &stacks(process.id);
+            // SAFETY: It is a child that was not waited for, with its children.
+            unsafe { libc::kill(-process.id, libc::SIGKILL) };
         }
-        stacks
+        text
     }
 
     /// Takes the files that nobody received.
@@ -205,6 +208,7 @@ impl Bench {
         card.clear_injections()?;
         drop(card);
         self.machine.restore();
+        self.machine.shared.alive.fetch_add(1, Relaxed);
         let began = Instant::now();
         loop {
             match nothing_left() {
@@ -234,7 +238,17 @@ impl Bench {
 fn nothing_left() -> Result<()> {
     let card = Card::find()?;
     let stats = card.memory_stats()?;
-    ensure!(stats.objects_live == 0, "{} buffers are left: {:?}", stats.objects_live, gem_list::read(&card)?);
+    if stats.objects_live > 0 {
+        let clients = gem_list::read(&card)?;
+        let holders: Vec<_> = clients
+            .iter()
+            .map(|client| (client.pid, client.buffers.len()))
+            .collect();
+        bail!(
+            "{} buffers are left, by PID: {holders:?}",
+            stats.objects_live
+        );
+    }
     for heap in card.heaps()? {
         ensure!(heap.used == heap.reserved, "bytes are left: {heap:?}");
     }

@@ -23,6 +23,8 @@ pub const ADMINISTRATOR: usize = STREAMS;
 /// How far everybody is.
 #[derive(Default)]
 pub struct Shared {
+    /// Changes as long as somebody works.
+    pub alive: AtomicU64,
     /// System calls that were made.
     pub calls: AtomicU64,
     /// Operations that each stream has begun in this round.

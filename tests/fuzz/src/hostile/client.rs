@@ -14,7 +14,7 @@ use anyhow::{bail, ensure, Context, Result};
 use pddgpu::{Buffer, Card, Create, Deadline, Domain, Domains, Mapping};
 use pddgpu_e2e::support::random::Random;
 
-use crate::touch;
+use crate::{supervisor::stacks, touch};
 
 /// Turns of a client.
 const TURNS: u64 = 20;
@@ -81,12 +81,8 @@ impl Client {
                 break;
             }
             if left.is_zero() {
-                let stack = std::fs::read_to_string(format!("/proc/{}/stack", self.process.id()));
-                bail!(
-                    "a client hangs for {:?}:\n{}",
-                    self.began.elapsed(),
-                    stack.unwrap_or_default()
-                );
+                let stacks = stacks(self.process.id() as i32);
+                bail!("a client hangs for {:?}:{stacks}", self.began.elapsed());
             }
         }
         let mut line = String::new();
