@@ -52,7 +52,9 @@ impl Machine {
 
     /// Whether the driver has the card.
     pub fn is_bound(&self) -> bool {
-        Path::new("/sys/bus/pci/drivers/pddgpu").join(&self.slot).exists()
+        Path::new("/sys/bus/pci/drivers/pddgpu")
+            .join(&self.slot)
+            .exists()
     }
 
     /// Has the bus find the card, and the driver take it.

@@ -21,6 +21,7 @@ use std::{
     fs,
     path::PathBuf,
     process::ExitCode,
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
@@ -105,11 +106,36 @@ fn run(shared: &'static Shared, seconds: u64, seed: u64, first: u64) -> Result<(
             break;
         }
     }
+    tell_times(shared);
     let time = began.elapsed().as_secs_f64();
     let calls = bench.calls();
     let rate = calls as f64 / time;
-    println!("{calls} calls in {} rounds and {time:.0} s: {rate:.0} a second", round - first);
+    println!(
+        "{calls} calls in {} rounds and {time:.0} s: {rate:.0} a second",
+        round - first
+    );
     Ok(())
+}
+
+/// Says which kinds of operations took most of the time.
+fn tell_times(shared: &Shared) {
+    let kinds = operations::kinds();
+    let mut times: Vec<_> = kinds
+        .iter()
+        .enumerate()
+        .map(|(number, kind)| {
+            let count = shared.counts[number].load(Relaxed);
+            (
+                shared.times[number].load(Relaxed) / 1_000_000,
+                count,
+                kind.name,
+            )
+        })
+        .collect();
+    times.sort();
+    for (time, count, name) in times.iter().rev().take(8) {
+        println!("{name}: {count} took {time} ms");
+    }
 }
 
 fn replay(shared: &'static Shared, files: &[PathBuf], times: u32) -> Result<()> {

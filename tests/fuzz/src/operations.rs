@@ -33,13 +33,28 @@ pub struct Kind {
     pub name: &'static str,
     /// How often it is chosen, compared to others.
     pub weight: usize,
+    /// How often it is carried out at most, each time in another way.
+    pub times: usize,
     /// Carries it out. What it comes to does not matter.
     pub run: fn(&Thread<'_>, &mut Random),
 }
 
 impl Kind {
     const fn new(name: &'static str, weight: usize, run: fn(&Thread<'_>, &mut Random)) -> Self {
-        Self { name, weight, run }
+        Self {
+            name,
+            weight,
+            times: 1,
+            run,
+        }
+    }
+
+    /// One that costs so little that it is carried out several times.
+    const fn cheap(name: &'static str, weight: usize, run: fn(&Thread<'_>, &mut Random)) -> Self {
+        Self {
+            times: 16,
+            ..Self::new(name, weight, run)
+        }
     }
 }
 

@@ -68,13 +68,18 @@ impl Plan {
         let mut random = Random::new(random.next());
         let kinds = operations::kinds();
         let weights = some(&mut random, kinds.iter().map(|kind| kind.weight), 5);
-        let streams = [(); STREAMS]
-            .map(|()| (0..OPERATIONS).map(|_| operation(&mut random, &weights)).collect());
+        let streams = [(); STREAMS].map(|()| {
+            (0..OPERATIONS)
+                .map(|_| operation(&mut random, &weights))
+                .collect()
+        });
         // Most rounds leave the card alone, so that the programs get on.
         let measures = if random.below(3) == 0 {
             let kinds = administrator::KINDS.iter().map(|kind| kind.weight);
             let weights = some(&mut random, kinds, 2);
-            (0..MEASURES).map(|_| operation(&mut random, &weights)).collect()
+            (0..MEASURES)
+                .map(|_| operation(&mut random, &weights))
+                .collect()
         } else {
             Vec::new()
         };
@@ -101,7 +106,9 @@ impl Plan {
             let (stream, name, seed) = (word()?, word()?, word()?);
             let seed = u64::from_str_radix(seed, 16).with_context(bad)?;
             if stream == ADMINISTRATOR {
-                let kind = administrator::KINDS.iter().position(|kind| kind.name == name);
+                let kind = administrator::KINDS
+                    .iter()
+                    .position(|kind| kind.name == name);
                 let kind = kind.with_context(bad)?;
                 plan.measures.push(Operation { kind, seed });
             } else {
@@ -152,7 +159,14 @@ mod tests {
             assert_eq!(Plan::parse(&plan.list()).unwrap(), plan);
             assert_eq!(plan.list().lines().count(), plan.len());
         }
-        for line in ["0", "0 gem_create", "0 gem_create x", "9 load 0", "a load 0", "0 no 0"] {
+        for line in [
+            "0",
+            "0 gem_create",
+            "0 gem_create x",
+            "9 load 0",
+            "a load 0",
+            "0 no 0",
+        ] {
             assert!(Plan::parse(line).is_err(), "{line}");
         }
     }

@@ -7,7 +7,7 @@ use std::{
     fs,
     sync::atomic::Ordering::{Relaxed, SeqCst},
     thread::{self, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -50,7 +50,14 @@ pub fn run(plan: &Plan, number: usize, shared: &'static Shared, sockets: [i32; 2
                     next += 1;
                     begun.store(next as u64, SeqCst);
                     let mut random = Random::new(operation.seed);
-                    (kinds[operation.kind].run)(&thread, &mut random);
+                    let start = Instant::now();
+                    let kind = kinds[operation.kind];
+                    for _ in 0..1 + random.below(kind.times) {
+                        (kind.run)(&thread, &mut random);
+                    }
+                    let took = start.elapsed().as_nanos() as u64;
+                    shared.times[operation.kind].fetch_add(took, Relaxed);
+                    shared.counts[operation.kind].fetch_add(1, Relaxed);
                 }
             });
         }

@@ -195,7 +195,12 @@ impl Bench {
                 // A message that is read as bytes has its files closed.
                 // SAFETY: The buffer has as many bytes as are asked for.
                 while unsafe {
-                    libc::recv(*socket, byte.as_mut_ptr().cast(), byte.len(), libc::MSG_DONTWAIT)
+                    libc::recv(
+                        *socket,
+                        byte.as_mut_ptr().cast(),
+                        byte.len(),
+                        libc::MSG_DONTWAIT,
+                    )
                 } > 0
                 {}
             }
@@ -222,14 +227,19 @@ impl Bench {
             return Ok(());
         }
         // Reservations, which last until the card is bound anew.
-        let changed = plan.list().lines().any(|line| {
-            line.contains(" write_setting ") || line.starts_with("administrator")
-        });
+        let changed = plan
+            .list()
+            .lines()
+            .any(|line| line.contains(" write_setting ") || line.starts_with("administrator"));
         ensure!(changed, "left behind: {settled:?} was {:?}", self.before);
         self.machine.driver("unbind");
         self.machine.restore();
         let now = State::of(&Card::find()?)?;
-        ensure!(now == self.before, "left behind: {now:?} was {:?}", self.before);
+        ensure!(
+            now == self.before,
+            "left behind: {now:?} was {:?}",
+            self.before
+        );
         Ok(())
     }
 }

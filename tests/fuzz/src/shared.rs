@@ -20,13 +20,19 @@ pub const STREAMS: usize = PROGRAMS * THREADS;
 /// The number of the administrator's stream, which comes after those of the threads.
 pub const ADMINISTRATOR: usize = STREAMS;
 
+/// Kinds of operations that there is room for.
+const KINDS: usize = 96;
+
 /// How far everybody is.
-#[derive(Default)]
 pub struct Shared {
     /// Changes as long as somebody works.
     pub alive: AtomicU64,
     /// System calls that were made.
     pub calls: AtomicU64,
+    /// ns that the operations of each kind took.
+    pub times: [AtomicU64; KINDS],
+    /// How often there was one of each kind.
+    pub counts: [AtomicU64; KINDS],
     /// Operations that each stream has begun in this round.
     pub begun: [AtomicU64; STREAMS + 1],
     /// Processes of the programs under test.
@@ -43,8 +49,7 @@ impl Shared {
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
         // SAFETY: The kernel chooses a free address.
-        let memory =
-            unsafe { libc::mmap(ptr::null_mut(), size_of::<Self>(), prot, flags, -1, 0) };
+        let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<Self>(), prot, flags, -1, 0) };
         ensure!(memory != libc::MAP_FAILED, "no shared memory");
         // SAFETY: The memory has room for it, is never unmapped, and all zeroes are valid.
         Ok(unsafe { &*memory.cast::<Self>() })

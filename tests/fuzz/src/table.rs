@@ -69,7 +69,10 @@ impl Table {
         let scratch = reserve(SCRATCH + PAGE, libc::MAP_32BIT, prot)?;
         let guard = (scratch + SCRATCH) as *mut libc::c_void;
         // SAFETY: The page was reserved just now.
-        ensure!(unsafe { libc::mprotect(guard, PAGE, libc::PROT_NONE) } == 0, "no guard page");
+        ensure!(
+            unsafe { libc::mprotect(guard, PAGE, libc::PROT_NONE) } == 0,
+            "no guard page"
+        );
         Ok(Self {
             cards: [const { AtomicI32::new(-1) }; CARDS],
             handles: Default::default(),
@@ -101,7 +104,10 @@ impl Table {
     pub fn handle(&self, random: &mut Random) -> (i32, u32) {
         let at = &self.handles[random.below(HANDLES)];
         match random.below(16) {
-            0 => (self.card(random).1, random.next() as u32 >> random.below(32)),
+            0 => (
+                self.card(random).1,
+                random.next() as u32 >> random.below(32),
+            ),
             // Another client's.
             1 => (self.card(random).1, at.handle.load(Relaxed)),
             _ => {

@@ -5,7 +5,12 @@
 //! An access is one instruction at a known address. If it faults, the signal handler goes on after
 //! it instead of ending the process.
 
-use std::{arch::global_asm, mem::zeroed, ptr};
+use std::{
+    arch::global_asm,
+    mem::zeroed,
+    ptr,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use anyhow::{ensure, Result};
 
@@ -29,13 +34,25 @@ extern "C" {
     fn pddgpu_fuzz_skip();
 }
 
+/// Accesses that faulted.
+static FAULTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many accesses of this process have faulted.
+pub fn faults() -> u64 {
+    FAULTS.load(Relaxed)
+}
+
 extern "C" fn skip(_signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let context = context.cast::<libc::ucontext_t>();
     // SAFETY: The kernel gives a handler with SA_SIGINFO the context that it returns to.
     let ip = unsafe { &mut (*context).uc_mcontext.gregs[libc::REG_RIP as usize] };
-    let accesses = [pddgpu_fuzz_loading as *const () as i64, pddgpu_fuzz_store as *const () as i64];
+    let accesses = [
+        pddgpu_fuzz_loading as *const () as i64,
+        pddgpu_fuzz_store as *const () as i64,
+    ];
     if accesses.contains(ip) {
         *ip = pddgpu_fuzz_skip as *const () as i64;
+        FAULTS.fetch_add(1, Relaxed);
     } else {
         // SAFETY: It only ends the process, which has a bug.
         unsafe { libc::_exit(99) };

@@ -53,7 +53,6 @@ const REFUSED_PROBE: &[Errno] = &[Errno::NOMEM, Errno::BUSY, Errno::NODEV, Errno
 /// No operation makes more allocations.
 const MOST: u32 = 5000;
 
-
 /// Lets the n-th allocation of this thread fail.
 struct Faults(File);
 

@@ -72,7 +72,6 @@ fn set(attribute: &str, file: &str, value: &str) -> Result<()> {
     fs::write(&path, value).with_context(|| path.display().to_string())
 }
 
-
 /// Where functions are in the kernel's memory.
 struct Symbols(Vec<(u64, String)>);
 
@@ -108,4 +107,3 @@ impl Symbols {
         Ok(start..next.unwrap_or(u64::MAX))
     }
 }
-

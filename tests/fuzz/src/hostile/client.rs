@@ -122,8 +122,20 @@ impl Client {
             }
         }
         let status = self.process.wait()?;
-        ensure!(status.success(), "a client: {status}, signal {:?}", status.signal());
+        ensure!(
+            status.success(),
+            "a client: {status}, signal {:?}",
+            status.signal()
+        );
         Ok(report)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // It has ended already, unless something is wrong.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -171,7 +183,11 @@ pub fn play(number: u64) -> Result<()> {
         writeln!(out, "turn")?;
         out.flush()?;
     }
-    let Work { buffers, mut report, .. } = work;
+    let Work {
+        buffers,
+        mut report,
+        ..
+    } = work;
     let began = Instant::now();
     drop(buffers);
     if began.elapsed() > report.longest {
@@ -179,7 +195,12 @@ pub fn play(number: u64) -> Result<()> {
         report.slowest = String::from("close");
     }
     let longest = report.longest.as_millis();
-    let Report { operations, refused, slowest, .. } = report;
+    let Report {
+        operations,
+        refused,
+        slowest,
+        ..
+    } = report;
     writeln!(out, "report {operations} {refused} {longest} {slowest}")?;
     Ok(())
 }
@@ -223,8 +244,13 @@ impl Work {
         let (_, map) = &self.buffers[at];
         let (start, len) = (map.as_ptr() as usize, map.len());
         let began = Instant::now();
+        let faults = touch::faults();
         for offset in (0..len).step_by(STEP) {
             let word = touch::load(start + offset);
+            if touch::faults() > faults {
+                // The card is broken, and so is the rest of the buffer.
+                break;
+            }
             ensure!(
                 word == 0 || word & !0xffff == mark,
                 "{what}: at {offset:#x} of {len:#x} there is {word:#x}, not {mark:#x}"
@@ -241,8 +267,15 @@ impl Work {
     fn fill(&self, at: usize) {
         let (_, map) = &self.buffers[at];
         let start = map.as_ptr() as usize;
+        let faults = touch::faults();
         for offset in (0..map.len()).step_by(STEP) {
-            touch::store(start + offset, self.mark() | (offset / STEP) as u64 & 0xffff);
+            if touch::faults() > faults {
+                break;
+            }
+            touch::store(
+                start + offset,
+                self.mark() | (offset / STEP) as u64 & 0xffff,
+            );
         }
     }
 

@@ -40,7 +40,11 @@ impl Canary {
     /// If it is not, or a file cannot be read.
     pub fn check(&self) -> Result<()> {
         let mut random = Random::new(0xca9a_5e5e);
-        let changed = self.words.iter().filter(|word| **word != random.next()).count();
+        let changed = self
+            .words
+            .iter()
+            .filter(|word| **word != random.next())
+            .count();
         ensure!(changed == 0, "{changed} words of memory have changed");
         ensure!(files()? == self.files, "files in memory have changed");
         Ok(())

@@ -27,10 +27,10 @@ const QUERY: Request = request(5, READ | WRITE, 16);
 pub const KINDS: &[Kind] = &[
     Kind::new("gem_create", 24, gem_create),
     Kind::new("gem_map", 16, gem_map),
-    Kind::new("gem_info", 6, gem_info),
-    Kind::new("gem_wait", 6, gem_wait),
+    Kind::cheap("gem_info", 6, gem_info),
+    Kind::cheap("gem_wait", 6, gem_wait),
     Kind::new("gem_move", 16, gem_move),
-    Kind::new("query", 6, query),
+    Kind::cheap("query", 6, query),
 ];
 
 const CPU: u64 = 1;

@@ -34,7 +34,9 @@ fn open(thread: &Thread<'_>, path: &Path, flags: i32) -> i32 {
 
 fn shut(thread: &Thread<'_>, file: i32) {
     if file >= 0 {
-        thread.calls.call(libc::SYS_close, [file as usize, 0, 0, 0, 0, 0]);
+        thread
+            .calls
+            .call(libc::SYS_close, [file as usize, 0, 0, 0, 0, 0]);
     }
 }
 
@@ -45,7 +47,11 @@ fn open_card(thread: &Thread<'_>, random: &mut Random) {
     let Some(node) = nodes.get(nodes.len().wrapping_sub(1 + random.below(4) / 3)) else {
         return;
     };
-    let flags = if one_in(random, 8) { libc::O_RDONLY } else { libc::O_RDWR };
+    let flags = if one_in(random, 8) {
+        libc::O_RDONLY
+    } else {
+        libc::O_RDWR
+    };
     let file = open(thread, Path::new(node), flags);
     if file >= 0 {
         shut(thread, thread.table.put_card(slot, file));
@@ -59,7 +65,9 @@ fn close_card(thread: &Thread<'_>, random: &mut Random) {
 
 fn duplicate_card(thread: &Thread<'_>, random: &mut Random) {
     let (slot, card) = thread.table.card(random);
-    let copy = thread.calls.call(libc::SYS_dup, [card as usize, 0, 0, 0, 0, 0]);
+    let copy = thread
+        .calls
+        .call(libc::SYS_dup, [card as usize, 0, 0, 0, 0, 0]);
     if copy >= 0 {
         shut(thread, thread.table.put_card(slot, copy as i32));
     }
@@ -69,11 +77,26 @@ fn duplicate_card(thread: &Thread<'_>, random: &mut Random) {
 fn read_card(thread: &Thread<'_>, random: &mut Random) {
     let (_, card) = thread.table.card(random);
     let to = thread.table.scratch(thread.number) + 4096;
-    let flags = [card as usize, libc::F_SETFL as usize, libc::O_NONBLOCK as usize, 0, 0, 0];
+    let flags = [
+        card as usize,
+        libc::F_SETFL as usize,
+        libc::O_NONBLOCK as usize,
+        0,
+        0,
+        0,
+    ];
     thread.calls.call(libc::SYS_fcntl, flags);
-    thread.calls.call(libc::SYS_read, [card as usize, to, random.below(4096), 0, 0, 0]);
-    thread.calls.call(libc::SYS_write, [card as usize, to, random.below(64), 0, 0, 0]);
-    thread.calls.call(libc::SYS_lseek, [card as usize, 1, 0, 0, 0, 0]);
+    thread.calls.call(
+        libc::SYS_read,
+        [card as usize, to, random.below(4096), 0, 0, 0],
+    );
+    thread.calls.call(
+        libc::SYS_write,
+        [card as usize, to, random.below(64), 0, 0, 0],
+    );
+    thread
+        .calls
+        .call(libc::SYS_lseek, [card as usize, 1, 0, 0, 0, 0]);
 }
 
 /// A file of a card in debugfs, whichever there are.
@@ -166,7 +189,11 @@ fn read_own(thread: &Thread<'_>, random: &mut Random) {
         1 => String::from("/proc/self/smaps"),
         _ => {
             let (_, card) = thread.table.card(random);
-            let file = if one_in(random, 4) { thread.table.file(random) } else { card };
+            let file = if one_in(random, 4) {
+                thread.table.file(random)
+            } else {
+                card
+            };
             format!("/proc/self/fdinfo/{file}")
         }
     };

@@ -11,17 +11,17 @@ use crate::{
 };
 
 pub const KINDS: &[Kind] = &[
-    Kind::new("load", 16, load),
-    Kind::new("store", 16, store),
+    Kind::cheap("load", 16, load),
+    Kind::cheap("store", 16, store),
     Kind::new("store_all", 4, store_all),
     Kind::new("unmap", 6, unmap),
     Kind::new("remap", 4, remap),
-    Kind::new("protect", 4, protect),
-    Kind::new("advise", 6, advise),
-    Kind::new("sync_and_lock", 4, sync_and_lock),
+    Kind::cheap("protect", 4, protect),
+    Kind::cheap("advise", 6, advise),
+    Kind::cheap("sync_and_lock", 4, sync_and_lock),
     Kind::new("pipe_from_buffer", 4, pipe_from_buffer),
     Kind::new("memory_file", 6, memory_file),
-    Kind::new("vm_access", 4, vm_access),
+    Kind::cheap("vm_access", 4, vm_access),
 ];
 
 /// Maps a file at an offset, mostly all of its `len` bytes.
@@ -66,9 +66,15 @@ pub fn map(thread: &Thread<'_>, random: &mut Random, file: i32, offset: usize, l
 
 /// Puts the reservation of address space back where something was mapped.
 fn clear(thread: &Thread<'_>, address: usize, len: usize) {
-    let flags =
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-    let arguments = [address, len, libc::PROT_NONE as usize, flags as usize, usize::MAX, 0];
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    let arguments = [
+        address,
+        len,
+        libc::PROT_NONE as usize,
+        flags as usize,
+        usize::MAX,
+        0,
+    ];
     thread.calls.call(libc::SYS_mmap, arguments);
 }
 
@@ -95,7 +101,9 @@ fn unmap(thread: &Thread<'_>, random: &mut Random) {
     let (window, len) = thread.table.window(random);
     if one_in(random, 2) {
         let (address, len) = thread.table.range(random);
-        thread.calls.call(libc::SYS_munmap, [address, len, 0, 0, 0, 0]);
+        thread
+            .calls
+            .call(libc::SYS_munmap, [address, len, 0, 0, 0, 0]);
         clear(thread, address, len);
     } else {
         clear(thread, thread.table.address(window), len.max(PAGE));
@@ -116,7 +124,14 @@ fn remap(thread: &Thread<'_>, random: &mut Random) {
     if one_in(random, 4) {
         flags |= libc::MREMAP_DONTUNMAP;
     }
-    let arguments = [address, old_len, new_len, flags as usize, thread.table.address(to), 0];
+    let arguments = [
+        address,
+        old_len,
+        new_len,
+        flags as usize,
+        thread.table.address(to),
+        0,
+    ];
     if thread.calls.call(libc::SYS_mremap, arguments) != -1 {
         thread.table.set_window(to, new_len);
         if flags & libc::MREMAP_DONTUNMAP == 0 && old_len > 0 {
@@ -181,7 +196,14 @@ fn sync_and_lock(thread: &Thread<'_>, random: &mut Random) {
 /// The kernel's own accesses to user memory.
 fn pipe_from_buffer(thread: &Thread<'_>, random: &mut Random) {
     let mut ends = [0_i32; 2];
-    let arguments = [ends.as_mut_ptr() as usize, libc::O_NONBLOCK as usize, 0, 0, 0, 0];
+    let arguments = [
+        ends.as_mut_ptr() as usize,
+        libc::O_NONBLOCK as usize,
+        0,
+        0,
+        0,
+        0,
+    ];
     if thread.calls.call(libc::SYS_pipe2, arguments) == -1 {
         return;
     }
@@ -218,7 +240,9 @@ fn memory_file(thread: &Thread<'_>, random: &mut Random) {
         let arguments = [file as usize, data, len.min(3 * PAGE), at, 0, 0];
         thread.calls.call(number, arguments);
     }
-    thread.calls.call(libc::SYS_close, [file as usize, 0, 0, 0, 0, 0]);
+    thread
+        .calls
+        .call(libc::SYS_close, [file as usize, 0, 0, 0, 0, 0]);
 }
 
 fn vm_access(thread: &Thread<'_>, random: &mut Random) {

@@ -19,6 +19,9 @@ pub const KINDS: &[Kind] = &[
     Kind::new("die", 1, die),
 ];
 
+/// What takes long happens at one in so many chances.
+const RARE: usize = 4;
+
 /// Has a signal arrive in one of the next calls.
 fn alarm(thread: &Thread<'_>, random: &mut Random) {
     let time = libc::itimerval {
@@ -62,6 +65,9 @@ fn child(thread: &Thread<'_>, run: impl FnOnce()) -> i64 {
 }
 
 fn fork(thread: &Thread<'_>, random: &mut Random) {
+    if !one_in(random, RARE) {
+        return;
+    }
     let places = [(); 4].map(|()| thread.table.place(random).0);
     let value = random.next();
     let killed = one_in(random, 4);
@@ -83,6 +89,9 @@ fn fork(thread: &Thread<'_>, random: &mut Random) {
 
 /// Reads and writes a child's mappings as a debugger does.
 fn trace_child(thread: &Thread<'_>, random: &mut Random) {
+    if !one_in(random, RARE) {
+        return;
+    }
     let id = child(thread, || {
         // SAFETY: A child that is not traced goes on, one that is stops.
         unsafe {
@@ -115,15 +124,15 @@ fn trace_child(thread: &Thread<'_>, random: &mut Random) {
 const HOGGED: usize = 16 << 20;
 
 fn pressure(thread: &Thread<'_>, random: &mut Random) {
+    if !one_in(random, 2 * RARE) {
+        return;
+    }
     let prot = (libc::PROT_READ | libc::PROT_WRITE) as usize;
-    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE) as usize;
     let arguments = [0, HOGGED, prot, flags, usize::MAX, 0];
     let memory = thread.calls.call(libc::SYS_mmap, arguments);
     if memory == -1 {
         return;
-    }
-    for at in (0..1 + random.below(HOGGED)).step_by(PAGE) {
-        touch::store(memory as usize + at, 1);
     }
     let arguments = [memory as usize, HOGGED, 0, 0, 0, 0];
     thread.calls.call(libc::SYS_munmap, arguments);

@@ -19,10 +19,10 @@ pub const KINDS: &[Kind] = &[
     Kind::new("import", 6, import),
     Kind::new("import_foreign", 1, import_foreign),
     Kind::new("map_file", 6, map_file),
-    Kind::new("file_sync", 4, file_sync),
+    Kind::cheap("file_sync", 4, file_sync),
     Kind::new("file_name", 1, file_name),
     Kind::new("sync_file", 4, sync_file),
-    Kind::new("seek_and_poll", 3, seek_and_poll),
+    Kind::cheap("seek_and_poll", 3, seek_and_poll),
     Kind::new("send_file", 4, send_file),
     Kind::new("receive_file", 6, receive_file),
     Kind::new("close_file", 3, close_file),
@@ -48,7 +48,9 @@ const IMPORT_SYNC_FILE: Request = dma_buf(3, WRITE, 8);
 fn keep(thread: &Thread<'_>, random: &mut Random, file: i32) {
     let before = thread.table.put_file(random, file);
     if before >= 0 {
-        thread.calls.call(libc::SYS_close, [before as usize, 0, 0, 0, 0, 0]);
+        thread
+            .calls
+            .call(libc::SYS_close, [before as usize, 0, 0, 0, 0, 0]);
     }
 }
 
@@ -138,7 +140,9 @@ fn sync_file(thread: &Thread<'_>, random: &mut Random) {
 fn seek_and_poll(thread: &Thread<'_>, random: &mut Random) {
     let file = thread.table.file(random);
     let whence = random.below(5);
-    thread.calls.call(libc::SYS_lseek, [file as usize, 0, whence, 0, 0, 0]);
+    thread
+        .calls
+        .call(libc::SYS_lseek, [file as usize, 0, whence, 0, 0, 0]);
     let mut waited = libc::pollfd {
         fd: file,
         events: random.pick(&[libc::POLLIN, libc::POLLOUT, libc::POLLIN | libc::POLLOUT]),
