@@ -195,7 +195,7 @@ pub fn nodes() -> Vec<String> {
     };
     let paths = folder.flatten().map(|entry| entry.path());
     let mut nodes: Vec<_> = paths
-        .filter(|path| path.is_dir() == false)
+        .filter(|path| !path.is_dir())
         .map(|path| path.to_string_lossy().into_owned())
         .collect();
     nodes.sort();

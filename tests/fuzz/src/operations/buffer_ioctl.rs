@@ -87,7 +87,7 @@ fn gem_create(thread: &Thread<'_>, random: &mut Random) {
             _ => size,
         };
         words[1] = alignment(random);
-        words[2] = domain | flags(random) << 32;
+        words[2] = domain | (flags(random) << 32);
     });
     if let Some(made) = made {
         let (card, before) = thread.table.put_handle(random, slot, made[3] as u32);
@@ -150,7 +150,7 @@ fn gem_move(thread: &Thread<'_>, random: &mut Random) {
             0 => random.next() >> 32,
             _ => 1 << random.below(3),
         };
-        words[0] = u64::from(handle) | domain << 32;
+        words[0] = u64::from(handle) | (domain << 32);
     });
 }
 
@@ -169,7 +169,7 @@ fn query(thread: &Thread<'_>, random: &mut Random) {
             1 => number(random) % ANSWER as u64,
             _ => ANSWER as u64,
         };
-        words[0] = kind | size << 32;
+        words[0] = kind | (size << 32);
         words[1] = match random.below(16) {
             0 => 0,
             1 => 0xffff_8000_0000_0000,

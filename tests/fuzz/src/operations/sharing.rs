@@ -2,7 +2,7 @@
 
 //! Buffers as dma-bufs: made, taken, mapped, sent to other processes.
 
-use std::{mem::zeroed, ptr};
+use std::{mem::zeroed, os::fd::IntoRawFd, ptr};
 
 use pddgpu_e2e::support::{prime, random::Random};
 
@@ -12,7 +12,6 @@ use super::{
     request::{make, Request, READ, WRITE},
     Kind, Thread,
 };
-use std::os::fd::IntoRawFd;
 
 pub const KINDS: &[Kind] = &[
     Kind::new("export", 8, export),
@@ -124,7 +123,7 @@ fn file_name(thread: &Thread<'_>, random: &mut Random) {
 fn sync_file(thread: &Thread<'_>, random: &mut Random) {
     let file = thread.table.file(random);
     let made = make(thread, random, file, EXPORT_SYNC_FILE, |random, words| {
-        words[0] = 1 + random.below(3) as u64 | 0xffff_ffff << 32;
+        words[0] = (1 + random.below(3) as u64) | (0xffff_ffff << 32);
     });
     let Some(made) = made else {
         return;
@@ -132,7 +131,7 @@ fn sync_file(thread: &Thread<'_>, random: &mut Random) {
     let sync = (made[0] >> 32) as i32;
     let other = thread.table.file(random);
     make(thread, random, other, IMPORT_SYNC_FILE, |random, words| {
-        words[0] = 1 + random.below(3) as u64 | (sync as u32 as u64) << 32;
+        words[0] = (1 + random.below(3) as u64) | ((sync as u32 as u64) << 32);
     });
     keep(thread, random, sync);
 }
@@ -148,7 +147,11 @@ fn seek_and_poll(thread: &Thread<'_>, random: &mut Random) {
         events: random.pick(&[libc::POLLIN, libc::POLLOUT, libc::POLLIN | libc::POLLOUT]),
         revents: 0,
     };
-    let time = random.below(10);
+    let time = if one_in(random, 64) {
+        1 + random.below(10)
+    } else {
+        0
+    };
     let arguments = [ptr::from_mut(&mut waited) as usize, 1, time, 0, 0, 0];
     thread.calls.call(libc::SYS_poll, arguments);
 }
