@@ -85,7 +85,7 @@ pub fn number(random: &mut Random) -> u64 {
         3 => (1 << random.below(64)) - 1,
         4 => 1 << random.below(64),
         5 => (1_u64 << random.below(64)).wrapping_add(random.below(8192) as u64),
-        6 => random.next() >> random.below(64),
-        _ => random.next(),
+        6 => random.next_u64() >> random.below(64),
+        _ => random.next_u64(),
     }
 }

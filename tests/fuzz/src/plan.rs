@@ -56,7 +56,7 @@ fn some(random: &mut Random, weights: impl Iterator<Item = usize>, one_in: usize
 fn operation(random: &mut Random, weights: &[usize]) -> Operation {
     Operation {
         kind: choose(random, weights),
-        seed: random.next(),
+        seed: random.next_u64(),
     }
 }
 
@@ -65,7 +65,7 @@ impl Plan {
     pub fn new(seed: u64, round: u64) -> Self {
         let mut random = Random::new(seed ^ round.wrapping_mul(0xd134_2543_de82_ef95));
         // The first number of similar seeds would be similar.
-        let mut random = Random::new(random.next());
+        let mut random = Random::new(random.next_u64());
         let kinds = operations::kinds();
         let weights = some(&mut random, kinds.iter().map(|kind| kind.weight), 5);
         let streams = [(); STREAMS].map(|()| {

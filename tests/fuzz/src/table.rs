@@ -106,7 +106,7 @@ impl Table {
         match random.below(16) {
             0 => (
                 self.card(random).1,
-                random.next() as u32 >> random.below(32),
+                random.next_u64() as u32 >> random.below(32),
             ),
             // Another client's.
             1 => (self.card(random).1, at.handle.load(Relaxed)),

@@ -96,7 +96,7 @@ impl Liar {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let mask = random.below((1 << KINDS.len()) - 1) + 1;
-        let told = |(bit, _): &(usize, Kind)| mask >> bit & 1 == 1;
+        let told = |(bit, _): &(usize, Kind)| (mask >> bit) & 1 == 1;
         let kinds = KINDS.into_iter().enumerate().filter(told);
         Liar {
             kinds: kinds.map(|(_, kind)| kind).collect(),
@@ -174,7 +174,7 @@ impl Hostile {
             1 => 0,
             2 => value.saturating_sub(1 + random.below(1 << 16)),
             3 => value.wrapping_add((1 << 40) + random.below(1 << 40)),
-            _ => random.next() | 1 << 63,
+            _ => random.next() | (1 << 63),
         };
         Some((wild, random.below(8) == 0))
     }

@@ -235,7 +235,7 @@ impl Work {
     }
 
     fn mark(&self) -> u64 {
-        MARK | self.number << 16
+        MARK | (self.number << 16)
     }
 
     /// Looks at a buffer: what is neither zero nor this client's is another's.
@@ -274,7 +274,7 @@ impl Work {
             }
             touch::store(
                 start + offset,
-                self.mark() | (offset / STEP) as u64 & 0xffff,
+                self.mark() | ((offset / STEP) as u64 & 0xffff),
             );
         }
     }

@@ -28,7 +28,7 @@ impl Canary {
     pub fn new() -> Result<Self> {
         let mut random = Random::new(0xca9a_5e5e);
         Ok(Self {
-            words: (0..WATCHED / 8).map(|_| random.next()).collect(),
+            words: (0..WATCHED / 8).map(|_| random.next_u64()).collect(),
             files: files()?,
         })
     }
@@ -43,7 +43,7 @@ impl Canary {
         let changed = self
             .words
             .iter()
-            .filter(|word| **word != random.next())
+            .filter(|word| **word != random.next_u64())
             .count();
         ensure!(changed == 0, "{changed} words of memory have changed");
         ensure!(files()? == self.files, "files in memory have changed");

@@ -62,7 +62,7 @@ fn alignment(random: &mut Random) -> u64 {
 
 fn flags(random: &mut Random) -> u64 {
     match random.below(16) {
-        0 => random.next() >> 32,
+        0 => random.next_u64() >> 32,
         1 => 1 << random.below(32),
         2 => 3,
         3..=5 => 1,
@@ -77,7 +77,7 @@ fn gem_create(thread: &Thread<'_>, random: &mut Random) {
     let (slot, card) = thread.table.card(random);
     let made = make(thread, random, card, GEM_CREATE, |random, words| {
         let domain = match random.below(32) {
-            0 => random.next() >> 32,
+            0 => random.next_u64() >> 32,
             1 => 0,
             _ => 1 + random.below(7) as u64,
         };
@@ -147,7 +147,7 @@ fn gem_move(thread: &Thread<'_>, random: &mut Random) {
     let (card, handle) = thread.table.handle(random);
     make(thread, random, card, GEM_MOVE, |random, words| {
         let domain = match random.below(16) {
-            0 => random.next() >> 32,
+            0 => random.next_u64() >> 32,
             _ => 1 << random.below(3),
         };
         words[0] = u64::from(handle) | (domain << 32);

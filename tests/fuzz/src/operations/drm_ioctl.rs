@@ -122,7 +122,7 @@ fn drm_any(thread: &Thread<'_>, random: &mut Random) {
 fn drm_random(thread: &Thread<'_>, random: &mut Random) {
     let (_, card) = thread.table.card(random);
     let size = random.below(32) * 4;
-    let request = Request::drm(random.next() as u8, random.below(4) as u64, size);
+    let request = Request::drm(random.next_u64() as u8, random.below(4) as u64, size);
     // These wait for longer than anybody has time.
     if matches!(request.number, 0xc3 | 0xca) {
         return;

@@ -86,14 +86,14 @@ fn load(thread: &Thread<'_>, random: &mut Random) {
 
 fn store(thread: &Thread<'_>, random: &mut Random) {
     for _ in 0..1 + random.below(4) {
-        touch::store(thread.table.place(random).0, random.next());
+        touch::store(thread.table.place(random).0, random.next_u64());
     }
 }
 
 fn store_all(thread: &Thread<'_>, random: &mut Random) {
     let (address, len) = thread.table.range(random);
     for page in (0..len.min(1 << 20)).step_by(PAGE) {
-        touch::store(address + page, random.next());
+        touch::store(address + page, random.next_u64());
     }
 }
 

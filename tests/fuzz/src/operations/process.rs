@@ -69,7 +69,7 @@ fn fork(thread: &Thread<'_>, random: &mut Random) {
         return;
     }
     let places = [(); 4].map(|()| thread.table.place(random).0);
-    let value = random.next();
+    let value = random.next_u64();
     let killed = one_in(random, 4);
     let id = child(thread, || {
         for place in places {
@@ -110,7 +110,7 @@ fn trace_child(thread: &Thread<'_>, random: &mut Random) {
         let (at, _) = thread.table.place(random);
         let (request, data) = match random.below(2) {
             0 => (libc::PTRACE_PEEKDATA, answer),
-            _ => (libc::PTRACE_POKEDATA, random.next() as usize),
+            _ => (libc::PTRACE_POKEDATA, random.next_u64() as usize),
         };
         let arguments = [request as usize, id as usize, at, data, 0, 0];
         thread.calls.call(libc::SYS_ptrace, arguments);

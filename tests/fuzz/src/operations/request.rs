@@ -44,9 +44,9 @@ impl Request {
     }
 
     fn encode(self) -> u64 {
-        self.direction << 30
-            | (self.size as u64 & 0x3fff) << 16
-            | u64::from(self.group) << 8
+        (self.direction << 30)
+            | ((self.size as u64 & 0x3fff) << 16)
+            | (u64::from(self.group) << 8)
             | u64::from(self.number)
     }
 

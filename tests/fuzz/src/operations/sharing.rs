@@ -57,12 +57,12 @@ fn export(thread: &Thread<'_>, random: &mut Random) {
     let (card, handle) = thread.table.handle(random);
     let made = make(thread, random, card, HANDLE_TO_FD, |random, words| {
         let flags = match random.below(8) {
-            0 => random.next() >> 32,
+            0 => random.next_u64() >> 32,
             1 => libc::O_RDONLY as u64,
             2 => libc::O_CLOEXEC as u64,
             _ => (libc::O_RDWR | libc::O_CLOEXEC) as u64,
         };
-        words[0] = u64::from(handle) | flags << 32;
+        words[0] = u64::from(handle) | (flags << 32);
         words[1] = u64::MAX;
     });
     if let Some(made) = made {
@@ -116,7 +116,7 @@ fn file_name(thread: &Thread<'_>, random: &mut Random) {
     let name = thread.table.scratch(thread.number) + 4096;
     thread.calls.ioctl(file, request, name);
     make(thread, random, file, SET_NAME, |random, words| {
-        words[0] = random.next();
+        words[0] = random.next_u64();
     });
 }
 
