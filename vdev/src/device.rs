@@ -21,6 +21,7 @@ use crate::options::{Card, Chip};
 use crate::pci::config::{self, PciConfig};
 use crate::pci::msi::Msi;
 use crate::regs::register_file::{Effect, RegisterFile};
+use crate::regs::table::{ECC_STATUS, GART_FAULT_STATUS, IH_RING_RPTR, REGISTERS};
 
 /// The parts of the function that a client can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,6 @@ impl Device {
             Region::Registers => {
                 self.counters.register_reads += 1;
                 self.read_registers(offset, data);
-                self.parts().1.disturb();
             }
             Region::Aperture => {
                 self.counters.aperture_reads += 1;
@@ -129,7 +129,9 @@ impl Device {
             Region::Registers => {
                 self.counters.register_writes += 1;
                 self.write_registers(offset, data);
-                self.parts().1.disturb();
+                if !is_acknowledgement(offset) {
+                    self.parts().1.disturb();
+                }
             }
             Region::Aperture => {
                 self.counters.aperture_writes += 1;
@@ -303,6 +305,15 @@ impl Device {
     pub fn interrupt(&mut self) -> bool {
         self.parts().1.interrupt()
     }
+}
+
+/// Whether a write to BAR0 only says that what the card has told was heard. A hostile card that
+/// raised an interrupt for that, too, would never end.
+fn is_acknowledgement(offset: u64) -> bool {
+    let registers = [GART_FAULT_STATUS, ECC_STATUS, IH_RING_RPTR];
+    registers
+        .iter()
+        .any(|register| REGISTERS[register.index()].offset == offset)
 }
 
 /// A card that the transport and the control socket's clients share.
