@@ -8,6 +8,12 @@
 
 RUN ?=
 SUITE ?=
+KERNEL ?= stock
+SECONDS ?= 600
+SEED ?=
+ROUND ?=
+SEEDS ?= 500
+FIRST ?= 0
 rust_files = $(shell find rust tests/kunit tests/debug_kernel -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
 c_files = $(shell find c_shims include tests -name '*.[ch]')
 shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm tests .ci)
@@ -25,6 +31,8 @@ help:
 	@echo '  make test-debug         runs those'
 	@echo '  make kunit              runs the KUnit suites there (SUITE=glob, or suite.case)'
 	@echo '  make selftest-checkers  shows that the debug kernel finds mistakes'
+	@echo '  make fuzz               runs random programs (KERNEL=stock|debug SECONDS=600 SEED= ROUND=)'
+	@echo '  make hostile            has the card lie (KERNEL=stock|debug SEEDS=500 FIRST=0)'
 	@echo '  make coverage           tells which lines and branches the tests reach'
 	@echo
 	@echo 'Measure it:'
@@ -72,6 +80,12 @@ kunit:
 
 selftest-checkers:
 	@tests/debug_kernel/run
+
+fuzz:
+	@tests/fuzz/run --kernel "$(KERNEL)" --seconds "$(SECONDS)" --seed "$(SEED)" --round "$(ROUND)"
+
+hostile:
+	@tests/fuzz/hostile --kernel "$(KERNEL)" --seeds "$(SEEDS)" --first "$(FIRST)"
 
 coverage:
 	@tests/coverage/run
@@ -126,4 +140,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug kunit selftest-checkers coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

@@ -126,7 +126,12 @@ impl Engine {
             })?;
         }
 
-        if self.requeue(queue) {
+        let failed_too_often = self.requeue(queue);
+        let obeys = CommandRing::is_stopped(hw.regs);
+        if !obeys {
+            dev_err!(self.dev, "copy engine: goes on after a reset\n");
+        }
+        if failed_too_often || !obeys {
             self.wedge(queue);
             return Ok(());
         }

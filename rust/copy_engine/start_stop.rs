@@ -79,6 +79,10 @@ impl Engine {
     }
 
     /// Halts the engine, and ends all jobs with `ENODEV`.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if the engine cannot be stopped.
     fn abort(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
         let stopped = {
             let mut inflight = self.inflight.lock();
@@ -101,6 +105,11 @@ impl Engine {
         }
         while let Some(job) = queue.waiting.pop_front() {
             job.end(Err(ENODEV));
+        }
+        // If it goes on after a reset, it gets nothing more to do.
+        if !CommandRing::is_stopped(hw.regs) {
+            self.wedged.store(true, Relaxed);
+            return Err(EIO);
         }
         Ok(())
     }

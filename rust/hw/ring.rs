@@ -63,10 +63,21 @@ impl CommandRing {
         regs.write_reg(CP_CTRL::zeroed().with_enable(true));
     }
 
-    /// Disables the command processor. Returns whether it has stopped.
+    /// Disables the command processor. Returns whether it has [stopped](Self::is_stopped).
     pub(crate) fn stop(regs: &Registers<'_>) -> bool {
         regs.write_reg(CP_CTRL::zeroed());
-        !regs.read(CP_STATUS).busy()
+        Self::is_stopped(regs)
+    }
+
+    /// Whether the command processor is disabled and its ring empty.
+    ///
+    /// One that is only idle would go on from its old read pointer when it is started: through
+    /// packets that it has executed before, whose memory may be somebody else's by now.
+    pub(crate) fn is_stopped(regs: &Registers<'_>) -> bool {
+        !regs.read(CP_CTRL).enable()
+            && !regs.read(CP_STATUS).busy()
+            && regs.read(CP_RING_RPTR).into_raw() == 0
+            && regs.read(CP_RING_WPTR).into_raw() == 0
     }
 
     /// Whether the ring has room for `packets` more packets. A read pointer that is none makes no

@@ -24,7 +24,8 @@ CRATES = [
     ("vdev", "src", ["main", "lib"]),
     ("tools/libpddgpu", "src", ["lib"]),
     ("tools/pddgpuctl", "src", ["main"]),
-    ("tests/e2e", "src", ["main"]),
+    ("tests/e2e", "src", ["main", "lib"]),
+    ("tests/fuzz", "src", ["main"]),
 ]
 
 TOKEN = re.compile(

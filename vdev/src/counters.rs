@@ -70,4 +70,26 @@ pub struct Counters {
     pub ih_lost: u64,
     /// ECC errors reported.
     pub ecc_errors: u64,
+    /// Lies of a hostile card.
+    #[serde(flatten)]
+    pub lies: Lies,
+}
+
+/// How often a hostile card has lied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Lies {
+    /// Four bytes of a register that read as another value.
+    pub lies_registers: u64,
+    /// Pointers into a ring that led elsewhere.
+    pub lies_pointers: u64,
+    /// Fences that were the number of no packet.
+    pub lies_fences: u64,
+    /// Entries of the interrupt ring that were another, or that told of nothing.
+    pub lies_entries: u64,
+    /// Interrupts raised for no reason, or withheld.
+    pub lies_interrupts: u64,
+    /// Stops of the command processor that were ignored.
+    pub lies_stops: u64,
+    /// Resets by the register that were ignored.
+    pub lies_resets: u64,
 }

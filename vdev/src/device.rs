@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::counters::Counters;
 use crate::engine::command_processor::{CommandProcessor, Step};
+use crate::engine::hostile::Hostile;
 use crate::engine::injections::Injections;
 use crate::engine::parts::Parts;
 use crate::memory::gart::Gart;
@@ -20,6 +21,7 @@ use crate::options::{Card, Chip};
 use crate::pci::config::{self, PciConfig};
 use crate::pci::msi::Msi;
 use crate::regs::register_file::{Effect, RegisterFile};
+use crate::regs::table::{ECC_STATUS, GART_FAULT_STATUS, IH_RING_RPTR, REGISTERS};
 
 /// The parts of the function that a client can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Device {
     work: Arc<Condvar>,
     /// What a test wants to go wrong.
     pub injections: Injections,
+    /// Whether and how the card lies.
+    pub hostile: Hostile,
     /// Configuration space.
     pub config: PciConfig,
     /// The interrupt.
@@ -65,6 +69,7 @@ impl Device {
             command: CommandProcessor::default(),
             work: Arc::default(),
             injections: Injections::default(),
+            hostile: Hostile::new(card.hostile),
             config: PciConfig::new(card),
             msi: Msi::default(),
             counters: Counters::default(),
@@ -124,6 +129,9 @@ impl Device {
             Region::Registers => {
                 self.counters.register_writes += 1;
                 self.write_registers(offset, data);
+                if !is_acknowledgement(offset) {
+                    self.parts().1.disturb();
+                }
             }
             Region::Aperture => {
                 self.counters.aperture_writes += 1;
@@ -159,7 +167,10 @@ impl Device {
         }
         for (at, half) in (offset..).step_by(4).zip(data.chunks_exact_mut(4)) {
             match self.registers.read(at) {
-                Ok(value) => half.copy_from_slice(&value.to_le_bytes()),
+                Ok(value) => {
+                    let value = self.hostile.register(at, value, &mut self.counters.lies);
+                    half.copy_from_slice(&value.to_le_bytes());
+                }
                 Err(_) => self.counters.unlisted_reads += 1,
             }
         }
@@ -182,6 +193,7 @@ impl Device {
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Aperture(open) => self.set_aperture(open),
+            Effect::Reset if self.hostile.ignores_reset(&mut self.counters.lies) => (),
             Effect::Reset => {
                 self.counters.register_resets += 1;
                 self.reset();
@@ -262,6 +274,7 @@ impl Device {
             gart: &mut self.gart,
             msi: &self.msi,
             injections: &mut self.injections,
+            hostile: &mut self.hostile,
             counters: &mut self.counters,
         };
         (&mut self.command, parts)
@@ -292,6 +305,15 @@ impl Device {
     pub fn interrupt(&mut self) -> bool {
         self.parts().1.interrupt()
     }
+}
+
+/// Whether a write to BAR0 only says that what the card has told was heard. A hostile card that
+/// raised an interrupt for that, too, would never end.
+fn is_acknowledgement(offset: u64) -> bool {
+    let registers = [GART_FAULT_STATUS, ECC_STATUS, IH_RING_RPTR];
+    registers
+        .iter()
+        .any(|register| REGISTERS[register.index()].offset == offset)
 }
 
 /// A card that the transport and the control socket's clients share.

@@ -4,6 +4,7 @@
 //! which bytes are moved.
 
 pub mod command_processor;
+pub mod hostile;
 pub mod injections;
 pub mod interrupt_ring;
 pub mod memory_controller;

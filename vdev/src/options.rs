@@ -178,6 +178,13 @@ pub struct Options {
     /// memory behind them still has between 4 KiB and 8 GiB, and BAR2 is still a power of two.
     #[arg(long, help_heading = "Odd cards")]
     unchecked: bool,
+
+    /// A card that lies from probe on, in ways that the seed chooses
+    ///
+    /// Registers, fences, ring pointers and interrupts are wrong now and then, and orders to stop
+    /// or to reset are ignored. README.md has the whole list.
+    #[arg(long, value_name = "SEED", value_parser = parse_number, help_heading = "Odd cards")]
+    hostile: Option<u64>,
 }
 
 /// A card to build.
@@ -195,6 +202,8 @@ pub struct Card {
     pub aperture_len: u64,
     /// Bytes of memory on the card; a multiple of the page size, never zero.
     pub vram_len: u64,
+    /// Seed of its lies, if it lies.
+    pub hostile: Option<u64>,
 }
 
 impl Options {
@@ -251,6 +260,7 @@ impl Options {
             registers_len: REGISTERS_LEN,
             aperture_len: visible,
             vram_len,
+            hostile: self.hostile,
         };
         for odd in &self.odd {
             match odd {
@@ -459,6 +469,12 @@ mod tests {
         assert_eq!((both.registers_len, both.aperture_len), (0, 0));
         assert_eq!(card("--chip-id 0x4000").unwrap().identity.chip_id, 0x4000);
         assert_eq!(card("--device-id 0x10ff").unwrap().device_id, 0x10ff);
+    }
+
+    #[test]
+    fn hostile() {
+        assert_eq!(card("").unwrap().hostile, None);
+        assert_eq!(card("--hostile 0x10").unwrap().hostile, Some(16));
     }
 
     #[test]

@@ -11,11 +11,11 @@ mod ioctl;
 mod lifecycle;
 mod memory;
 mod stats;
-mod support;
 
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
+use pddgpu_e2e::support;
 
 fn main() -> ExitCode {
     if let Some(code) = support::child::run() {

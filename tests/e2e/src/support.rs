@@ -8,6 +8,7 @@ pub mod controller;
 pub mod driver;
 pub mod engine;
 pub mod examples;
+pub mod fault_injection;
 pub mod fixture;
 pub mod kmsg;
 pub mod leaker;

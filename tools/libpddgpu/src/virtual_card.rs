@@ -225,6 +225,20 @@ impl VirtualCard {
             .map(drop)
     }
 
+    /// Has the card lie as a seed chooses, or tell the truth from now on.
+    pub fn set_hostile(&mut self, seed: Option<u64>) -> Result<()> {
+        self.request("hostile", json!({"seed": seed})).map(drop)
+    }
+
+    /// How many lies the card has told since it started.
+    pub fn lies(&mut self) -> Result<u64> {
+        let answer = self.request("counters", json!({}))?;
+        let counters = answer.get("counters").and_then(Value::as_object);
+        let counters = counters.ok_or_else(|| unexpected("no counters"))?;
+        let lies = counters.iter().filter(|(name, _)| name.starts_with("lies_"));
+        Ok(lies.filter_map(|(_, count)| count.as_u64()).sum())
+    }
+
     /// Makes a request that transfers no data, and gives the answer.
     fn request(&mut self, op: &str, args: Value) -> Result<Map<String, Value>> {
         self.send(op, args, &[])?;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
 use crate::device::{Region, SharedDevice};
+use crate::engine::hostile::Hostile;
 use crate::engine::injections::{Hang, Injections};
 use crate::memory::scan;
 use crate::memory::vram::Vram;
@@ -80,6 +81,9 @@ enum Request {
         count: u64,
     },
     ClearInjections {},
+    Hostile {
+        seed: Option<u64>,
+    },
 }
 
 /// What of a request line tells that data follows it, however wrong the rest of the line is.
@@ -228,6 +232,7 @@ fn execute(
         }
         Request::LoseInterrupt { count } => device.lock().injections.lose_interrupts = count,
         Request::ClearInjections {} => device.lock().injections = Injections::default(),
+        Request::Hostile { seed } => device.lock().hostile = Hostile::new(seed),
     }
     Ok((object(fields), read))
 }

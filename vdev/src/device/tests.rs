@@ -2,6 +2,7 @@
 
 mod faults;
 mod garbage;
+mod hostile;
 mod injected;
 mod packets;
 mod rig;

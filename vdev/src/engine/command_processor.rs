@@ -12,7 +12,7 @@ use crate::engine::parts::Parts;
 use crate::memory::transfer::{Access, Transfer};
 use crate::regs::table::{
     CP_BUSY, CP_CTRL, CP_ERROR, CP_HALT, CP_RING_BASE, CP_RING_RPTR, CP_RING_SIZE, CP_RING_WPTR,
-    CP_STATUS, FEATURE_FILL,
+    CP_STATUS, ENABLE, FEATURE_FILL,
 };
 
 /// Bytes that are moved in one step: so few that whoever halts or resets the card does not wait.
@@ -90,6 +90,7 @@ impl CommandProcessor {
 
     /// What follows from a write to CP_CTRL.
     pub fn control(&mut self, parts: &mut Parts<'_>, was_enabled: bool) {
+        Self::defy(parts, was_enabled);
         let enabled = parts.registers.is_enabled(CP_CTRL);
         let halt = parts.registers.get(CP_CTRL) & CP_HALT != 0;
         if halt || !enabled {
@@ -102,6 +103,15 @@ impl CommandProcessor {
             }
         }
         self.update_busy(parts);
+    }
+
+    /// Takes an order to stop back if the card is one that ignores it. The register shows so.
+    fn defy(parts: &mut Parts<'_>, was_enabled: bool) {
+        let control = parts.registers.get(CP_CTRL);
+        let stops = control & ENABLE == 0 || control & CP_HALT != 0;
+        if was_enabled && stops && parts.hostile.ignores_stop(&mut parts.counters.lies) {
+            parts.registers.set(CP_CTRL, ENABLE);
+        }
     }
 
     /// Whether there is work that may be done.
@@ -222,7 +232,16 @@ impl CommandProcessor {
             }
             Packet::Fence { value, dst, post } => {
                 let place = parts.resolve_whole(access, dst, 8, true)?;
-                access.store(place, value);
+                let lie = parts.hostile.fence(value, &mut parts.counters.lies);
+                if let Some((wild, _)) = lie {
+                    access.store(place, wild);
+                    if post {
+                        parts.post(access, Source::Fence, wild);
+                    }
+                }
+                if !lie.is_some_and(|(_, stays)| stays) {
+                    access.store(place, value);
+                }
                 parts.counters.packets_fence += 1;
                 let step = Self::retire(parts);
                 if post {

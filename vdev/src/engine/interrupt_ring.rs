@@ -42,6 +42,31 @@ impl Parts<'_> {
 
     /// Posts an entry, and raises the MSI if it is wanted.
     pub fn post(&mut self, access: &Access<'_>, source: Source, data: u64) {
+        let vram = self.memory.vram.len();
+        let entry = (source as u32, data);
+        let (source, data) = self.hostile.entry(entry, vram, &mut self.counters.lies);
+        self.post_entry(access, source, data);
+    }
+
+    /// Has a hostile card post entries and raise interrupts for no reason.
+    pub fn disturb(&mut self) {
+        let vram = self.memory.vram.len();
+        let invented = self.hostile.invented(vram, &mut self.counters.lies);
+        if !invented.is_empty() {
+            let memory = self.memory;
+            let access = memory.access();
+            for (source, data) in invented {
+                self.post_entry(&access, source, data);
+            }
+        }
+        for _ in 0..self.hostile.raised(&mut self.counters.lies) {
+            if self.bus_master {
+                self.interrupt();
+            }
+        }
+    }
+
+    fn post_entry(&mut self, access: &Access<'_>, source: u32, data: u64) {
         if !self.registers.is_enabled(IH_CTRL) {
             return;
         }
@@ -71,7 +96,7 @@ impl Parts<'_> {
             }
         };
         let mut entry = [0; ENTRY_LEN as usize];
-        entry[..4].copy_from_slice(&(source as u32).to_le_bytes());
+        entry[..4].copy_from_slice(&source.to_le_bytes());
         entry[8..].copy_from_slice(&data.to_le_bytes());
         access.write(place, &entry);
         self.registers.set(IH_RING_WPTR, next | overflow);
@@ -94,7 +119,8 @@ impl Parts<'_> {
 
     /// Raises the MSI as an engine does, by a write to the bus.
     fn raise_msi(&mut self) {
-        if self.injections.loses_interrupt() || !self.bus_master {
+        let withheld = self.hostile.withholds(&mut self.counters.lies);
+        if withheld || self.injections.loses_interrupt() || !self.bus_master {
             self.counters.irqs_lost += 1;
         } else {
             self.interrupt();

@@ -3,6 +3,7 @@
 //! What the engines work on.
 
 use crate::counters::Counters;
+use crate::engine::hostile::Hostile;
 use crate::engine::injections::Injections;
 use crate::memory::gart::Gart;
 use crate::memory::transfer::Memory;
@@ -23,6 +24,8 @@ pub struct Parts<'a> {
     pub msi: &'a Msi,
     /// What a test wants to go wrong.
     pub injections: &'a mut Injections,
+    /// Whether and how the card lies.
+    pub hostile: &'a mut Hostile,
     /// What has happened.
     pub counters: &'a mut Counters,
 }

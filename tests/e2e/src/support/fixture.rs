@@ -27,6 +27,7 @@ pub struct Bench {
 }
 
 /// Makes a list of trials out of functions of this module, named after it.
+#[macro_export]
 macro_rules! trials {
     ($kind:ident: $($test:ident),* $(,)?) => {
         vec![$($crate::support::fixture::$kind(
@@ -34,7 +35,7 @@ macro_rules! trials {
         )),*]
     };
 }
-pub(crate) use trials;
+pub use trials;
 
 /// A test, given what it works with. Boxed, because hundreds of copies of what is around it take
 /// long to compile.

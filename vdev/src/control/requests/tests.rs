@@ -307,3 +307,22 @@ fn garbage_never_hurts() {
         assert!(response["ok"].is_boolean());
     }
 }
+
+#[test]
+fn hostility_comes_and_goes() {
+    let device = shared();
+    let read = || ask(&device, r#"{"op":"read_reg","offset":0,"width":4}"#)["value"].clone();
+    let truth = read();
+    let mut lied = 0;
+    for seed in 0..50 {
+        let request = format!(r#"{{"op":"hostile","seed":{seed}}}"#);
+        assert_eq!(ask(&device, &request), json!({ "ok": true }));
+        lied += (0..50).filter(|_| read() != truth).count() as u64;
+    }
+    assert_eq!(ask(&device, r#"{"op":"hostile"}"#), json!({ "ok": true }));
+    assert!((0..50).all(|_| read() == truth));
+    let counters = ask(&device, r#"{"op":"counters"}"#)["counters"].clone();
+    assert!(lied > 100);
+    assert_eq!(counters["lies_registers"], lied);
+    assert_eq!(counters["lies_fences"], 0);
+}
