@@ -108,7 +108,7 @@ impl Engine {
         }
         // If it goes on after a reset, it gets nothing more to do.
         if !CommandRing::is_stopped(hw.regs) {
-            self.wedged.store(true, Relaxed);
+            self.wedged.store(true, Release);
             return Err(EIO);
         }
         Ok(())
