@@ -5,8 +5,9 @@
 use std::{
     any::Any,
     fmt,
+    ops::{Deref, DerefMut},
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::{Mutex, MutexGuard, OnceLock},
+    sync::{Mutex, MutexGuard},
 };
 
 use anyhow::{bail, ensure, Context, Result};
@@ -180,19 +181,34 @@ impl State {
     }
 }
 
-/// The virtual card's own view; one test at a time has it.
-pub fn virtual_card() -> Result<MutexGuard<'static, VirtualCard>> {
-    static CHANNEL: OnceLock<Mutex<VirtualCard>> = OnceLock::new();
-    if CHANNEL.get().is_none() {
-        let card = VirtualCard::find()?.context("this VM's card has no control channel")?;
-        // Tests run one after the other, so nobody can have been faster.
-        let _ = CHANNEL.set(Mutex::new(card));
+/// The virtual card's own view. One at a time has it: the control channel is closed when this is
+/// dropped, so that programs that a test starts can open it.
+pub struct Channel {
+    card: VirtualCard,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Channel {
+    type Target = VirtualCard;
+
+    fn deref(&self) -> &VirtualCard {
+        &self.card
     }
-    let channel = CHANNEL.get().context("the control channel was opened")?;
+}
+
+impl DerefMut for Channel {
+    fn deref_mut(&mut self) -> &mut VirtualCard {
+        &mut self.card
+    }
+}
+
+/// Opens the control channel, when nobody else has it.
+pub fn virtual_card() -> Result<Channel> {
+    static TURN: Mutex<()> = Mutex::new(());
     // A test that panicked with the channel in hand has finished its request.
-    Ok(channel
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner()))
+    let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let card = VirtualCard::find()?.context("this VM's card has no control channel")?;
+    Ok(Channel { card, _turn: turn })
 }
 
 impl Bench {
