@@ -235,7 +235,9 @@ impl VirtualCard {
         let answer = self.request("counters", json!({}))?;
         let counters = answer.get("counters").and_then(Value::as_object);
         let counters = counters.ok_or_else(|| unexpected("no counters"))?;
-        let lies = counters.iter().filter(|(name, _)| name.starts_with("lies_"));
+        let lies = counters
+            .iter()
+            .filter(|(name, _)| name.starts_with("lies_"));
         Ok(lies.filter_map(|(_, count)| count.as_u64()).sum())
     }
 
