@@ -2,6 +2,7 @@
 /* Kernel services: what their headers have only inline or as macros. */
 
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/list.h>
@@ -11,6 +12,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
+#include <linux/slab.h>
 #include <linux/timex.h>
 #include <linux/vmstat.h>
 #include <linux/workqueue.h>
@@ -63,6 +65,16 @@ void shim_init_delayed_work(struct delayed_work *work, work_func_t func)
 struct page *shim_alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
 	return alloc_pages_node(nid, gfp, order);
+}
+
+void *shim_kvzalloc(size_t size, gfp_t gfp)
+{
+	return kvzalloc(size, gfp);
+}
+
+struct file *shim_get_file(struct file *file)
+{
+	return get_file(file);
 }
 
 void shim_set_page_private(struct page *page, unsigned long private)

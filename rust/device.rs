@@ -75,8 +75,8 @@ pub(crate) struct Pddgpu {
     /// Passed by everyone who may evict, so that nobody takes the room that another one makes.
     #[pin]
     pub(crate) turnstile: Turnstile,
-    /// Whether buffers may be evicted that others still use.
-    pub(crate) evict_used: Atomic<bool>,
+    /// Until when buffers may be evicted that others still use, in ns since boot.
+    pub(crate) evict_used_until: Atomic<u64>,
     /// For log lines whose number the card decides.
     #[pin]
     pub(crate) log_limit: RateLimit,

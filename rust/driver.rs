@@ -116,7 +116,7 @@ impl drm::Driver for PddgpuDrm {
     /// TTM frees the memory of deleted buffers in a worker, once the card is done with it. That uses
     /// the managers and the statistics.
     fn release(dev: &PddgpuDevice) {
-        dev.bdev.wait_for_delayed_deletes();
+        dev.bdev.drain_delayed_deletes();
     }
 
     fn debugfs_init(dir: &drm::debugfs::Dir<'_, Self>) {
@@ -286,7 +286,7 @@ fn new_device(
                 aperture,
                 engine,
                 turnstile <- Turnstile::new(),
-                evict_used: Atomic::new(false),
+                evict_used_until: Atomic::new(0),
                 log_limit <- RateLimit::new(),
                 bdev,
             }? Error))

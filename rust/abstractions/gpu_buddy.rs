@@ -147,17 +147,29 @@ impl Buddy {
 
     /// Frees all but the first `size` bytes of a single block (`gpu_buddy_block_trim()`). If there
     /// are several blocks, they are not changed.
-    pub(crate) fn trim(&mut self, blocks: Blocks, size: u64) -> Blocks {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. Then the block is free.
+    pub(crate) fn trim(&mut self, blocks: Blocks, size: u64) -> Result<Blocks> {
         let mut head = bindings::list_head::default();
         let head = addr_of_mut!(head);
 
         // SAFETY: `blocks` is owned, so its blocks are allocated and in no other list. The list
         // holds at least one block afterwards, whether the trim succeeds or not.
-        unsafe {
+        let (ret, blocks) = unsafe {
             blocks.put(head);
-            bindings::gpu_buddy_block_trim(self.raw(), core::ptr::null_mut(), size, head);
-            self.take(head)
+            (
+                bindings::gpu_buddy_block_trim(self.raw(), core::ptr::null_mut(), size, head),
+                self.take(head),
+            )
+        };
+
+        if ret == ENOMEM.to_errno() {
+            self.free(blocks, false);
+            return Err(ENOMEM);
         }
+        Ok(blocks)
     }
 
     /// Takes blocks back (`gpu_buddy_free_list()`), which must be this allocator's; `cleared` says

@@ -97,8 +97,14 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, client: u64) -> Result<Ref
         )
     };
 
+    let create = || new(&places, |bo, ctx| finish(bo, ctx));
+
+    // Nothing is evicted for the CPU domain, so nobody has to be waited for.
+    if bp.domains == Domain::Cpu.into() {
+        return create();
+    }
     make_room(dev, |room| match room {
-        Room::Easy => new(&places, |bo, ctx| finish(bo, ctx)),
+        Room::Easy => create(),
         // TTM locks a new buffer without an acquire context. So this one gets its memory later.
         Room::Contended(acquire) => {
             let bo = new(&[], |_, _| Ok(()))?;

@@ -41,7 +41,10 @@ use crate::{
             BoDriver, //
         },
         placement::visible_vram,
-        room::make_room, //
+        room::{
+            make_room,
+            may_evict_used, //
+        }, //
     },
     copy_engine::{
         CopyEnd,
@@ -252,7 +255,7 @@ impl ttm::Driver for BoDriver {
     }
 
     fn may_evict(bo: &Locked<'_, Self>) -> bool {
-        bo.dev().evict_used.load(Relaxed) || !bo.is_used_by_others()
+        may_evict_used(bo.dev()) || !bo.is_used_by_others()
     }
 
     fn may_mmap(object: &BoData) -> Result {

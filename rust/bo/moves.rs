@@ -43,7 +43,7 @@ pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
         match make_room(bo.dev(), |room| bo_move(bo, domain, room)) {
             // What others do with the buffer delays its own moves, and nobody else: so the wait is
             // here, where nothing is held.
-            Err(EAGAIN) => bo.wait_until(i64::MAX)?,
+            Err(EAGAIN) => bo.wait_for_all()?,
             result => return result,
         }
     }

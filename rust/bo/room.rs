@@ -17,9 +17,15 @@ use kernel::{
 use pin_init::stack_pin_init;
 
 use crate::{
-    abstractions::ttm::{
-        AcquireCtx,
-        Reserved, //
+    abstractions::{
+        time::{
+            jiffies,
+            jiffies_to_ns, //
+        },
+        ttm::{
+            AcquireCtx,
+            Reserved, //
+        }, //
     },
     bo::object::{
         Bo,
@@ -27,6 +33,9 @@ use crate::{
     },
     device::Pddgpu, //
 };
+
+/// ns for which buffers are evicted that others still use.
+const PATIENCE: u64 = 15_000_000_000;
 
 /// How an operation may get room.
 #[derive(Clone, Copy)]
@@ -75,9 +84,16 @@ pub(super) fn make_room<R>(pdev: &Pddgpu, mut f: impl FnMut(Room<'_>) -> Result<
         result => return result,
     }
 
-    // An eviction waits at most 15 s for the others (`ttm_bo_wait_ctx()`).
-    pdev.evict_used.store(true, Relaxed);
+    // An eviction waits at most 15 s for the others (`ttm_bo_wait_ctx()`), and after the same time no
+    // further one begins.
+    let until = jiffies_to_ns(jiffies()) + PATIENCE;
+    pdev.evict_used_until.store(until, Relaxed);
     let result = f(Room::Contended(&acquire));
-    pdev.evict_used.store(false, Relaxed);
+    pdev.evict_used_until.store(0, Relaxed);
     result
+}
+
+/// Whether buffers may be evicted that others still use.
+pub(super) fn may_evict_used(pdev: &Pddgpu) -> bool {
+    jiffies_to_ns(jiffies()) < pdev.evict_used_until.load(Relaxed)
 }

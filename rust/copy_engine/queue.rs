@@ -37,8 +37,8 @@ use crate::{
 pub(super) struct Position {
     /// Sequence number of the last FENCE packet that it has reached.
     pub(super) completed: u64,
-    /// Byte offset of its read pointer in the command ring.
-    pub(super) rptr: u32,
+    /// Bytes of packets that it has executed since it was started.
+    pub(super) consumed: u64,
 }
 
 /// When the engine was last seen to make progress.

@@ -72,9 +72,13 @@ impl Engine {
         };
         let position = Position {
             completed: self.inflight.lock().completed,
-            rptr,
+            consumed: queue.commands.consumed(rptr),
         };
-        if self.is_idle(queue) || queue.last_progress.position != position {
+        let last = queue.last_progress.position;
+        if self.is_idle(queue)
+            || position.completed > last.completed
+            || position.consumed > last.consumed
+        {
             queue.last_progress = LastProgress { position, at: now };
         }
 
@@ -132,12 +136,15 @@ impl Engine {
             dev_err!(self.dev, "copy engine: goes on after a reset\n");
         }
         if failed_too_often || !obeys {
-            self.wedge(queue);
+            self.wedge(queue, hw);
             return Ok(());
         }
 
         // The time limit starts anew for the jobs that are submitted again.
-        queue.last_progress.at = jiffies_to_ns(jiffies());
+        queue.last_progress = LastProgress {
+            position: Position::default(),
+            at: jiffies_to_ns(jiffies()),
+        };
         self.start(queue, hw)?;
         self.fill_ring(queue, hw)
     }
@@ -155,9 +162,11 @@ impl Engine {
         failures >= MAX_FAILURES
     }
 
-    /// Gives the engine up: the fences of all jobs are signalled with `EIO`.
-    fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>) {
+    /// Gives the engine up: it reaches no memory any more, and the fences of all jobs are signalled
+    /// with `EIO`.
+    fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) {
         dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
+        gmc::isolate(hw.regs);
         self.wedged.store(true, Release);
         while let Some(job) = queue.waiting.pop_front() {
             job.end(Err(EIO));

@@ -103,15 +103,21 @@ impl Engine {
                 })
             })?;
         }
+        // If it goes on even after that, it must not reach the memory that is freed, and gets nothing
+        // more to do.
+        let obeys = CommandRing::is_stopped(hw.regs);
+        if !obeys {
+            gmc::isolate(hw.regs);
+            self.wedged.store(true, Release);
+        }
         while let Some(job) = queue.waiting.pop_front() {
             job.end(Err(ENODEV));
         }
-        // If it goes on after a reset, it gets nothing more to do.
-        if !CommandRing::is_stopped(hw.regs) {
-            self.wedged.store(true, Release);
-            return Err(EIO);
+        if obeys {
+            Ok(())
+        } else {
+            Err(EIO)
         }
-        Ok(())
     }
 
     /// Stops the engine for good.

@@ -202,6 +202,15 @@ pub(crate) fn reset(regs: &Registers<'_>, gmc: &Gmc) {
     let _ = regs.read(CHIP_ID);
 }
 
+/// Takes VRAM and the GTT window away from the card's engines. The CPU still reaches VRAM through the
+/// aperture. For an engine that cannot be stopped.
+pub(crate) fn isolate(regs: &Registers<'_>) {
+    regs.write_reg(MC_GTT_CTRL::zeroed());
+    regs.write_reg(MC_VRAM_CTRL::zeroed());
+    // By the time a register read returns, all writes before it have taken effect.
+    let _ = regs.read(CHIP_ID);
+}
+
 /// The enabled memory controller. Dropping it disables VRAM, the GTT window and the aperture.
 pub(crate) struct Enabled<'a> {
     regs: Arc<BoundRegisters>,

@@ -34,6 +34,8 @@ pub(crate) struct CommandRing {
     rptr: u32,
     /// The write pointer that was last written to the doorbell, a byte offset.
     submitted: u32,
+    /// Bytes of all packets since the ring was started.
+    pushed: u64,
 }
 
 impl CommandRing {
@@ -49,6 +51,7 @@ impl CommandRing {
             wptr: 0,
             rptr: 0,
             submitted: 0,
+            pushed: 0,
         })
     }
 
@@ -58,6 +61,7 @@ impl CommandRing {
         self.wptr = 0;
         self.rptr = 0;
         self.submitted = 0;
+        self.pushed = 0;
         regs.write_reg(CP_RING_BASE::zeroed().with_page(page(vram + self.base)));
         regs.write_reg(CP_RING_SIZE::from_raw(self.size));
         regs.write_reg(CP_CTRL::zeroed().with_enable(true));
@@ -95,6 +99,14 @@ impl CommandRing {
         self.check_rptr(regs.read(CP_RING_RPTR).into_raw())
     }
 
+    /// Bytes of the packets that the card is done with when its read pointer is `rptr`. A card that
+    /// works comes closer to what was pushed; going back is no progress.
+    pub(crate) fn consumed(&self, rptr: u32) -> u64 {
+        let left = self.wptr.wrapping_sub(rptr) & (self.size - 1);
+
+        self.pushed.saturating_sub(left.into())
+    }
+
     fn check_rptr(&self, rptr: u32) -> Option<u32> {
         (rptr < self.size && rptr % PACKET_SIZE == 0).then_some(rptr)
     }
@@ -114,6 +126,7 @@ impl CommandRing {
     pub(crate) fn push(&mut self, vram: &WcBar, parent: &Device<Bound>, packet: Packet) -> Result {
         vram.write(parent, self.base + u64::from(self.wptr), packet.encode())?;
         self.wptr = (self.wptr + PACKET_SIZE) & (self.size - 1);
+        self.pushed += u64::from(PACKET_SIZE);
         Ok(())
     }
 

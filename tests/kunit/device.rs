@@ -271,7 +271,7 @@ impl drm::Driver for Drm {
     }
 
     fn release(dev: &drm::Device<Self>) {
-        dev.bdev.wait_for_delayed_deletes();
+        dev.bdev.drain_delayed_deletes();
     }
 
     fn debugfs_init(_dir: &drm::debugfs::Dir<'_, Self>) {}

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ptrace()` and `/proc/PID/mem` on mapped buffers that are on the device.
+//! `ptrace()` and `/proc/PID/mem` on mapped buffers.
 //!
-//! C header: [`include/drm/ttm/ttm_device.h`](srctree/include/drm/ttm/ttm_device.h)
+//! `ttm_bo_vm_access()` does the same, but accesses system pages without waiting for the move that
+//! fills them.
+//!
+//! C source: `drivers/gpu/drm/ttm/ttm_bo_vm.c`
 
 use kernel::{
     error::from_result,
-    page::PAGE_SIZE,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 
@@ -16,46 +22,48 @@ use crate::{
         ctx::OperationCtx,
         driver::Driver,
         object::Object,
-        reserved::Locked, //
+        reserved::{
+            Locked,
+            Reserved, //
+        }, //
     },
     bindings::raw as bindings, //
 };
 
-/// Accesses a mapped buffer on the device for `ptrace()` and `/proc/PID/mem`. Fails with `EAGAIN`
-/// if the buffer has to be moved first, which `vm::Operations::access` does.
-pub(super) extern "C" fn access_memory_callback<T: Driver>(
-    bo: *mut bindings::ttm_buffer_object,
-    offset: c_ulong,
+/// A part of a buffer, and memory of the kernel.
+struct Access {
+    /// Bytes into the buffer.
+    offset: usize,
+    len: usize,
+    /// `len` bytes.
     buf: *mut c_void,
-    len: c_int,
-    write: c_int,
-) -> c_int {
-    from_result(|| {
-        // SAFETY: TTM calls this with a locked buffer of ours.
-        let bo = unsafe { Locked::new(Object::<T>::from_ttm(bo).ok_or(EIO)?) };
-        let len = usize::try_from(len)?;
+    /// Whether the buffer is written.
+    write: bool,
+}
 
-        bo.wait(&mut OperationCtx::interruptible())?;
-        if !T::is_accessible(&bo)? {
-            return Err(EAGAIN);
-        }
-        bo.kernel_status()?;
-
+impl Access {
+    /// Copies between the two. The content of the buffer has to be where the CPU can access it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` once the device is unplugged; `EIO` for a page that the CPU cannot access.
+    fn copy<T: Driver>(&self, bo: &Locked<'_, T>) -> Result {
         let entered = bo.dev().enter()?;
         let _open = T::aperture(bo.dev()).hold_open();
-        let mut backing = backing(&bo, bo.resource().ok_or(EIO)?, offset / PAGE_SIZE);
+        let res = bo.resource().ok_or(EIO)?;
+        let mut backing = backing(bo, res, self.offset / PAGE_SIZE);
         let mut done = 0;
 
-        while done < len {
-            let within = (offset + done) % PAGE_SIZE;
-            let bytes = (PAGE_SIZE - within).min(len - done);
+        while done < self.len {
+            let within = (self.offset + done) % PAGE_SIZE;
+            let bytes = (PAGE_SIZE - within).min(self.len - done);
             let page = backing.next(entered.parent())?.ok_or(EIO)?;
             let there = page.vaddr().wrapping_byte_add(within);
-            let here = buf.wrapping_byte_add(done);
+            let here = self.buf.wrapping_byte_add(done);
 
             // SAFETY: `bytes` stay inside the mapped page and inside `buf`, which has `len`.
             unsafe {
-                match (page.map.is_iomem, write != 0) {
+                match (page.map.is_iomem, self.write) {
                     (true, true) => bindings::memcpy_toio(there, here, bytes),
                     (true, false) => bindings::memcpy_fromio(here, there, bytes),
                     (false, true) => {
@@ -68,8 +76,8 @@ pub(super) extern "C" fn access_memory_callback<T: Driver>(
             }
             done += bytes;
         }
-        Ok(c_int::try_from(len)?)
-    })
+        Ok(())
+    }
 }
 
 /// `access` of `struct vm_operations_struct`.
@@ -85,10 +93,12 @@ pub(super) extern "C" fn access_callback<T: Driver>(
 ) -> c_int {
     // SAFETY: The kernel asks about a mapping with our operations, which has a reference on its
     // buffer, and holds `mmap_lock`.
-    let (object, flags) = unsafe {
+    let (object, flags, start, pgoff) = unsafe {
         (
             &*(*vma).vm_private_data.cast::<Object<T>>(),
             (*vma).__bindgen_anon_2.vm_flags,
+            (*vma).__bindgen_anon_1.__bindgen_anon_1.vm_start,
+            (*vma).vm_pgoff,
         )
     };
     let allowed = if write != 0 {
@@ -101,43 +111,57 @@ pub(super) extern "C" fn access_callback<T: Driver>(
         if flags & allowed as bindings::vm_flags_t == 0 {
             return Err(EFAULT);
         }
-        loop {
-            make_ready(object)?;
 
-            // SAFETY: The arguments are as the kernel gave them to us.
-            match unsafe { bindings::ttm_bo_vm_access(vma, addr, buf, len, write) } {
-                // Somebody moved the buffer meanwhile.
-                ret if ret == EAGAIN.to_errno() => (),
-                ret => return Ok(ret),
-            }
+        // Where the mapping begins in the buffer, and `addr` in the mapping.
+        let skipped = ((pgoff as u64) << PAGE_SHIFT)
+            .checked_sub(object.mmap_offset())
+            .ok_or(EIO)?;
+        let offset = addr
+            .checked_sub(start)
+            .and_then(|offset| offset.checked_add(usize::try_from(skipped).ok()?))
+            .ok_or(EIO)?;
+        let access = Access {
+            offset,
+            len: usize::try_from(len)?,
+            buf,
+            write: write != 0,
+        };
+        let end = access.offset.checked_add(access.len).ok_or(EIO)?;
+        if access.len == 0 || end as u64 > object.size() {
+            return Err(EIO);
         }
-    })
-}
 
-/// Waits until the content of a buffer is where the CPU can access it.
-///
-/// # Errors
-///
-/// `EIO` if it never will be; `EINTR` on a signal; `ENOMEM`.
-fn make_ready<T: Driver>(object: &Object<T>) -> Result {
-    let check = |result: Result| {
-        result.map_err(|err| match err {
+        let bo = ready(object).map_err(|err| match err {
             ERESTARTSYS | EINTR => EINTR,
             ENOMEM => ENOMEM,
             _ => EIO,
-        })
-    };
+        })?;
+        access.copy(&bo).map_err(|_| EIO)?;
+        Ok(len)
+    })
+}
 
+/// Locks a buffer when its content is where the CPU can access it, and has it moved there if need
+/// be.
+///
+/// # Errors
+///
+/// Those of [`Driver::is_accessible`] and [`Driver::make_accessible`]; those that a move or a clear
+/// has ended with; `ENOMEM`; `ERESTARTSYS` on a signal.
+fn ready<T: Driver>(object: &Object<T>) -> Result<Reserved<'_, T>> {
     loop {
-        check(object.wait_for_moves())?;
+        object.wait_for_moves()?;
 
-        let bo = object.reserve().map_err(|_| EINTR)?;
-        check(bo.kernel_status())?;
-        if T::is_accessible(&bo).map_err(|_| EIO)? {
-            drop(object.dev().enter().map_err(|_| EIO)?);
-            return check(bo.populate(&mut OperationCtx::interruptible()));
+        let bo = object.reserve()?;
+        if !bo.has_arrived() {
+            continue;
+        }
+        bo.kernel_status()?;
+        if T::is_accessible(&bo)? {
+            bo.populate(&mut OperationCtx::interruptible())?;
+            return Ok(bo);
         }
         drop(bo);
-        check(T::make_accessible(object))?;
+        T::make_accessible(object)?;
     }
 }

@@ -52,11 +52,6 @@ impl OperationCtx {
         Ok(())
     }
 
-    /// Whether an allocation is to fail rather than to invoke the OOM killer.
-    pub(super) fn may_fail(&self) -> bool {
-        self.0.gfp_retry_mayfail
-    }
-
     /// # Safety
     ///
     /// `ptr` must point to a context that is the caller's alone during `'a`.

@@ -158,6 +158,13 @@ impl BaseDevice {
         unsafe { bindings::__flush_workqueue((*self.as_raw()).wq) };
     }
 
+    /// Waits until no work of TTM's is left, also such as other work brings about
+    /// (`drain_workqueue()`). For the end, when nobody uses the device any more.
+    pub(crate) fn drain_delayed_deletes(&self) {
+        // SAFETY: By the type invariant; TTM's work queue frees them.
+        unsafe { bindings::drain_workqueue((*self.as_raw()).wq) };
+    }
+
     /// Unmaps the pages of all user-space mappings of buffers (`unmap_mapping_range()`). The next
     /// access faults and maps them again.
     pub(super) fn unmap_all(&self) {

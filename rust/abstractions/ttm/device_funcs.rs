@@ -20,7 +20,6 @@ use crate::{
     abstractions::{
         drm,
         ttm::{
-            access,
             copy,
             ctx::OperationCtx,
             device::BaseDevice,
@@ -74,7 +73,7 @@ impl<T: Driver> Vtable<T> {
         move_: Some(Self::move_callback),
         io_mem_reserve: Some(Self::io_mem_reserve_callback),
         io_mem_pfn: Some(Self::io_mem_pfn_callback),
-        access_memory: Some(access::access_memory_callback::<T>),
+        access_memory: None,
         release_notify: Some(Self::release_callback),
         delete_mem_notify: None,
         swap_notify: None,
@@ -229,11 +228,12 @@ impl<T: Driver> Vtable<T> {
             return;
         };
 
-        // SAFETY: The buffer is valid, and its resv its own by now; `bo` gives it back when
-        // dropped.
+        // Nobody has a reference any more. Who walks an LRU list may hold the lock nevertheless, but
+        // only under the spinlock of that list, until he finds that out.
+        // SAFETY: The buffer is valid, and its resv its own by now; `bo` gives it back when dropped.
         let bo = unsafe {
-            if (*bo).resource.is_null() || !bindings::dma_resv_trylock((*bo).base.resv) {
-                return;
+            while !bindings::dma_resv_trylock((*bo).base.resv) {
+                core::hint::spin_loop();
             }
             Reserved::adopt(object)
         };
@@ -241,6 +241,9 @@ impl<T: Driver> Vtable<T> {
         // Nobody has a dma-buf of it any more, so nobody else's device uses it. What others' fences
         // stand for must not keep its memory, or delay the deletes of other buffers.
         bo.forget_others();
+        if bo.resource().is_none() {
+            return;
+        }
 
         // The slot is reserved first: once the fence exists, adding it must not fail.
         if let Ok(slot) = bo.reserve_fence() {

@@ -12,16 +12,12 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 use crate::{
     abstractions::{
-        drm::{
-            self,
-            gem::Ref, //
-        },
+        drm::gem::Ref,
         ttm::{
             ctx::OperationCtx,
             driver::Driver,
@@ -191,24 +187,21 @@ impl<T: Driver> Fault<'_, T> {
             return wait(self.object).err().map(fault_code);
         }
         if !self.has(NOWAIT) {
-            // Without `mmap_lock` the mapping may be removed, and its references with it. So buffer
-            // and device get references of their own.
-            let dev: ARef<drm::Base> = self.object.dev().base().into();
-
-            // SAFETY: The mapping keeps the buffer, and `mmap_lock`, which the kernel holds for the
-            // fault, keeps the mapping. `dev` outlives the new reference.
-            let object = unsafe {
+            // Without `mmap_lock` the mapping may be removed, and its references with it. So the
+            // buffer gets a reference, and so does the file, which keeps the device and the module.
+            // SAFETY: The mapping keeps both, and `mmap_lock`, which the kernel holds for the fault,
+            // keeps the mapping. The file is given back last.
+            unsafe {
+                let file = bindings::get_file((*self.vma()).vm_file);
                 let object: Ref<'_, Object<T>> = Ref::get(self.object);
 
                 bindings::mmap_read_unlock((*self.vma()).vm_mm);
-                object
-            };
-
-            // What went wrong will go wrong again when the fault is tried again, and is reported
-            // then.
-            let _ = wait(&object);
-            drop(object);
-            drop(dev);
+                // What went wrong will go wrong again when the fault is tried again, and is reported
+                // then.
+                let _ = wait(&object);
+                drop(object);
+                bindings::fput(file);
+            }
         }
         Some(bindings::vm_fault_reason_VM_FAULT_RETRY)
     }

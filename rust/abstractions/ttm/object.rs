@@ -130,17 +130,24 @@ impl<T: Types> Object<T> {
     ///
     /// `ERESTARTSYS` on a signal.
     pub(super) fn wait_for_moves(&self) -> Result {
+        self.wait_for_usage(bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL)
+    }
+
+    /// Waits for all fences of the buffer, whoever put them there and what for.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` on a signal.
+    pub(crate) fn wait_for_all(&self) -> Result {
+        self.wait_for_usage(bindings::dma_resv_usage_DMA_RESV_USAGE_BOOKKEEP)
+    }
+
+    fn wait_for_usage(&self, usage: bindings::dma_resv_usage) -> Result {
         const FOREVER: c_ulong = c_ulong::MAX >> 1;
 
         // SAFETY: The resv is initialised as long as the buffer lives.
-        let left = unsafe {
-            bindings::dma_resv_wait_timeout(
-                (*self.gem()).resv,
-                bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
-                true,
-                FOREVER,
-            )
-        };
+        let left =
+            unsafe { bindings::dma_resv_wait_timeout((*self.gem()).resv, usage, true, FOREVER) };
 
         if left < 0 {
             return Err(Error::from_errno(left as c_int));

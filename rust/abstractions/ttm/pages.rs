@@ -14,12 +14,11 @@
 use core::ptr::NonNull;
 
 use kernel::{
-    alloc::flags::{
-        __GFP_NOWARN,
-        __GFP_ZERO, //
-    },
     error::from_err_ptr,
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 
@@ -27,6 +26,10 @@ use crate::{
     abstractions::ttm::ctx::OperationCtx,
     bindings::raw as bindings, //
 };
+
+/// An allocation fails rather than to invoke the OOM killer, the system's or a cgroup's. The one who
+/// asks is refused.
+const MAY_FAIL: bindings::gfp_t = bindings::__GFP_RETRY_MAYFAIL | bindings::__GFP_NOWARN;
 
 /// Makes the array of page pointers, all null.
 ///
@@ -38,33 +41,29 @@ use crate::{
 ///
 /// `tt` must be a valid tt that nobody else uses, and that has no array yet.
 pub(super) unsafe fn make_array(tt: *mut bindings::ttm_tt) -> Result {
-    // SAFETY: By this function's requirements.
-    let count = unsafe { (*tt).num_pages } as usize;
-    let (pages, ..) = KVVec::<*mut bindings::page>::with_capacity(
-        count,
-        GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN,
-    )?
-    .into_raw_parts();
+    // SAFETY: By this function's requirements. `free()` frees the array.
+    unsafe {
+        let bytes = (*tt).num_pages as usize * size_of::<*mut bindings::page>();
 
-    // SAFETY: By this function's requirements. [`free`] frees the array, which is zeroed.
-    unsafe { (*tt).pages = pages };
+        (*tt).pages = bindings::kvzalloc(bytes, bindings::GFP_KERNEL_ACCOUNT | MAY_FAIL).cast();
+        if (*tt).pages.is_null() {
+            return Err(ENOMEM);
+        }
+    }
     Ok(())
 }
 
 /// The flags of an allocation of 2^`order` pages, as the pool has them.
-fn flags(order: c_uint, zeroed: bool, ctx: &OperationCtx) -> bindings::gfp_t {
-    let mut flags = bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT;
+fn flags(order: c_uint, zeroed: bool) -> bindings::gfp_t {
+    let mut flags = bindings::GFP_HIGHUSER | bindings::__GFP_ACCOUNT | MAY_FAIL;
 
     if zeroed {
         flags |= bindings::__GFP_ZERO;
     }
-    if ctx.may_fail() {
-        flags |= bindings::__GFP_RETRY_MAYFAIL | bindings::__GFP_NOWARN;
-    }
     // Large blocks are taken if they are there. Nothing is moved or written for them.
     if order > 0 {
         flags &= !(bindings::__GFP_RECLAIM | bindings::__GFP_RETRY_MAYFAIL);
-        flags |= bindings::__GFP_NOMEMALLOC | bindings::__GFP_NORETRY | bindings::__GFP_NOWARN;
+        flags |= bindings::__GFP_NOMEMALLOC | bindings::__GFP_NORETRY;
     }
     flags
 }
@@ -165,7 +164,7 @@ pub(super) unsafe fn alloc(
 
         let result = ctx
             .check_killed()
-            .map(|()| alloc_block(nid, order, flags(order, zeroed, ctx)));
+            .map(|()| alloc_block(nid, order, flags(order, zeroed)));
         match result {
             Ok(Some(first)) => {
                 for (index, page) in pages[done..done + (1 << order)].iter_mut().enumerate() {
@@ -223,13 +222,27 @@ impl Backup {
         // SAFETY: By the type invariant. The page is held while it is used.
         unsafe {
             let mapping = (*self.0.as_ptr()).f_mapping;
-            let gfp = gfp & (*mapping).gfp_mask | gfp & bindings::__GFP_NOWARN;
             let page = from_err_ptr(bindings::shmem_read_mapping_page_gfp(mapping, index, gfp))?;
 
             f(page);
             bindings::put_page(page);
         }
         Ok(())
+    }
+
+    /// Frees a page of the file.
+    fn drop_page(&self, index: usize) {
+        // CAST: A buffer has less than 2^63 bytes.
+        let start = (index << PAGE_SHIFT) as bindings::loff_t;
+
+        // SAFETY: By the type invariant.
+        unsafe {
+            bindings::shmem_truncate_range(
+                (*self.0.as_ptr()).f_inode,
+                start,
+                (start + PAGE_SIZE as bindings::loff_t - 1) as _,
+            )
+        };
     }
 }
 
@@ -248,11 +261,6 @@ impl Drop for Backup {
 /// `tt` must be a valid, populated tt that nobody else uses, and neither the CPU nor the device may
 /// use its pages.
 pub(super) unsafe fn back_up(tt: *mut bindings::ttm_tt, backup: &Backup) -> usize {
-    const GFP: bindings::gfp_t = bindings::GFP_KERNEL
-        | bindings::__GFP_HIGH
-        | bindings::__GFP_NOWARN
-        | bindings::__GFP_RETRY_MAYFAIL;
-
     // SAFETY: By this function's requirements.
     let pages = unsafe { array(tt) };
     let mut freed = 0;
@@ -260,26 +268,62 @@ pub(super) unsafe fn back_up(tt: *mut bindings::ttm_tt, backup: &Backup) -> usiz
 
     while let Some(&first) = pages.get(at) {
         // SAFETY: By this function's requirements it is the first page of a block.
-        let block = at..at + (1 << unsafe { bindings::page_private(first) });
-        let result = block.clone().try_for_each(|index| {
-            backup.with_page(index, GFP, |to| {
-                // SAFETY: Both are whole pages, and nobody else writes to either.
-                unsafe {
-                    bindings::copy_highpage(to, pages[index]);
-                    bindings::set_page_dirty(to);
-                }
-            })
-        });
+        let order = unsafe { bindings::page_private(first) } as c_uint;
+        let block = at..at + (1 << order);
+        let copied = copy_block(&pages[block.clone()], at, order, backup);
 
-        at = block.end;
-        if result.is_err() {
+        // What was copied of a block is freed, so that the copies are not for nothing.
+        if 0 < copied && copied < block.len() {
+            // SAFETY: By this function's requirements nobody uses the block. Each of its pages is a
+            // block after this.
+            unsafe {
+                bindings::split_page(first, order);
+                for &page in &pages[block.clone()] {
+                    bindings::set_page_private(page, 0);
+                }
+            }
+        }
+        let done = at + copied;
+        while at < done {
+            // SAFETY: By this function's requirements nobody uses the page.
+            let count = unsafe { free_block(pages[at]) };
+
+            pages[at..at + count].fill(core::ptr::null_mut());
+            at += count;
+            freed += count;
+        }
+        if copied < block.len() {
             break;
         }
-        // SAFETY: By this function's requirements nobody uses the block.
-        freed += unsafe { free_block(first) };
-        pages[block].fill(core::ptr::null_mut());
     }
     freed
+}
+
+/// Copies the pages of a block of 2^`order`, the first of which is number `at` of the buffer, to the
+/// backup. Returns how many could be copied.
+fn copy_block(pages: &[*mut bindings::page], at: usize, order: c_uint, backup: &Backup) -> usize {
+    let mut gfp = bindings::GFP_KERNEL | bindings::__GFP_HIGH | MAY_FAIL;
+
+    // Reclaim may use the kernel's reserves. A page frees as much as it takes, but a large block is
+    // freed at its end only.
+    if order > 0 {
+        gfp |= bindings::__GFP_NOMEMALLOC;
+    }
+    pages
+        .iter()
+        .enumerate()
+        .take_while(|&(index, &from)| {
+            backup
+                .with_page(at + index, gfp, |to| {
+                    // SAFETY: Both are whole pages, and nobody else writes to either.
+                    unsafe {
+                        bindings::copy_highpage(to, from);
+                        bindings::set_page_dirty(to);
+                    }
+                })
+                .is_ok()
+        })
+        .count()
 }
 
 /// Restores the pages of `tt` from its backup.
@@ -301,19 +345,15 @@ pub(super) unsafe fn restore(
 ) -> Result {
     // SAFETY: By this function's requirements the tt, and with it the array, is ours.
     let (pages, nid) = unsafe { (array(tt), (*bdev).pool.nid) };
-    let mut gfp = bindings::GFP_KERNEL;
 
-    if ctx.may_fail() {
-        gfp |= bindings::__GFP_RETRY_MAYFAIL | bindings::__GFP_NOWARN;
-    }
     for (index, page) in pages.iter_mut().enumerate() {
         if !page.is_null() {
             continue;
         }
         ctx.check_killed()?;
 
-        let new = alloc_block(nid, 0, flags(0, false, ctx)).ok_or(ENOMEM)?;
-        let result = backup.with_page(index, gfp, |from| {
+        let new = alloc_block(nid, 0, flags(0, false)).ok_or(ENOMEM)?;
+        let result = backup.with_page(index, bindings::GFP_KERNEL | MAY_FAIL, |from| {
             // SAFETY: Both are whole pages, and nobody else writes to either.
             unsafe { bindings::copy_highpage(new, from) };
         });
@@ -323,6 +363,8 @@ pub(super) unsafe fn restore(
             return Err(err);
         }
         *page = new;
+        // The same content twice would need twice the memory.
+        backup.drop_page(index);
     }
     Ok(())
 }

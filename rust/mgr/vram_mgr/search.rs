@@ -106,7 +106,7 @@ impl Search<'_> {
         if size < align {
             let block = self.mm.alloc(&mode, align, align, flags)?;
 
-            return Ok(self.mm.trim(block, size));
+            return self.mm.trim(block, size);
         }
 
         if request.place.is_contiguous() {

@@ -393,7 +393,7 @@ mod tests {
                     AllocFlags::default(),
                 )?;
                 let before = single(&blocks)?;
-                let blocks = mm.trim(blocks, chunks * CHUNK);
+                let blocks = mm.trim(blocks, chunks * CHUNK)?;
 
                 check_eq!(
                     blocks.contiguous(),
@@ -417,7 +417,7 @@ mod tests {
         // Several blocks.
         let blocks = mm.alloc(&AllocMode::Simple, 3 * CHUNK, CHUNK, AllocFlags::default())?;
         check_eq!(blocks.iter().count(), 2);
-        let mut blocks = mm.trim(blocks, CHUNK);
+        let mut blocks = mm.trim(blocks, CHUNK)?;
         check_eq!(bytes(&blocks), 3 * CHUNK);
         mm.free(blocks, false);
 
@@ -429,7 +429,7 @@ mod tests {
             AllocFlags::default(),
         )?;
         for size in [0, 5 * CHUNK, CHUNK + 1, u64::MAX] {
-            blocks = mm.trim(blocks, size);
+            blocks = mm.trim(blocks, size)?;
             check_eq!(bytes(&blocks), 4 * CHUNK, "{:#x}", size);
         }
         mm.free(blocks, false);
