@@ -2,9 +2,14 @@
 
 //! Another process's look into a mapping: what a debugger does.
 
-use std::{fs::OpenOptions, os::unix::fs::FileExt};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::FileExt,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages, Card, Create, CreateFlags, Domain};
 use rustix::io::Errno;
@@ -22,6 +27,7 @@ pub fn tests() -> Vec<Trial> {
         reads_another_processs_buffers,
         writes_through_the_kernel,
         writes_nothing_that_is_mapped_to_be_read,
+        reads_nothing_that_has_not_arrived,
     );
     tests.extend(trials!(driver_trial: finds_nothing_when_the_card_is_gone));
     tests
@@ -72,6 +78,35 @@ fn writes_through_the_kernel(bench: &Bench) -> Result<()> {
         ensure!(&bytes == b"across", "{domain}: {bytes:?}");
     }
     Ok(())
+}
+
+/// Whatever else moves the buffer at the same time.
+fn reads_nothing_that_has_not_arrived(bench: &Bench) -> Result<()> {
+    const BYTE: u8 = 0xaa;
+    let memory = OpenOptions::new().read(true).open("/proc/self/mem")?;
+    let create =
+        Create::new(256 << 10, Domain::Vram.into()).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let buffer = bench.card.create(create)?;
+    let mut map = buffer.map()?;
+    map.write(0, &vec![BYTE; map.len()]);
+    let (start, len) = (map.as_ptr() as usize as u64, map.len());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let mover = scope.spawn(|| {
+            let result =
+                (0..300).try_for_each(|turn| buffer.move_to([Domain::Gtt, Domain::Vram][turn % 2]));
+            done.store(true, Relaxed);
+            result
+        });
+        let mut bytes = vec![0; len];
+        while !done.load(Relaxed) {
+            memory.read_exact_at(&mut bytes, start)?;
+            let other = bytes.iter().position(|&byte| byte != BYTE);
+            ensure!(other.is_none(), "at {other:x?} there is something else");
+        }
+        mover.join().map_err(|_| anyhow!("a thread panicked"))??;
+        Ok(())
+    })
 }
 
 /// As for any other shared mapping, whoever asks.
