@@ -56,12 +56,11 @@ struct Fault<'a, T: Driver> {
 pub(super) extern "C" fn fault_callback<T: Driver>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
-    // INVARIANT: The kernel calls this for a fault on a mapping with our operations.
-    // SAFETY: The mapping has a reference on its buffer, which `mmap_callback` put there.
-    let fault = Fault::<T> {
-        vmf,
-        object: unsafe { &*(*(*vmf).__bindgen_anon_1.vma).vm_private_data.cast() },
-    };
+    // SAFETY: The kernel calls this for a fault on a mapping with our operations. The mapping has a
+    // reference on its buffer, which `mmap_callback` put there.
+    let object = unsafe { &*(*(*vmf).__bindgen_anon_1.vma).vm_private_data.cast() };
+    // INVARIANT: It is the buffer of the mapping.
+    let fault = Fault::<T> { vmf, object };
 
     for _ in 0..TURNS {
         let ret = match fault.try_map() {
@@ -141,7 +140,7 @@ impl<T: Driver> Fault<'_, T> {
     /// Allocates the page tables for the pages that are going to be mapped, so that this need not be
     /// done while the aperture is held open.
     fn make_page_tables(&self) {
-        unsafe extern "C" fn nothing(
+        extern "C" fn nothing(
             _pte: *mut bindings::pte_t,
             _addr: c_ulong,
             _data: *mut c_void,

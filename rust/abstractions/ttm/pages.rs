@@ -240,7 +240,7 @@ impl Backup {
             bindings::shmem_truncate_range(
                 (*self.0.as_ptr()).f_inode,
                 start,
-                (start + PAGE_SIZE as bindings::loff_t - 1) as _,
+                (start + PAGE_SIZE as bindings::loff_t - 1) as u64,
             )
         };
     }
