@@ -467,18 +467,13 @@ fn fill(node: &str) -> Result<()> {
     // Where touching fails there is a signal, and nothing is said.
     while let Ok(buffer) = card.create(create) {
         let mut map = buffer.map()?;
-        map.write(0, &vec![BYTE; map.len()]);
+        for at in (0..map.len()).step_by(4096) {
+            map.write(at, &[BYTE]);
+        }
         buffers.push((buffer, map));
         say(&buffers.len().to_string())?;
     }
-    // A little room is left.
-    buffers.pop();
     say("refused")?;
-    wait_for_parent()?;
-    for (_, map) in &buffers {
-        ensure_holds(map, &vec![BYTE; map.len()], "a buffer")?;
-    }
-    say("found")?;
     wait_for_parent()
 }
 
