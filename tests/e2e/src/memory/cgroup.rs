@@ -15,7 +15,7 @@ use rustix::mount::{mount, MountFlags};
 use crate::support::{
     child::{Child, Part},
     fixture::{skip, trials, Bench},
-    meminfo::meminfo,
+    meminfo::{drop_caches, meminfo, Swap},
 };
 
 /// Bytes that the cgroup may have.
@@ -27,6 +27,7 @@ const BUFFER: u64 = 4 << 20;
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:
         a_cgroup_gets_no_more_than_its_limit,
+        a_full_cgroup_gets_its_pages_back,
         nobody_is_killed_for_a_hog_of_empty_buffers,
         who_touches_too_much_is_refused,
     )
@@ -78,10 +79,28 @@ fn a_cgroup_gets_no_more_than_its_limit(bench: &Bench) -> Result<()> {
                 "{domain}: {count} buffers of {BUFFER} bytes"
             );
         }
-        ensure!(count > 0, "{domain}: not even one");
+        ensure!(count > 1, "{domain}: not even two");
         child.kill()?;
     }
     Ok(())
+}
+
+/// Pages that are brought back take the place of their backup, in the cgroup too.
+fn a_full_cgroup_gets_its_pages_back(bench: &Bench) -> Result<()> {
+    let cgroup = Cgroup::new()?;
+    let mut child = Child::start(Part::Fill, bench.card.path(), None)?;
+    child.tell(&format!("{} {}", cgroup.0.display(), Domain::Gtt))?;
+    while child.listen()? != "refused" {}
+    let before = meminfo("GPUActive")?;
+    let _swap = Swap::on(2 * MAX)?;
+    cgroup.write("memory.swap.max", "0")?;
+    drop_caches()?;
+    let now = meminfo("GPUActive")?;
+    ensure!(now < before, "nothing was backed up: {before}, then {now}");
+    child.tell("look")?;
+    let said = child.listen()?;
+    ensure!(said == "found", "{said}");
+    child.finish()
 }
 
 /// A buffer whose pages nobody touches needs next to no memory, however large it is.
