@@ -119,15 +119,8 @@ impl Engine {
             seqno
         );
 
-        // An engine that cannot be stopped needs a reset of the whole card. The reset disables the
-        // aperture for a moment, so nothing may access VRAM through it meanwhile.
         if !stopped {
-            self.aperture.shut(&self.bdev, || {
-                self.gart.recover(hw.parent, |regs| {
-                    gmc::reset(regs, &self.gmc);
-                    Ok(())
-                })
-            })?;
+            self.reset_card(hw)?;
         }
 
         let failed_too_often = self.requeue(queue);
@@ -147,6 +140,17 @@ impl Engine {
         };
         self.start(queue, hw)?;
         self.fill_ring(queue, hw)
+    }
+
+    /// Resets the whole card, because its engine cannot be stopped. The reset disables the aperture
+    /// for a moment, so nothing may access VRAM through it meanwhile.
+    pub(super) fn reset_card(&self, hw: Hw<'_>) -> Result {
+        self.aperture.shut(&self.bdev, || {
+            self.gart.recover(hw.parent, |regs| {
+                gmc::reset(regs, &self.gmc);
+                Ok(())
+            })
+        })
     }
 
     /// Puts what is in flight back into the queue, and counts a failure for the job at which the

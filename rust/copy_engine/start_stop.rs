@@ -93,19 +93,9 @@ impl Engine {
             CommandRing::stop(hw.regs)
         };
 
-        // The memory of the jobs is freed when their fences are signalled. So an engine that does
-        // not stop is reset first, and with it the whole card.
-        if !stopped {
-            self.aperture.shut(&self.bdev, || {
-                self.gart.recover(hw.parent, |regs| {
-                    gmc::reset(regs, &self.gmc);
-                    Ok(())
-                })
-            })?;
-        }
-        // If it goes on even after that, it must not reach the memory that is freed, and gets nothing
-        // more to do.
-        let obeys = CommandRing::is_stopped(hw.regs);
+        // The memory of the jobs is freed when their fences are signalled. An engine that goes on even
+        // after a reset must not reach it, and gets nothing more to do.
+        let obeys = (stopped || self.reset_card(hw).is_ok()) && CommandRing::is_stopped(hw.regs);
         if !obeys {
             gmc::isolate(hw.regs);
             self.wedged.store(true, Release);

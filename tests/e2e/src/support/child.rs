@@ -455,28 +455,34 @@ fn move_huge(node: &str) -> Result<()> {
     wait_for_parent()
 }
 
-/// Is told the cgroup and the domain.
+/// Is told the cgroup, the domain and the bytes of each buffer.
 fn fill(node: &str) -> Result<()> {
     let line = told()?;
-    let (cgroup, domain) = line.split_once(' ').context("not told where")?;
+    let mut words = line.split(' ');
+    let mut word = || words.next().context("not told what");
+    let (cgroup, domain, size) = (word()?, word()?, word()?.parse()?);
     let domain = Domain::ALL.into_iter().find(|d| d.to_string() == domain);
     fs::write(Path::new(cgroup).join("cgroup.procs"), "0")?;
     let card = Card::open(node)?;
-    let create = Create::new(4 << 20, domain.context("no such domain")?.into());
+    let create = Create::new(size, domain.context("no such domain")?.into());
     let mut buffers = Vec::new();
     // Where touching fails there is a signal, and nothing is said.
     while let Ok(buffer) = card.create(create) {
         let mut map = buffer.map()?;
-        map.write(0, &vec![BYTE; map.len()]);
+        for at in (0..map.len()).step_by(4096) {
+            map.write(at, &[BYTE]);
+        }
         buffers.push((buffer, map));
         say(&buffers.len().to_string())?;
     }
-    // Some room is left, for what the kernel charges in advance.
-    buffers.pop();
     say("refused")?;
     wait_for_parent()?;
     for (_, map) in &buffers {
-        ensure_holds(map, &vec![BYTE; map.len()], "a buffer")?;
+        for at in (0..map.len()).step_by(4096) {
+            let mut byte = [0];
+            map.read(at, &mut byte);
+            ensure!(byte == [BYTE], "at {at:#x} there is {byte:?}");
+        }
     }
     say("found")?;
     wait_for_parent()
