@@ -16,6 +16,7 @@ pub(crate) mod pci;
 pub(crate) mod ratelimit;
 pub(crate) mod rwsem;
 pub(crate) mod stackdepot;
+pub(crate) mod sysfs;
 pub(crate) mod task;
 pub(crate) mod time;
 pub(crate) mod tracepoint;

@@ -58,6 +58,7 @@ pub(crate) use self::{
     },
     job::{
         CopyEnd,
+        JobOwner,
         Ranges, //
     },
     start_stop::{

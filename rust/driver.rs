@@ -4,11 +4,11 @@
 //!
 //! Probe sets up, in this order: the DMA mask, the BARs, the description of the card that its
 //! registers give, the memory controller, the TTM device, the statistics, the copy engine, the
-//! resource managers, the shrinker, and the interrupt. The DRM device is registered last.
+//! resource managers, the shrinker, the interrupt, and the files in sysfs. The DRM device is registered last.
 //!
 //! Unbind drops the fields of [`PddgpuData`] in the order in which they are declared:
 //!
-//! 1. The shrinker is unregistered.
+//! 1. The files in sysfs are removed, and the shrinker is unregistered.
 //! 2. The copy engine is closed to clients. The fences of their jobs are signalled with `ENODEV`, so
 //!    that nobody waits for the card any more.
 //! 3. The DRM device is unplugged. From here on no code can access the hardware through it.
@@ -61,6 +61,7 @@ use crate::{
         turnstile::Turnstile, //
     },
     bo::BoDriver,
+    client::Client,
     copy_engine::{
         self,
         Engine, //
@@ -96,6 +97,10 @@ use crate::{
         gtt_mgr::GttMgr,
         sys_mgr::SysMgr,
         vram_mgr::VramMgr, //
+    },
+    sysfs::{
+        self,
+        MemInfo, //
     }, //
 };
 
@@ -109,8 +114,8 @@ impl drm::Driver for PddgpuDrm {
     };
     const IOCTLS: &'static [drm::ioctl::Descriptor] = &ioctl::TABLE;
 
-    fn open(_dev: &PddgpuDevice) -> Result<Pin<KBox<()>>> {
-        Ok(KBox::pin((), GFP_KERNEL)?)
+    fn open(_dev: &PddgpuDevice) -> Result<Pin<KBox<Arc<Client>>>> {
+        Ok(KBox::pin(Client::new()?, GFP_KERNEL)?)
     }
 
     /// TTM frees the memory of deleted buffers in a worker, once the card is done with it. That uses
@@ -129,6 +134,7 @@ impl drm::Driver for PddgpuDrm {
 /// Unbind drops the fields in the order in which they are declared. The module documentation says
 /// why it is this order.
 pub(crate) struct PddgpuData<'bound> {
+    _mem_info: MemInfo<'bound>,
     _shrinker: Shrinker<BoDriver>,
     _open: Option<copy_engine::Open<'bound>>,
     _registration: drm::Registration<PddgpuDrm>,
@@ -180,7 +186,11 @@ impl pci::Driver for PddgpuDriver {
         let open = engine.as_ref().map(copy_engine::Running::open);
         let wipe = Wipe::new(dev, ddev.clone(), engine);
 
+        let mem_info = sysfs::init(dev, ddev.clone())
+            .inspect_err(|err| dev_err!(dev, "no files in sysfs: {:?}\n", err))?;
+
         Ok(PddgpuData {
+            _mem_info: mem_info,
             _shrinker: shrinker,
             _open: open,
             _registration: drm::Registration::new(dev, ddev)

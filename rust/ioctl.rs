@@ -5,6 +5,7 @@
 //! Arguments from user space are checked before anything is allocated. An ioctl that fails leaves
 //! no handle, no buffer and no memory allocated.
 
+mod dumb;
 mod gem;
 mod query;
 

@@ -12,11 +12,11 @@
 //! | floor | modules | what they do |
 //! |---|---|---|
 //! | 9 | [`driver`] | probe and unbind |
-//! | 8 | [`ioctl`], [`debugfs`] | the interfaces to user space |
+//! | 8 | [`ioctl`], [`debugfs`], [`fdinfo`], [`mod@sysfs`] | the interfaces to user space |
 //! | 7 | [`bo`] | buffers: where they may be placed, and how they are moved |
 //! | 6 | [`device`] | the data of a card and of an open file |
 //! | 5 | [`mgr`], [`copy_engine`] | the resource managers; copies and clears by the card |
-//! | 4 | [`memory_stats`] | usage, durations and leak detection |
+//! | 4 | [`memory_stats`], [`client`] | usage, durations and leak detection; what each client has |
 //! | 3 | [`hw`], [`trace`] | registers, address space, GART and rings of the card; trace events |
 //! | 2 | [`uapi`] | the types of the user-space header |
 //! | 1 | [`abstractions`] | abstractions that the `kernel` crate lacks; all of the `unsafe` code |
@@ -25,10 +25,12 @@
 mod abstractions;
 mod bindings;
 mod bo;
+mod client;
 mod copy_engine;
 mod debugfs;
 mod device;
 mod driver;
+mod fdinfo;
 mod hw;
 mod ioctl;
 #[cfg(CONFIG_KUNIT)]
@@ -36,6 +38,7 @@ mod ioctl;
 mod kunit;
 mod memory_stats;
 mod mgr;
+mod sysfs;
 mod trace;
 mod uapi;
 

@@ -13,6 +13,8 @@
 pub(crate) mod debugfs;
 mod device;
 mod driver;
+mod dumb;
+mod fdinfo;
 mod file;
 mod files;
 pub(crate) mod gem;
@@ -32,6 +34,11 @@ pub(crate) use self::{
         Driver,
         DriverInfo,
         Registration, //
+    },
+    dumb::CreateDumb,
+    fdinfo::{
+        MemoryStats,
+        ShowFdinfo, //
     },
     file::{
         Client,

@@ -14,6 +14,7 @@
 
 #include <drm/drm_buddy.h>
 #include <drm/drm_cache.h>
+#include <drm/drm_dumb_buffers.h>
 #include <drm/drm_mm.h>
 #include <drm/drm_prime.h>
 #include <drm/drm_print.h>

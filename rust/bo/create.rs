@@ -15,6 +15,7 @@ use crate::{
         drm::gem::Ref,
         ttm::{
             Locked,
+            MemType,
             OperationCtx,
             Place,
             Reserved, //
@@ -36,7 +37,12 @@ use crate::{
             Room, //
         }, //
     },
-    device::PddgpuDevice,
+    client::Holders,
+    copy_engine::JobOwner,
+    device::{
+        PddgpuDevice,
+        PddgpuFile, //
+    },
     memory_stats::FreeStart,
     uapi::{
         BoParam,
@@ -54,10 +60,10 @@ use crate::{
 pub(crate) fn pddgpu_bo_create<'a>(
     dev: &'a PddgpuDevice,
     bp: &BoParam,
-    client: u64,
+    file: &PddgpuFile,
 ) -> Result<Ref<'a, Bo>> {
     let guard = dev.stats.alloc_start();
-    let result = bo_create(dev, bp, client);
+    let result = bo_create(dev, bp, file);
 
     guard.alloc_end(match &result {
         Ok(bo) => Ok(&bo.tracking),
@@ -66,14 +72,18 @@ pub(crate) fn pddgpu_bo_create<'a>(
     result
 }
 
-fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, client: u64) -> Result<Ref<'a, Bo>> {
-    let mut places = KVec::with_capacity(Domain::ALL.len(), GFP_KERNEL)?;
+fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Result<Ref<'a, Bo>> {
+    let mut places = [const { Place::anywhere(MemType::System) }; Domain::ALL.len()];
+    let mut count = 0;
 
     for domain in Domain::ALL {
         if bp.domains.contains(domain) && bp.size <= capacity(dev, domain, bp.flags) {
-            places.push(placement_from_domain(dev, domain, bp.flags), GFP_KERNEL)?;
+            places[count] = placement_from_domain(dev, domain, bp.flags);
+            count += 1;
         }
     }
+    let places = &places[..count];
+    let wanted = bp.domains.preferred().ok_or(EINVAL)?;
     if places.is_empty() {
         return Err(E2BIG);
     }
@@ -89,7 +99,8 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, client: u64) -> Result<Ref
             places,
             try_pin_init!(BoData {
                 param: *bp,
-                tracking <- dev.stats.track(*bp, client),
+                holders: Holders::new(bp.size, wanted, Some(file.data().clone()))?,
+                tracking <- dev.stats.track(*bp, file.client_id()),
                 created: Atomic::new(false),
                 free_start: FreeStart::new(),
             }? Error),
@@ -97,7 +108,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, client: u64) -> Result<Ref
         )
     };
 
-    let create = || new(&places, |bo, ctx| finish(bo, ctx));
+    let create = || new(places, |bo, ctx| finish(bo, ctx));
 
     // Nothing is evicted for the CPU domain, so nobody has to be waited for.
     if bp.domains == Domain::Cpu.into() {
@@ -111,7 +122,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, client: u64) -> Result<Ref
             let mut ctx = OperationCtx::interruptible();
             let mut locked = bo.reserve_in(acquire)?;
 
-            locked.validate(&places, &mut ctx)?;
+            locked.validate(places, &mut ctx)?;
             finish(&locked, &mut ctx)?;
             drop(locked);
             Ok(bo)
@@ -121,6 +132,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, client: u64) -> Result<Ref
 
 fn finish(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
     clear(bo, ctx)?;
+    bo.object().holders.serve(None);
     bo.object().created.store(true, Relaxed);
     Ok(())
 }
@@ -139,7 +151,9 @@ fn clear(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
             if !dirty.is_empty() {
                 let slot = bo.reserve_fence()?;
 
-                slot.add(&*engine.clear(pdev.enter()?.parent(), dirty)?);
+                let owner = JobOwner::of(&bo.object().holders);
+
+                slot.add(&*engine.clear(pdev.enter()?.parent(), dirty, owner)?);
             }
             Ok(())
         }

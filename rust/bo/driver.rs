@@ -9,7 +9,8 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::Relaxed, //
+        atomic::Relaxed,
+        Arc, //
     }, //
 };
 
@@ -46,8 +47,10 @@ use crate::{
             may_evict_used, //
         }, //
     },
+    client::Client,
     copy_engine::{
         CopyEnd,
+        JobOwner,
         Ranges, //
     },
     device::PddgpuDevice,
@@ -153,6 +156,7 @@ impl ttm::Driver for BoDriver {
                         entered.parent(),
                         copy_end(bo, old, &entered)?,
                         copy_end(bo, new, &entered)?,
+                        JobOwner::of(&bo.object().holders),
                     )?)
                 }
                 None => Move::Copy,
@@ -187,6 +191,7 @@ impl ttm::Driver for BoDriver {
         let (domain, visible) = domain_and_visible(bo);
 
         bo.object().tracking.placed(domain, visible);
+        bo.object().holders.set_place(domain);
     }
 
     /// Has the copy engine zero the VRAM of a freed buffer, so that its next owner need not wait
@@ -197,7 +202,9 @@ impl ttm::Driver for BoDriver {
         let vram = pdev.vram.get(bo.resource()?)?;
         let entered = pdev.enter().ok()?;
         let all = vram_addresses(pdev, vram.ranges()).ok()?;
-        let fence = engine.clear(entered.parent(), all).ok()?;
+        let fence = engine
+            .clear(entered.parent(), all, JobOwner::default())
+            .ok()?;
 
         vram.wiped_by(fence.clone());
         Some(fence)
@@ -213,11 +220,28 @@ impl ttm::Driver for BoDriver {
         }
     }
 
+    fn handle_added(object: &BoData, client: &Arc<Client>) -> Result {
+        object.holders.add_handle(client)?;
+        object.tracking.ref_added(RefKind::Handle);
+        Ok(())
+    }
+
+    fn handle_dropped(object: &BoData, client: &Arc<Client>) {
+        object.holders.remove_handle(client);
+        object.tracking.ref_dropped(RefKind::Handle);
+    }
+
     fn ref_added(object: &BoData, kind: RefKind) {
+        if kind == RefKind::Export {
+            object.holders.add_export();
+        }
         object.tracking.ref_added(kind);
     }
 
     fn ref_dropped(object: &BoData, kind: RefKind) {
+        if kind == RefKind::Export {
+            object.holders.remove_export();
+        }
         object.tracking.ref_dropped(kind);
     }
 

@@ -21,13 +21,15 @@ use crate::{
             Room, //
         }, //
     },
+    device::PddgpuFile,
     uapi::{
         CreateFlag,
         Domain, //
     }, //
 };
 
-/// Moves a buffer and its content to a domain.
+/// Moves a buffer and its content to a domain, for the client of `file`. The buffer should be there
+/// from then on.
 ///
 /// The copy engine does the copy after this function has returned. The buffer carries the fence of
 /// the copy, and everything that accesses the content waits for that fence. On a card without a
@@ -38,9 +40,9 @@ use crate::{
 ///
 /// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned buffer; `EIO` if the
 /// copy engine is wedged; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
-pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
+pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile) -> Result {
     loop {
-        match make_room(bo.dev(), |room| bo_move(bo, domain, room)) {
+        match make_room(bo.dev(), |room| bo_move(bo, domain, file, room)) {
             // What others do with the buffer delays its own moves, and nobody else: so the wait is
             // here, where nothing is held.
             Err(EAGAIN) => bo.wait_for_all()?,
@@ -49,7 +51,7 @@ pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain) -> Result {
     }
 }
 
-fn bo_move(bo: &Bo, domain: Domain, room: Room<'_>) -> Result {
+fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result {
     let pdev = bo.dev();
     let mut locked = room.reserve(bo)?;
 
@@ -58,6 +60,7 @@ fn bo_move(bo: &Bo, domain: Domain, room: Room<'_>) -> Result {
     let here = BoPlacement::new(&locked);
     if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
         locked.used();
+        bo.holders.set_wanted(domain);
         return Ok(());
     }
 
@@ -77,5 +80,11 @@ fn bo_move(bo: &Bo, domain: Domain, room: Room<'_>) -> Result {
     if locked.is_used_by_others() {
         return Err(EAGAIN);
     }
-    locked.validate(&[place], &mut OperationCtx::interruptible())
+    bo.holders.serve(Some(file.data().clone()));
+    let result = locked.validate(&[place], &mut OperationCtx::interruptible());
+    bo.holders.serve(None);
+    if result.is_ok() {
+        bo.holders.set_wanted(domain);
+    }
+    result
 }

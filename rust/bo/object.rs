@@ -7,7 +7,10 @@ use core::ops::Range;
 use kernel::{
     page::PAGE_SHIFT,
     prelude::*,
-    sync::atomic::Atomic, //
+    sync::{
+        atomic::Atomic,
+        Arc, //
+    }, //
 };
 
 use crate::{
@@ -19,6 +22,10 @@ use crate::{
             Object,
             Resource, //
         }, //
+    },
+    client::{
+        Client,
+        Holders, //
     },
     copy_engine::Ranges,
     device::{
@@ -41,6 +48,8 @@ use crate::{
 pub(crate) struct BoData {
     /// The checked arguments of the creation.
     pub(crate) param: BoParam,
+    /// The clients that have it.
+    pub(crate) holders: Arc<Holders>,
     /// The buffer's entry in the leak detector.
     #[pin]
     pub(crate) tracking: Tracking,
@@ -64,7 +73,7 @@ impl ttm::Types for BoDriver {
 impl drm::Types for PddgpuDrm {
     type Module = <Self as ModuleRoot>::Module;
     type Data = Pddgpu;
-    type File = ();
+    type File = Arc<Client>;
     type Object = Bo;
 }
 

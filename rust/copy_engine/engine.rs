@@ -253,8 +253,8 @@ impl Engine {
     }
 
     /// Counts a job that took the engine `ns`.
-    pub(super) fn account(&self, work: &Work, ns: i64) {
-        let (count, bytes) = match work {
+    pub(super) fn account(&self, job: &Job<CopyEngine>, ns: i64) {
+        let (count, bytes) = match job.work {
             Work::Copy { .. } => {
                 self.stats.moved_by_engine(ns);
                 (&self.counters.copies, &self.counters.copied)
@@ -263,7 +263,8 @@ impl Engine {
         };
 
         count.add(1, Relaxed);
-        bytes.add(work.bytes(), Relaxed);
+        bytes.add(job.work.bytes(), Relaxed);
+        job.owner.add_engine_time(ns);
     }
 
     /// Retires what the engine has finished ([`InFlight::retire`]), and returns whether it has made
@@ -275,7 +276,7 @@ impl Engine {
         retired: &mut List<Job<CopyEngine>>,
     ) -> Result<bool> {
         let completed = self.aperture.bar().read(hw.parent, self.fence)?;
-        let account = |work: &Work, ns| self.account(work, ns);
+        let account = |job: &Job<CopyEngine>, ns| self.account(job, ns);
 
         Ok(inflight.retire(completed, self.stats.now(), retired, account))
     }

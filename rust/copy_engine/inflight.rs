@@ -10,10 +10,7 @@ use kernel::{
 
 use crate::{
     abstractions::dma::fence::Timeline,
-    copy_engine::job::{
-        Job,
-        Work, //
-    },
+    copy_engine::job::Job,
     hw::{
         gmc::ReservedVram,
         ring::InterruptRing, //
@@ -67,7 +64,7 @@ impl<T: Timeline> InFlight<T> {
         completed: u64,
         now: i64,
         retired: &mut List<Job<T>>,
-        mut account: impl FnMut(&Work, i64),
+        mut account: impl FnMut(&Job<T>, i64),
     ) -> bool {
         if completed <= self.completed || completed > self.seqno {
             return false;
@@ -85,7 +82,7 @@ impl<T: Timeline> InFlight<T> {
             // submitted or when the job before it ended, whichever is later.
             let begun = job.begun.load(Relaxed).max(self.last_end);
             self.last_end = now;
-            account(&job.work, now - begun);
+            account(&job, now - begun);
             job.end(Ok(()));
             retired.push_back(job);
         }

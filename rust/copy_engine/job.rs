@@ -20,6 +20,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        Arc,
         SetOnce, //
     }, //
 };
@@ -28,6 +29,11 @@ use crate::{
     abstractions::dma::fence::{
         Pending,
         Timeline, //
+    },
+    client::{
+        Busy,
+        Client,
+        Holders, //
     },
     hw::{
         gmc::GTT_MAX_TRANSFER_SIZE,
@@ -275,12 +281,38 @@ impl Work {
     }
 }
 
+/// For whom a job is done, and the buffers that it uses. By default it is for the driver itself.
+#[derive(Default)]
+pub(crate) struct JobOwner {
+    client: Option<Arc<Client>>,
+    buffers: [Option<Busy>; 2],
+}
+
+impl JobOwner {
+    /// For a job that uses one buffer. It is done for the client whose call is being served with the
+    /// buffer locked.
+    pub(crate) fn of(buffer: &Arc<Holders>) -> Self {
+        Self {
+            client: buffer.served(),
+            buffers: [Some(Busy::new(buffer.clone())), None],
+        }
+    }
+
+    /// Adds the ns for which the engine has worked.
+    pub(super) fn add_engine_time(&self, ns: i64) {
+        if let Some(client) = &self.client {
+            client.add_engine_time(u64::try_from(ns).unwrap_or(0));
+        }
+    }
+}
+
 /// A copy or a clear, with the fence that is signalled at its end.
 #[pin_data]
 pub(super) struct Job<T: Timeline> {
     #[pin]
     links: ListLinks,
     pub(super) work: Work,
+    pub(super) owner: JobOwner,
     /// The fence; set when the job is queued.
     pub(super) fence: SetOnce<Pending<T>>,
     /// Sequence number of its last FENCE packet, once that is in the ring.
@@ -304,7 +336,7 @@ impl<T: Timeline> Job<T> {
     /// # Errors
     ///
     /// `EINVAL` for ends of different sizes; `ENOMEM`.
-    pub(super) fn new(work: Work) -> Result<ListArc<Self>> {
+    pub(super) fn new(work: Work, owner: JobOwner) -> Result<ListArc<Self>> {
         if let Work::Copy { from, to } = &work {
             if from.ranges().bytes != to.ranges().bytes {
                 return Err(EINVAL);
@@ -315,6 +347,7 @@ impl<T: Timeline> Job<T> {
             try_pin_init!(Self {
                 links <- ListLinks::new(),
                 work,
+                owner,
                 fence: SetOnce::new(),
                 last: Atomic::new(u64::MAX),
                 begun: Atomic::new(0),
@@ -324,8 +357,11 @@ impl<T: Timeline> Job<T> {
         )
     }
 
-    /// Signals its fence with `result`.
+    /// Signals its fence with `result`. The buffers are not in use any more.
     pub(super) fn end(&self, result: Result) {
+        for buffer in self.owner.buffers.iter().flatten() {
+            buffer.end();
+        }
         if let Some(fence) = self.fence.as_ref() {
             fence.signal(result);
         }

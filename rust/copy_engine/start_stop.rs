@@ -35,6 +35,7 @@ use crate::{
         },
         interrupt::Handler,
         job::{
+            JobOwner,
             Ranges,
             Work, //
         },
@@ -198,7 +199,9 @@ impl<'a> Running<'a> {
         let work = Work::Clear { to: ranges };
         let fence = self
             .engine
-            .enqueue(self.dev, work, |_| Ok(self.context.clone()))?;
+            .enqueue(self.dev, work, JobOwner::default(), |_| {
+                Ok(self.context.clone())
+            })?;
 
         fence.wait_for(ms).unwrap_or(Err(ETIME))
     }

@@ -31,6 +31,7 @@ use crate::{
         job::{
             CopyEnd,
             Job,
+            JobOwner,
             Progress,
             Ranges,
             Work,
@@ -49,7 +50,7 @@ use crate::{
 };
 
 impl CopyEngine {
-    /// Submits a copy from `from` to `to`. It is executed after all jobs that were submitted
+    /// Submits a copy from `from` to `to` for `owner`. It is executed after all jobs that were submitted
     /// before.
     ///
     /// The memory of both ends must stay allocated and mapped until the fence is signalled.
@@ -63,8 +64,9 @@ impl CopyEngine {
         parent: &Device<Bound>,
         from: CopyEnd,
         to: CopyEnd,
+        owner: JobOwner,
     ) -> Result<ARef<Fence>> {
-        self.submit(parent, Work::Copy { from, to })
+        self.submit(parent, Work::Copy { from, to }, owner)
     }
 
     /// Submits a clear, which zeroes the bytes at these GPU addresses; otherwise as
@@ -73,12 +75,17 @@ impl CopyEngine {
     /// # Errors
     ///
     /// Those of [`copy`](Self::copy).
-    pub(crate) fn clear(&self, parent: &Device<Bound>, to: Ranges) -> Result<ARef<Fence>> {
-        self.submit(parent, Work::Clear { to })
+    pub(crate) fn clear(
+        &self,
+        parent: &Device<Bound>,
+        to: Ranges,
+        owner: JobOwner,
+    ) -> Result<ARef<Fence>> {
+        self.submit(parent, Work::Clear { to }, owner)
     }
 
-    fn submit(&self, parent: &Device<Bound>, work: Work) -> Result<ARef<Fence>> {
-        self.enqueue(parent, work, |queue| {
+    fn submit(&self, parent: &Device<Bound>, work: Work, owner: JobOwner) -> Result<ARef<Fence>> {
+        self.enqueue(parent, work, owner, |queue| {
             queue.context.clone().filter(|_| queue.open).ok_or(ENODEV)
         })
     }
@@ -93,11 +100,12 @@ impl CopyEngine {
         &self,
         parent: &Device<Bound>,
         work: Work,
+        owner: JobOwner,
         context: impl FnOnce(&SubmitQueue<CopyEngine>) -> Result<Arc<Context<CopyEngine>>>,
     ) -> Result<ARef<Fence>> {
         let hw = self.hw(parent)?;
         let allocation = Allocation::new()?;
-        let job = Job::new(work)?;
+        let job = Job::new(work, owner)?;
         let mut queue = self.queue.lock();
 
         if self.is_wedged() {

@@ -43,7 +43,7 @@ impl Ioctl for GemCreate {
     fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
         must_be_zero(args.pad)?;
         let bp = BoParam::new(args.size, args.alignment, args.domain, args.flags)?;
-        let bo = pddgpu_bo_create(dev, &bp, file.client_id())?;
+        let bo = pddgpu_bo_create(dev, &bp, file)?;
 
         // The creation may have waited, and the card gone meanwhile.
         let _entered = dev.enter()?;
@@ -132,6 +132,6 @@ impl Ioctl for GemMove {
         let domain = Domain::try_from(args.domain)?;
         let bo = file.lookup(args.handle)?;
 
-        pddgpu_bo_move(&bo, domain)
+        pddgpu_bo_move(&bo, domain, file)
     }
 }

@@ -177,7 +177,7 @@ impl MemoryStats {
 
     /// Moves from one domain to another.
     pub(crate) fn moves(&self, from: Domain, to: Domain) -> &MoveStats {
-        &self.moves[index(from)][index(to)]
+        &self.moves[from.index()][to.index()]
     }
 
     /// The number of failed creations, for each entry of [`FAILURES`].
@@ -243,15 +243,6 @@ impl MemoryStats {
         for timing in [&self.alloc, &self.free, &self.move_] {
             timing.reset();
         }
-    }
-}
-
-/// The index of a domain in [`Domain::ALL`].
-fn index(domain: Domain) -> usize {
-    match domain {
-        Domain::Vram => 0,
-        Domain::Gtt => 1,
-        Domain::Cpu => 2,
     }
 }
 

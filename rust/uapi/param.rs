@@ -59,6 +59,15 @@ impl Domain {
             .find(|domain| res.mem_type() == Some(domain.mem_type()))
     }
 
+    /// Its place in [`Domain::ALL`].
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Vram => 0,
+            Self::Gtt => 1,
+            Self::Cpu => 2,
+        }
+    }
+
     /// Its name in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -70,6 +79,13 @@ impl Domain {
 }
 
 impl Domains {
+    /// The domain that is preferred to all others of the mask.
+    pub(crate) fn preferred(self) -> Option<Domain> {
+        Domain::ALL
+            .into_iter()
+            .find(|domain| self.contains(*domain))
+    }
+
     /// The mask as user space gives it; `EINVAL` for unknown bits.
     fn parse(mask: u32) -> Result<Self> {
         if mask & !Self::all_bits() != 0 {

@@ -277,6 +277,16 @@ impl drm::Driver for Drm {
     fn debugfs_init(_dir: &drm::debugfs::Dir<'_, Self>) {}
 }
 
+impl drm::CreateDumb for Drm {
+    fn create_dumb(_dev: &drm::Device<Self>, _file: &drm::File<Self>, _size: u64) -> Result<u32> {
+        Err(ENOTSUPP)
+    }
+}
+
+impl drm::ShowFdinfo for Drm {
+    fn show_fdinfo(_dev: &drm::Device<Self>, _file: &drm::File<Self>, _p: &drm::Printer) {}
+}
+
 /// The card's TTM side.
 pub(crate) struct Driver;
 
@@ -345,6 +355,12 @@ impl ttm::Driver for Driver {
     fn free_start(_object: &Buffer) {}
 
     fn free_end(_object: &Buffer) {}
+
+    fn handle_added(_object: &Payload, _client: &()) -> Result {
+        Ok(())
+    }
+
+    fn handle_dropped(_object: &Payload, _client: &()) {}
 
     fn ref_added(_object: &Payload, _kind: RefKind) {}
 

@@ -39,6 +39,14 @@ use crate::{
             Base,
             Device, //
         },
+        dumb::{
+            self,
+            CreateDumb, //
+        },
+        fdinfo::{
+            self,
+            ShowFdinfo, //
+        },
         files::{
             FileMemory,
             Files, //
@@ -67,8 +75,8 @@ pub(crate) struct DriverInfo {
     pub(crate) desc: &'static CStr,
 }
 
-/// A GEM driver with a render node.
-pub(crate) trait Driver: Types<Object: Exported> {
+/// A GEM driver with a render node, and with the DRM core's syncobjs.
+pub(crate) trait Driver: Types<Object: Exported> + CreateDumb + ShowFdinfo {
     /// What user space reads about the driver.
     const INFO: DriverInfo;
 
@@ -97,6 +105,7 @@ const GEM_FOPS: bindings::file_operations = bindings::file_operations {
     read: Some(bindings::drm_read),
     llseek: Some(bindings::noop_llseek),
     mmap: Some(bindings::drm_gem_mmap),
+    show_fdinfo: Some(bindings::drm_show_fdinfo),
     fop_flags: bindings::FOP_UNSIGNED_OFFSET,
     ..pin_init::zeroed()
 };
@@ -117,6 +126,8 @@ impl<T: Driver> Vtable<T> {
         postclose: Some(postclose_callback::<T>),
         release: Some(Device::<T>::release_callback),
         debugfs_init: Some(debugfs_init_callback::<T>),
+        dumb_create: Some(dumb::create_callback::<T>),
+        show_fdinfo: Some(fdinfo::show_callback::<T>),
         gem_prime_import: Some(Exports::<T>::import_callback),
         ..Self::BARE
     };
@@ -130,7 +141,9 @@ impl<T: Driver> Vtable<T> {
         name: as_char_ptr_in_const_context(T::INFO.name).cast_mut(),
         desc: as_char_ptr_in_const_context(T::INFO.desc).cast_mut(),
         driver_features: bindings::drm_driver_feature_DRIVER_GEM
-            | bindings::drm_driver_feature_DRIVER_RENDER,
+            | bindings::drm_driver_feature_DRIVER_RENDER
+            | bindings::drm_driver_feature_DRIVER_SYNCOBJ
+            | bindings::drm_driver_feature_DRIVER_SYNCOBJ_TIMELINE,
         ioctls: ioctl::as_raw(T::IOCTLS),
         num_ioctls: T::IOCTLS.len() as c_int,
         fops: &Self::FOPS,

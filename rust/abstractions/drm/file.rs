@@ -61,7 +61,7 @@ impl<T: Types> File<T> {
     /// # Safety
     ///
     /// `ptr` must point to a `struct drm_file` open on a device of `T` that stays open for `'a`.
-    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::drm_file) -> &'a Self {
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::drm_file) -> &'a Self {
         // INVARIANT: By this function's requirements.
         // SAFETY: By this function's requirements the file is valid; `File` is transparent.
         unsafe { &*ptr.cast() }
@@ -69,6 +69,12 @@ impl<T: Types> File<T> {
 
     fn as_raw(&self) -> *mut bindings::drm_file {
         self.0.get()
+    }
+
+    /// The driver's data of the file.
+    pub(crate) fn data(&self) -> &T::File {
+        // SAFETY: By the type invariant.
+        unsafe { &*(*self.as_raw()).driver_priv.cast() }
     }
 
     /// The DRM core's number for this open file, as fdinfo shows it.

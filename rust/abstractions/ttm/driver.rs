@@ -136,10 +136,20 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// [`free_start`](Driver::free_start). resv is not held.
     fn free_end(object: &Object<Self>);
 
-    /// Called when a reference that keeps a buffer alive is added. resv is not held.
+    /// Called when a client gets a handle of a buffer. resv is not held.
+    ///
+    /// # Errors
+    ///
+    /// Any. Then the client gets none.
+    fn handle_added(object: &Self::Object, client: &<Self::Drm as drm::Types>::File) -> Result;
+
+    /// Called when a client gives a handle of a buffer back. resv is not held.
+    fn handle_dropped(object: &Self::Object, client: &<Self::Drm as drm::Types>::File);
+
+    /// Called when another reference that keeps a buffer alive is added. resv is not held.
     fn ref_added(object: &Self::Object, kind: RefKind);
 
-    /// Called when a reference that kept a buffer alive is dropped. resv is not held.
+    /// Called when another reference that kept a buffer alive is dropped. resv is not held.
     fn ref_dropped(object: &Self::Object, kind: RefKind);
 
     /// Whether the CPU can access all of a buffer where it is now.

@@ -12,7 +12,10 @@ use core::ptr::{
 
 use kernel::{
     alloc::flags::__GFP_ZERO,
-    error::to_result,
+    error::{
+        from_result,
+        to_result, //
+    },
     page::PAGE_SIZE,
     prelude::*, //
 };
@@ -24,7 +27,8 @@ use crate::{
             prime::{
                 Exported,
                 Exports, //
-            }, //
+            },
+            File, //
         },
         memcg::MemCgroup,
         ttm::{
@@ -155,19 +159,24 @@ impl<T: Driver> Object<T> {
 
     extern "C" fn open_callback(
         gem: *mut bindings::drm_gem_object,
-        _file: *mut bindings::drm_file,
+        file: *mut bindings::drm_file,
     ) -> c_int {
-        // SAFETY: The DRM core calls this with an object of ours that gets a handle.
-        T::ref_added(unsafe { &(*gem.cast::<Self>()).data }, RefKind::Handle);
-        0
+        // SAFETY: The DRM core calls this with an object of ours that gets a handle, and with the
+        // open file that it is for.
+        let (data, file) = unsafe { (&(*gem.cast::<Self>()).data, File::<T::Drm>::from_raw(file)) };
+
+        from_result(|| T::handle_added(data, file.data()).map(|()| 0))
     }
 
     extern "C" fn close_callback(
         gem: *mut bindings::drm_gem_object,
-        _file: *mut bindings::drm_file,
+        file: *mut bindings::drm_file,
     ) {
-        // SAFETY: The DRM core calls this with an object of ours whose handle goes.
-        T::ref_dropped(unsafe { &(*gem.cast::<Self>()).data }, RefKind::Handle);
+        // SAFETY: The DRM core calls this with an object of ours whose handle goes, and with the
+        // file that it was for, which is still open.
+        let (data, file) = unsafe { (&(*gem.cast::<Self>()).data, File::<T::Drm>::from_raw(file)) };
+
+        T::handle_dropped(data, file.data());
     }
 
     extern "C" fn destroy_callback(bo: *mut bindings::ttm_buffer_object) {

@@ -6,6 +6,7 @@
 //! arguments of Rust's own test harness, a filter above all; tests run one after the other, since
 //! each checks that nothing of it is left on the card.
 
+mod drm;
 mod engine;
 mod ioctl;
 mod lifecycle;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let tests = [
         ioctl::tests(),
+        drm::tests(),
         memory::tests(),
         engine::tests(),
         stats::tests(),

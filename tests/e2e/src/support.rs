@@ -9,6 +9,7 @@ pub mod driver;
 pub mod engine;
 pub mod examples;
 pub mod fault_injection;
+pub mod fdinfo;
 pub mod fixture;
 pub mod kmsg;
 pub mod leaker;

@@ -6,6 +6,7 @@ use crate::copy_engine::CopyEngine;
 
 use super::{
     super::job::{
+        JobOwner,
         Ranges,
         Work, //
     },
@@ -16,9 +17,11 @@ const PAGE: u64 = kernel::page::PAGE_SIZE as u64;
 
 /// A job that is known by its pages.
 fn job(pages: u64) -> Result<ListArc<Job<CopyEngine>>> {
-    Job::new(Work::Clear {
+    let work = Work::Clear {
         to: Ranges::new(core::iter::once(0..pages * PAGE))?,
-    })
+    };
+
+    Job::new(work, JobOwner::default())
 }
 
 fn list(jobs: &[u64]) -> Result<List<Job<CopyEngine>>> {

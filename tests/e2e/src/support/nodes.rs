@@ -2,17 +2,17 @@
 
 //! The device's nodes.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, os::fd::AsFd, path::PathBuf, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use pddgpu::{Card, Create, CreateFlags, Deadline, Domain, Domains};
+use rustix::ioctl::{ioctl, opcode, Opcode, Updater};
 
 use crate::support::driver::slot;
 
 /// The primary node beside a card's render node.
 pub fn primary_node(card: &Card) -> Result<PathBuf> {
-    let folder = format!("/sys/bus/pci/devices/{}/drm", slot(card)?);
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(pci_folder(card)?.join("drm"))? {
         let name = entry?.file_name();
         if name.to_string_lossy().starts_with("card") {
             return Ok(PathBuf::from("/dev/dri").join(name));
@@ -44,4 +44,28 @@ pub fn use_every_ioctl(card: &Card) -> Result<()> {
     ensure!(&bytes == b"hello", "the bytes are {bytes:?}");
     buffer.close()?;
     Ok(())
+}
+
+/// The folder of a card in sysfs.
+pub fn pci_folder(card: &Card) -> Result<PathBuf> {
+    Ok(PathBuf::from("/sys/bus/pci/devices").join(slot(card)?))
+}
+
+/// The argument of `DRM_IOCTL_SET_CLIENT_NAME`.
+#[repr(C)]
+struct SetClientName {
+    name_len: u64,
+    name: u64,
+}
+
+/// Gives a client a name, under which tools show it.
+pub fn set_client_name(card: &Card, name: &str) -> Result<()> {
+    const SET_CLIENT_NAME: Opcode = opcode::read_write::<SetClientName>(b'd', 0xd1);
+    let mut args = SetClientName {
+        name_len: name.len() as u64,
+        name: name.as_ptr() as u64,
+    };
+    // SAFETY: The number and the structure are a pair, and the kernel reads the name only.
+    unsafe { ioctl(card.as_fd(), Updater::<SET_CLIENT_NAME, _>::new(&mut args)) }
+        .context("SET_CLIENT_NAME")
 }

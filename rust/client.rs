@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The clients of a card: what each of them has of its memory and of its copy engine.
+//!
+//! A client is an open DRM file. Its figures are kept where handles come and go, and where buffers
+//! move, so that reading them costs the same however many buffers it has. They are what
+//! `/proc/PID/fdinfo` shows, in the terms of
+//! [`drm-usage-stats`](srctree/Documentation/gpu/drm-usage-stats.rst).
+
+mod holders;
+mod usage;
+
+pub(crate) use self::{
+    holders::{
+        Busy,
+        Holders, //
+    },
+    usage::Client, //
+};

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who has a buffer: the clients with a handle of it.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        new_spinlock_irq,
+        Arc,
+        SpinLockIrq, //
+    }, //
+};
+
+use crate::{
+    client::usage::{
+        Client,
+        Share, //
+    },
+    uapi::Domain, //
+};
+
+/// A client, and how many handles of the buffer it has.
+struct Holder {
+    client: Arc<Client>,
+    handles: u32,
+}
+
+/// The state of [`Holders`].
+struct State {
+    /// Most buffers have one client, for which nothing is allocated.
+    first: Option<Holder>,
+    others: KVec<Holder>,
+    /// Handles of all clients.
+    handles: u32,
+    exports: u32,
+    /// Jobs of the card that use the buffer.
+    jobs: u32,
+    wanted: Domain,
+    place: Option<Domain>,
+    purgeable: bool,
+    /// The client whose call is being served with the buffer locked.
+    served: Option<Arc<Client>>,
+}
+
+impl State {
+    fn share(&self) -> Share {
+        Share {
+            wanted: self.wanted,
+            place: self.place,
+            shared: self.handles > 1 || self.exports > 0,
+            purgeable: self.purgeable,
+            active: self.jobs > 0,
+        }
+    }
+
+    fn holders(&self) -> impl Iterator<Item = &Holder> {
+        Iterator::chain(self.first.iter(), &self.others)
+    }
+
+    fn find(&mut self, client: &Arc<Client>) -> Option<&mut Holder> {
+        Iterator::chain(self.first.iter_mut(), &mut self.others)
+            .find(|holder| Arc::ptr_eq(&holder.client, client))
+    }
+
+    /// Adds a client. `memory` is used if there is no room for another one. Returns `false` if that
+    /// is too small.
+    fn add(&mut self, client: &Arc<Client>, memory: &mut KVec<Holder>) -> bool {
+        let holder = Holder {
+            client: client.clone(),
+            handles: 0,
+        };
+
+        if self.first.is_none() {
+            self.first = Some(holder);
+            return true;
+        }
+        if self.others.len() == self.others.capacity() {
+            if memory.capacity() <= self.others.len() {
+                return false;
+            }
+            for other in self.others.drain_all() {
+                // There is room for one more than these.
+                let _ = memory.push_within_capacity(other);
+            }
+            core::mem::swap(&mut self.others, memory);
+        }
+        self.others.push_within_capacity(holder).is_ok()
+    }
+
+    /// Removes the client without a handle, if there is one.
+    fn remove(&mut self) -> Option<Holder> {
+        if self.first.as_ref().is_some_and(|first| first.handles == 0) {
+            return core::mem::replace(&mut self.first, self.others.pop());
+        }
+        let gone = self.others.iter().position(|other| other.handles == 0)?;
+
+        self.others.remove(gone).ok()
+    }
+}
+
+/// The clients with a handle of a buffer, and what it counts for in the figures of each.
+///
+/// Jobs of the card keep it, too, so it may outlive the buffer.
+#[pin_data]
+pub(crate) struct Holders {
+    /// Bytes of the buffer.
+    size: i64,
+    // The end of a job changes it, in the interrupt handler.
+    #[pin]
+    state: SpinLockIrq<State>,
+}
+
+impl Holders {
+    /// For a buffer of `size` bytes, which `client` is creating to be in the domain `wanted`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(size: u64, wanted: Domain, client: Option<Arc<Client>>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                // CAST: No buffer has 2^63 bytes.
+                size: size as i64,
+                state <- new_spinlock_irq!(State {
+                    first: None,
+                    others: KVec::new(),
+                    handles: 0,
+                    exports: 0,
+                    jobs: 0,
+                    wanted,
+                    place: None,
+                    purgeable: false,
+                    served: client,
+                }),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Changes the state, and with it the figures of all clients.
+    fn change(&self, f: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        let before = state.share();
+
+        f(&mut state);
+        let now = state.share();
+        for holder in state.holders() {
+            holder.client.recount(Some(&before), Some(&now), self.size);
+        }
+    }
+
+    /// Notes that `client` gets a handle.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn add_handle(&self, client: &Arc<Client>) -> Result {
+        let mut memory = KVec::new();
+
+        loop {
+            let needed = {
+                let mut state = self.state.lock();
+
+                if state.find(client).is_some() || state.add(client, &mut memory) {
+                    self.count_handle(&mut state, client);
+                    return Ok(());
+                }
+                2 * state.others.len() + 2
+            };
+
+            // Allocated without the lock, and the old memory is freed without it.
+            memory = KVec::with_capacity(needed, GFP_KERNEL)?;
+        }
+    }
+
+    /// Counts another handle of a client.
+    fn count_handle(&self, state: &mut State, client: &Arc<Client>) {
+        let before = state.share();
+        let mut is_first = false;
+
+        state.handles += 1;
+        if let Some(holder) = state.find(client) {
+            is_first = holder.handles == 0;
+            holder.handles += 1;
+        }
+        let now = state.share();
+        for holder in state.holders() {
+            let is_new = is_first && Arc::ptr_eq(&holder.client, client);
+            let before = (!is_new).then_some(&before);
+
+            holder.client.recount(before, Some(&now), self.size);
+        }
+    }
+
+    /// Notes that `client` gives back a handle.
+    pub(crate) fn remove_handle(&self, client: &Arc<Client>) {
+        let mut gone = None;
+
+        self.change(|state| {
+            let before = state.share();
+
+            state.handles -= 1;
+            if let Some(holder) = state.find(client) {
+                holder.handles -= 1;
+            }
+            gone = state.remove();
+            if let Some(gone) = &gone {
+                gone.client.recount(Some(&before), None, self.size);
+            }
+        });
+    }
+
+    /// Notes that a dma-buf was made of the buffer.
+    pub(crate) fn add_export(&self) {
+        self.change(|state| state.exports += 1);
+    }
+
+    /// Notes that a dma-buf of the buffer is gone.
+    pub(crate) fn remove_export(&self) {
+        self.change(|state| state.exports -= 1);
+    }
+
+    /// Notes the domain that the buffer is in; [`None`] if it has no memory.
+    pub(crate) fn set_place(&self, place: Option<Domain>) {
+        self.change(|state| state.place = place);
+    }
+
+    /// Notes the domain that the buffer should be in.
+    pub(crate) fn set_wanted(&self, wanted: Domain) {
+        self.change(|state| state.wanted = wanted);
+    }
+
+    /// The client whose call is being served with the buffer locked. What the card does for the
+    /// buffer meanwhile, it does for this client.
+    pub(crate) fn served(&self) -> Option<Arc<Client>> {
+        self.state.lock().served.clone()
+    }
+
+    /// Notes that a call of `client` is being served with the buffer locked, or with [`None`] that
+    /// it has ended.
+    pub(crate) fn serve(&self, client: Option<Arc<Client>>) {
+        let _before = core::mem::replace(&mut self.state.lock().served, client);
+    }
+}
+
+/// A job of the card that uses a buffer, as long as it has not ended.
+pub(crate) struct Busy {
+    holders: Arc<Holders>,
+    ended: Atomic<bool>,
+}
+
+impl Busy {
+    /// A job that begins.
+    pub(crate) fn new(holders: Arc<Holders>) -> Self {
+        holders.change(|state| state.jobs += 1);
+        Self {
+            holders,
+            ended: Atomic::new(false),
+        }
+    }
+
+    /// Notes that the job has ended, if it was not yet.
+    pub(crate) fn end(&self) {
+        if !self.ended.xchg(true, Relaxed) {
+            self.holders.change(|state| state.jobs -= 1);
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[path = "../../tests/kunit/client/holders.rs"]
+mod kunit;

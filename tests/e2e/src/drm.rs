@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests of what every DRM driver offers, so that tools, compositors and other drivers find it here
+//! under the names that they know.
+
+mod dumb;
+mod fdinfo;
+mod mem_info;
+mod syncobj;
+
+use libtest_mimic::Trial;
+
+pub fn tests() -> Vec<Trial> {
+    [
+        fdinfo::tests(),
+        mem_info::tests(),
+        dumb::tests(),
+        syncobj::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
