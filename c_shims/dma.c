@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* DMA mappings, fences and reservations: what their headers have only inline or as macros. */
 
+#include <linux/dma-fence-chain.h>
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -13,6 +14,16 @@ struct dma_fence *shim_dma_fence_get(struct dma_fence *fence)
 void shim_dma_fence_put(struct dma_fence *fence)
 {
 	dma_fence_put(fence);
+}
+
+struct dma_fence_chain *shim_dma_fence_chain_alloc(void)
+{
+	return dma_fence_chain_alloc();
+}
+
+void shim_dma_fence_chain_free(struct dma_fence_chain *chain)
+{
+	dma_fence_chain_free(chain);
 }
 
 bool shim_dma_fence_begin_signalling(void)

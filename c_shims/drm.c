@@ -5,6 +5,7 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_mm.h>
 #include <drm/drm_print.h>
+#include <drm/drm_syncobj.h>
 #include <drm/drm_vma_manager.h>
 
 void shim_drm_gem_object_get(struct drm_gem_object *obj)
@@ -25,6 +26,11 @@ u64 shim_drm_vma_node_offset_addr(struct drm_vma_offset_node *node)
 bool shim_drm_mm_node_allocated(const struct drm_mm_node *node)
 {
 	return drm_mm_node_allocated(node);
+}
+
+void shim_drm_syncobj_put(struct drm_syncobj *obj)
+{
+	drm_syncobj_put(obj);
 }
 
 struct drm_printer shim_drm_seq_file_printer(struct seq_file *m)

@@ -15,6 +15,12 @@ int shim_ttm_bo_reserve(struct ttm_buffer_object *bo, bool interruptible,
 	return ttm_bo_reserve(bo, interruptible, no_wait, ticket);
 }
 
+int shim_ttm_bo_reserve_slowpath(struct ttm_buffer_object *bo, bool interruptible,
+				 struct ww_acquire_ctx *ticket)
+{
+	return ttm_bo_reserve_slowpath(bo, interruptible, ticket);
+}
+
 void shim_ttm_bo_move_to_lru_tail_unlocked(struct ttm_buffer_object *bo)
 {
 	ttm_bo_move_to_lru_tail_unlocked(bo);

@@ -3,7 +3,7 @@
 //! C interfaces, as bindgen generates them. Only the abstractions and `uapi` use them.
 //!
 //! [`raw`] is the kernel's own `bindings` crate, and what that crate lacks: TTM, the headers
-//! `drm_buddy.h`, `drm_cache.h`, `drm_dumb_buffers.h`, `drm_print.h` and `drm_utils.h`, the dma-buf part of GEM, and the
+//! `drm_buddy.h`, `drm_cache.h`, `drm_dumb_buffers.h`, `drm_print.h`, `drm_syncobj.h` and `drm_utils.h`, the dma-buf part of GEM, and the
 //! functions of `c_shims/`. [`uapi`] is the driver's user-space header.
 
 /// Interfaces of the kernel.

@@ -7,14 +7,18 @@
 //! [`ttm::Driver`](crate::abstractions::ttm::Driver): it tells TTM where a buffer may be evicted to,
 //! how it is moved from one kind of memory to another, and what to do before its memory is freed.
 
+mod advice;
+mod copy_end;
 mod create;
 mod driver;
 mod moves;
 mod object;
 mod placement;
 mod room;
+mod transfer;
 
 pub(crate) use self::{
+    advice::pddgpu_bo_advise,
     create::pddgpu_bo_create,
     moves::pddgpu_bo_move,
     object::{
@@ -22,5 +26,10 @@ pub(crate) use self::{
         Bo,
         BoDriver,
         BoPlacement, //
+    },
+    transfer::{
+        pddgpu_bo_copy,
+        pddgpu_bo_fill,
+        Span, //
     }, //
 };

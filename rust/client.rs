@@ -13,6 +13,7 @@ mod usage;
 pub(crate) use self::{
     holders::{
         Busy,
+        Content,
         Holders, //
     },
     usage::Client, //

@@ -42,27 +42,33 @@
 //! fences are signalled under them, and an allocation may wait for memory reclaim, which may wait
 //! for a fence.
 
+mod admission;
+mod client_queue;
 mod engine;
 mod inflight;
 mod interrupt;
 mod job;
 mod queue;
+mod ranges;
 mod recovery;
 mod start_stop;
 mod submit;
+mod transfer;
 
 pub(crate) use self::{
     engine::{
+        ClientJobs,
         CopyEngine,
         Engine, //
     },
-    job::{
+    job::JobOwner,
+    ranges::{
         CopyEnd,
-        JobOwner,
         Ranges, //
     },
     start_stop::{
         Open,
         Running, //
-    }, //
+    },
+    transfer::Transfer, //
 };

@@ -23,7 +23,11 @@ use crate::{
         },
         turnstile::Turnstile, //
     },
-    copy_engine::CopyEngine,
+    client::Client,
+    copy_engine::{
+        ClientJobs,
+        CopyEngine, //
+    },
     hw::gmc::Gmc,
     memory_stats::Stats,
     mgr::{
@@ -41,6 +45,31 @@ pub(crate) type PddgpuDevice = drm::Device<PddgpuDrm>;
 
 /// An open file of a card.
 pub(crate) type PddgpuFile = drm::File<PddgpuDrm>;
+
+/// The data of an open file of a card.
+pub(crate) struct FileData {
+    /// What the client has.
+    pub(crate) client: Arc<Client>,
+    /// Its jobs for the copy engine; [`None`] for a card without one.
+    pub(crate) jobs: Option<Arc<ClientJobs>>,
+}
+
+impl FileData {
+    /// The data of a new client of a card.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(pdev: &Pddgpu) -> Result<Self> {
+        Ok(Self {
+            client: Client::new()?,
+            jobs: match &pdev.engine {
+                Some(engine) => Some(engine.new_client()?),
+                None => None,
+            },
+        })
+    }
+}
 
 /// What the module macro makes in the crate root, for the modules below it.
 pub(crate) trait ModuleRoot {
@@ -77,6 +106,8 @@ pub(crate) struct Pddgpu {
     pub(crate) turnstile: Turnstile,
     /// Until when buffers may be evicted that others still use, in ns since boot.
     pub(crate) evict_used_until: Atomic<u64>,
+    /// Bytes of buffers whose content may be dropped.
+    pub(crate) purgeable: Atomic<i64>,
     /// For log lines whose number the card decides.
     #[pin]
     pub(crate) log_limit: RateLimit,

@@ -61,13 +61,13 @@ use crate::{
         turnstile::Turnstile, //
     },
     bo::BoDriver,
-    client::Client,
     copy_engine::{
         self,
         Engine, //
     },
     debugfs,
     device::{
+        FileData,
         ModuleRoot,
         Pddgpu,
         PddgpuDevice,
@@ -107,15 +107,15 @@ use crate::{
 impl drm::Driver for PddgpuDrm {
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 0,
+        minor: 1,
         patchlevel: 0,
         name: c"pddgpu",
         desc: c"PDDGPU memory",
     };
     const IOCTLS: &'static [drm::ioctl::Descriptor] = &ioctl::TABLE;
 
-    fn open(_dev: &PddgpuDevice) -> Result<Pin<KBox<Arc<Client>>>> {
-        Ok(KBox::pin(Client::new()?, GFP_KERNEL)?)
+    fn open(dev: &PddgpuDevice) -> Result<Pin<KBox<FileData>>> {
+        Ok(KBox::pin(FileData::new(dev)?, GFP_KERNEL)?)
     }
 
     /// TTM frees the memory of deleted buffers in a worker, once the card is done with it. That uses
@@ -297,6 +297,7 @@ fn new_device(
                 engine,
                 turnstile <- Turnstile::new(),
                 evict_used_until: Atomic::new(0),
+                purgeable: Atomic::new(0),
                 log_limit <- RateLimit::new(),
                 bdev,
             }? Error))

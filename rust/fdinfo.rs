@@ -21,7 +21,7 @@ use crate::{
 
 impl ShowFdinfo for PddgpuDrm {
     fn show_fdinfo(dev: &PddgpuDevice, file: &PddgpuFile, p: &Printer) {
-        let client = file.data();
+        let client = &file.data().client;
 
         for (domain, region) in [
             (Domain::Vram, c"vram"),

@@ -7,17 +7,25 @@
 
 mod dumb;
 mod gem;
+mod padding;
 mod query;
+mod sync;
+mod transfer;
 
 use self::{
     gem::{
+        GemAdvise,
         GemCreate,
         GemInfo,
         GemMmap,
         GemMove,
         GemWait, //
     },
-    query::Query, //
+    query::Query,
+    transfer::{
+        GemCopy,
+        GemFill, //
+    }, //
 };
 use crate::abstractions::drm::ioctl::{
     self,
@@ -25,11 +33,14 @@ use crate::abstractions::drm::ioctl::{
 };
 
 /// The ioctl table, in the order of the numbers.
-pub(crate) const TABLE: [Descriptor; 6] = ioctl::table([
+pub(crate) const TABLE: [Descriptor; 9] = ioctl::table([
     Descriptor::new::<GemCreate>(),
     Descriptor::new::<GemMmap>(),
     Descriptor::new::<GemInfo>(),
     Descriptor::new::<GemWait>(),
     Descriptor::new::<GemMove>(),
     Descriptor::new::<Query>(),
+    Descriptor::new::<GemCopy>(),
+    Descriptor::new::<GemFill>(),
+    Descriptor::new::<GemAdvise>(),
 ]);

@@ -2,8 +2,10 @@
 
 //! DMA: the device's address mask, and fences for its work.
 
+pub(crate) mod awaited;
 pub(crate) mod fence;
 pub(crate) mod mapping;
+pub(crate) mod resv;
 
 use kernel::{
     device::Core,

@@ -22,6 +22,7 @@ pub(crate) mod ioctl;
 pub(crate) mod mm;
 pub(crate) mod prime;
 mod printer;
+mod syncobj;
 mod types;
 
 pub(crate) use self::{
@@ -48,5 +49,6 @@ pub(crate) use self::{
         drm_print,
         Printer, //
     },
+    syncobj::Signal,
     types::Types, //
 };

@@ -20,6 +20,7 @@
 mod access;
 mod acquire;
 mod aperture;
+mod both;
 mod copy;
 mod ctx;
 mod device;
@@ -53,6 +54,7 @@ pub(crate) use self::{
         Moved,
         RefKind, //
     },
+    fences::Usage,
     manager::{
         BaseManager,
         Layout,

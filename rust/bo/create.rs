@@ -18,7 +18,8 @@ use crate::{
             MemType,
             OperationCtx,
             Place,
-            Reserved, //
+            Reserved,
+            Usage, //
         }, //
     },
     bo::{
@@ -99,7 +100,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Resu
             places,
             try_pin_init!(BoData {
                 param: *bp,
-                holders: Holders::new(bp.size, wanted, Some(file.data().clone()))?,
+                holders: Holders::new(bp.size, wanted, Some(file.data().client.clone()))?,
                 tracking <- dev.stats.track(*bp, file.client_id()),
                 created: Atomic::new(false),
                 free_start: FreeStart::new(),
@@ -153,7 +154,8 @@ fn clear(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
 
                 let owner = JobOwner::of(&bo.object().holders);
 
-                slot.add(&*engine.clear(pdev.enter()?.parent(), dirty, owner)?);
+                let fence = engine.clear(pdev.enter()?.parent(), dirty, owner)?;
+                slot.add(&fence, Usage::Kernel);
             }
             Ok(())
         }

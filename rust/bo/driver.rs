@@ -5,12 +5,15 @@
 use core::ops::Range;
 
 use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
     page::PAGE_SHIFT,
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::Relaxed,
-        Arc, //
+        atomic::Relaxed, //
     }, //
 };
 
@@ -30,10 +33,16 @@ use crate::{
             OperationCtx,
             Place,
             RefKind,
-            Resource, //
+            Resource,
+            Usage, //
         }, //
     },
     bo::{
+        advice::{
+            forget_purgeable,
+            purged, //
+        },
+        copy_end::copy_end,
         object::{
             domain_and_visible,
             vram_addresses,
@@ -47,38 +56,25 @@ use crate::{
             may_evict_used, //
         }, //
     },
-    client::Client,
+    client::Content,
     copy_engine::{
         CopyEnd,
+        CopyEngine,
+        Engine,
         JobOwner,
-        Ranges, //
+        Ranges,
+        Transfer, //
     },
-    device::PddgpuDevice,
+    device::{
+        FileData,
+        PddgpuDevice, //
+    },
     memory_stats::MoveGuard,
     uapi::{
         CreateFlag,
         Domain, //
     }, //
 };
-
-/// Describes a resource of a buffer to the copy engine, as one end of a copy.
-fn copy_end(bo: &Locked<'_, BoDriver>, res: &Resource, entered: &Entered<'_>) -> Result<CopyEnd> {
-    let pdev = bo.dev();
-
-    if let Some(vram) = pdev.vram.get(res) {
-        return Ok(CopyEnd::Mapped(vram_addresses(pdev, vram.ranges())?));
-    }
-    if let Some(page) = res.start() {
-        let start = pdev.gmc.gtt.start + (page << PAGE_SHIFT);
-
-        return Ok(CopyEnd::Mapped(Ranges::new(core::iter::once(
-            start..start + bo.object().size(),
-        ))?));
-    }
-
-    let pages = bo.bus_addresses(entered)?.ok_or(EINVAL)?;
-    Ok(CopyEnd::SystemPages(Ranges::new(pages.iter().cloned())?))
-}
 
 impl ttm::Driver for BoDriver {
     type Ranges<'a> = gpu_buddy::Ranges<'a>;
@@ -98,6 +94,8 @@ impl ttm::Driver for BoDriver {
         const SYSTEM: Place = Place::anywhere(MemType::System);
 
         match bo.resource().and_then(Resource::mem_type) {
+            // It is dropped on the way.
+            Some(MemType::Vram) if Self::may_purge(bo.object()) => &[SYSTEM],
             Some(MemType::Vram) => &[GTT, SYSTEM],
             _ => &[SYSTEM],
         }
@@ -140,10 +138,15 @@ impl ttm::Driver for BoDriver {
         };
 
         // Only if there was no other way to make room.
-        if bo.is_used_by_others() {
+        if bo.is_in_use() {
             bo.wait(ctx)?;
         }
         Ok(match (old.mem_type(), new.mem_type()) {
+            (Some(MemType::Vram), _) if Self::may_purge(bo.object()) => {
+                bo.wait(ctx)?;
+                purged(bo);
+                Move::Drop
+            }
             (Some(MemType::Vram), Some(MemType::System))
             | (Some(MemType::System), Some(MemType::Vram)) => {
                 Move::Hop(Place::anywhere(MemType::Tt).temporary())
@@ -202,9 +205,7 @@ impl ttm::Driver for BoDriver {
         let vram = pdev.vram.get(bo.resource()?)?;
         let entered = pdev.enter().ok()?;
         let all = vram_addresses(pdev, vram.ranges()).ok()?;
-        let fence = engine
-            .clear(entered.parent(), all, JobOwner::default())
-            .ok()?;
+        let fence = wipe(engine, bo, entered.parent(), all).ok()?;
 
         vram.wiped_by(fence.clone());
         Some(fence)
@@ -215,33 +216,51 @@ impl ttm::Driver for BoDriver {
     }
 
     fn free_end(bo: &Bo) {
+        forget_purgeable(bo);
         if bo.created.load(Relaxed) {
             bo.dev().stats.free_end(&bo.tracking, &bo.free_start);
         }
     }
 
-    fn handle_added(object: &BoData, client: &Arc<Client>) -> Result {
-        object.holders.add_handle(client)?;
+    fn handle_added(object: &BoData, file: &FileData) -> Result {
+        object.holders.add_handle(&file.client)?;
         object.tracking.ref_added(RefKind::Handle);
         Ok(())
     }
 
-    fn handle_dropped(object: &BoData, client: &Arc<Client>) {
-        object.holders.remove_handle(client);
+    fn handle_dropped(object: &BoData, file: &FileData) {
+        object.holders.remove_handle(&file.client);
         object.tracking.ref_dropped(RefKind::Handle);
     }
 
+    fn export_added(object: &BoData) -> Result {
+        object.holders.add_export()?;
+        object.tracking.ref_added(RefKind::Export);
+        Ok(())
+    }
+
+    fn export_dropped(object: &BoData) {
+        object.holders.remove_export();
+        object.tracking.ref_dropped(RefKind::Export);
+    }
+
+    fn may_purge(object: &BoData) -> bool {
+        object.holders.content() != Content::Needed
+    }
+
+    fn purged(bo: &Locked<'_, Self>) {
+        purged(bo);
+    }
+
+    fn purgeable_pages(dev: &PddgpuDevice) -> u64 {
+        u64::try_from(dev.purgeable.load(Relaxed)).unwrap_or(0) >> PAGE_SHIFT
+    }
+
     fn ref_added(object: &BoData, kind: RefKind) {
-        if kind == RefKind::Export {
-            object.holders.add_export();
-        }
         object.tracking.ref_added(kind);
     }
 
     fn ref_dropped(object: &BoData, kind: RefKind) {
-        if kind == RefKind::Export {
-            object.holders.remove_export();
-        }
         object.tracking.ref_dropped(kind);
     }
 
@@ -249,6 +268,9 @@ impl ttm::Driver for BoDriver {
         // A copy or a clear that failed may have left another client's data in this buffer's
         // memory.
         bo.dev().check_engine()?;
+        if bo.object().holders.content() == Content::Purged {
+            return Err(EFAULT);
+        }
         if bo.resource().is_none() {
             return Err(EINVAL);
         }
@@ -272,14 +294,18 @@ impl ttm::Driver for BoDriver {
         })
     }
 
-    fn is_own(dev: &PddgpuDevice, fence: &Fence) -> bool {
+    fn is_own(_dev: &PddgpuDevice, fence: &Fence) -> bool {
+        Engine::has_published(fence)
+    }
+
+    fn is_ordered(dev: &PddgpuDevice, fence: &Fence) -> bool {
         dev.engine
             .as_ref()
-            .is_some_and(|engine| engine.is_own(fence))
+            .is_some_and(|engine| engine.is_queued(fence))
     }
 
     fn may_evict(bo: &Locked<'_, Self>) -> bool {
-        may_evict_used(bo.dev()) || !bo.is_used_by_others()
+        may_evict_used(bo.dev()) || !bo.is_in_use()
     }
 
     fn may_mmap(object: &BoData) -> Result {
@@ -288,4 +314,37 @@ impl ttm::Driver for BoDriver {
         }
         Ok(())
     }
+}
+
+/// Has the engine zero a buffer's VRAM: at once, or when the transfers have ended that still use it.
+fn wipe(
+    engine: &CopyEngine,
+    bo: &Locked<'_, BoDriver>,
+    parent: &Device<Bound>,
+    all: Ranges,
+) -> Result<ARef<Fence>> {
+    let mut after = KVec::new();
+
+    bo.for_each_fence(Usage::Bookkeep, |fence| {
+        if fence.status().is_none() && !engine.is_queued(fence) {
+            after.push(fence.into(), GFP_KERNEL)?;
+        }
+        Ok(())
+    })?;
+    if after.is_empty() {
+        return engine.clear(parent, all, JobOwner::default());
+    }
+
+    let transfer = Transfer::Fill {
+        to: CopyEnd::Mapped(all),
+        value: 0,
+    };
+    // A queue of its own: nobody waits for what this one waits for.
+    engine.submit_for(
+        parent,
+        &engine.new_client()?,
+        &transfer,
+        JobOwner::default(),
+        &after,
+    )
 }

@@ -7,6 +7,7 @@ use kernel::prelude::*;
 use crate::{
     abstractions::ttm::OperationCtx,
     bo::{
+        advice::check_needed,
         object::{
             Bo,
             BoPlacement, //
@@ -55,6 +56,8 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     let pdev = bo.dev();
     let mut locked = room.reserve(bo)?;
 
+    check_needed(bo)?;
+
     // A move that failed after its hop leaves the buffer in GTT without a GPU address. Moving it to
     // GTT again gives it one.
     let here = BoPlacement::new(&locked);
@@ -77,10 +80,10 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     if bo.size() > capacity(pdev, domain, flags) {
         return Err(E2BIG);
     }
-    if locked.is_used_by_others() {
+    if locked.is_in_use() {
         return Err(EAGAIN);
     }
-    bo.holders.serve(Some(file.data().clone()));
+    bo.holders.serve(Some(file.data().client.clone()));
     let result = locked.validate(&[place], &mut OperationCtx::interruptible());
     bo.holders.serve(None);
     if result.is_ok() {

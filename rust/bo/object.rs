@@ -23,12 +23,10 @@ use crate::{
             Resource, //
         }, //
     },
-    client::{
-        Client,
-        Holders, //
-    },
+    client::Holders,
     copy_engine::Ranges,
     device::{
+        FileData,
         ModuleRoot,
         Pddgpu,
         PddgpuDrm, //
@@ -73,7 +71,7 @@ impl ttm::Types for BoDriver {
 impl drm::Types for PddgpuDrm {
     type Module = <Self as ModuleRoot>::Module;
     type Data = Pddgpu;
-    type File = Arc<Client>;
+    type File = FileData;
     type Object = Bo;
 }
 

@@ -23,6 +23,17 @@ use crate::{
     uapi::Domain, //
 };
 
+/// Whether the content of a buffer has to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// It has to be kept.
+    Needed,
+    /// It may be dropped.
+    NotNeeded,
+    /// It was dropped, and was not needed since.
+    Purged,
+}
+
 /// A client, and how many handles of the buffer it has.
 struct Holder {
     client: Arc<Client>,
@@ -41,7 +52,7 @@ struct State {
     jobs: u32,
     wanted: Domain,
     place: Option<Domain>,
-    purgeable: bool,
+    content: Content,
     /// The client whose call is being served with the buffer locked.
     served: Option<Arc<Client>>,
 }
@@ -52,7 +63,7 @@ impl State {
             wanted: self.wanted,
             place: self.place,
             shared: self.handles > 1 || self.exports > 0,
-            purgeable: self.purgeable,
+            purgeable: self.content == Content::NotNeeded,
             active: self.jobs > 0,
         }
     }
@@ -133,7 +144,7 @@ impl Holders {
                     jobs: 0,
                     wanted,
                     place: None,
-                    purgeable: false,
+                    content: Content::Needed,
                     served: client,
                 }),
             }),
@@ -214,9 +225,48 @@ impl Holders {
         });
     }
 
-    /// Notes that a dma-buf was made of the buffer.
-    pub(crate) fn add_export(&self) {
-        self.change(|state| state.exports += 1);
+    /// Notes that a dma-buf is made of the buffer.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` for a buffer whose content is not needed.
+    pub(crate) fn add_export(&self) -> Result {
+        let mut result = Err(EBUSY);
+
+        self.change(|state| {
+            if state.content == Content::Needed {
+                state.exports += 1;
+                result = Ok(());
+            }
+        });
+        result
+    }
+
+    /// Whether the content has to be kept.
+    pub(crate) fn content(&self) -> Content {
+        self.state.lock().content
+    }
+
+    /// Notes that the content may be dropped, if it was not yet, or that it was dropped, or that it
+    /// is needed. Returns what it was before.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` for a buffer of which there is a dma-buf, unless it is needed.
+    pub(crate) fn set_content(&self, content: Content) -> Result<Content> {
+        let mut result = Err(EBUSY);
+
+        self.change(|state| {
+            if content == Content::Needed || state.exports == 0 {
+                let is_gone = state.content == Content::Purged && content == Content::NotNeeded;
+
+                result = Ok(state.content);
+                if !is_gone {
+                    state.content = content;
+                }
+            }
+        });
+        result
     }
 
     /// Notes that a dma-buf of the buffer is gone.

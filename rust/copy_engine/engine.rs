@@ -28,7 +28,10 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        dma::fence::Fence,
+        dma::fence::{
+            Allocation,
+            Fence, //
+        },
         drm::{
             drm_print,
             Printer, //
@@ -45,6 +48,7 @@ use crate::{
         workqueue::Periodic, //
     },
     copy_engine::{
+        client_queue::ClientQueue,
         inflight::InFlight,
         job::{
             Job,
@@ -72,6 +76,9 @@ const NSEC_PER_MSEC: u64 = 1_000_000;
 
 /// The engine with its watchdog.
 pub(crate) type CopyEngine = Periodic<Engine>;
+
+/// The jobs of a client of the engine.
+pub(crate) type ClientJobs = ClientQueue<CopyEngine, SubmitQueue<CopyEngine>>;
 
 /// The copy engine of a card.
 #[pin_data]
@@ -191,6 +198,15 @@ impl Engine {
         &self.gart
     }
 
+    /// A queue for the jobs of a client.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new_client(&self) -> Result<Arc<ClientJobs>> {
+        ClientQueue::new(&self.queue)
+    }
+
     /// Whether the engine was given up after repeated failures.
     pub(crate) fn is_wedged(&self) -> bool {
         self.wedged.load(Acquire)
@@ -201,8 +217,14 @@ impl Engine {
         self.closed.load(Acquire)
     }
 
-    /// Whether a fence is of a job of this engine.
-    pub(crate) fn is_own(&self, fence: &Fence) -> bool {
+    /// Whether a fence is of a job of a copy engine, and not signalled yet.
+    pub(crate) fn has_published(fence: &Fence) -> bool {
+        Allocation::<CopyEngine>::is_unsignalled(fence)
+    }
+
+    /// Whether a fence is of a job in the submit queue, or in flight, that is not a client's. What is
+    /// submitted after it is executed after it.
+    pub(crate) fn is_queued(&self, fence: &Fence) -> bool {
         fence.context() == self.context.load(Relaxed)
     }
 
@@ -259,7 +281,7 @@ impl Engine {
                 self.stats.moved_by_engine(ns);
                 (&self.counters.copies, &self.counters.copied)
             }
-            Work::Clear { .. } => (&self.counters.clears, &self.counters.cleared),
+            Work::Fill { .. } => (&self.counters.clears, &self.counters.cleared),
         };
 
         count.add(1, Relaxed);

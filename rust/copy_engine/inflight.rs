@@ -30,6 +30,10 @@ pub(super) struct InFlight<T: Timeline> {
     pub(super) completed: u64,
     /// When the last job ended, in ns of the statistics' clock.
     last_end: i64,
+    /// Bytes of clients' jobs that are here or in the submit queue.
+    pub(super) client_bytes: u64,
+    /// Whether clients have jobs that are not in the submit queue yet.
+    pub(super) clients_wait: bool,
     /// Whether submission stopped for want of ring space or of a transfer window.
     pub(super) stalled: bool,
 }
@@ -49,6 +53,8 @@ impl<T: Timeline> InFlight<T> {
             seqno: 0,
             completed: 0,
             last_end: 0,
+            client_bytes: 0,
+            clients_wait: false,
             stalled: false,
         })
     }
@@ -83,6 +89,9 @@ impl<T: Timeline> InFlight<T> {
             let begun = job.begun.load(Relaxed).max(self.last_end);
             self.last_end = now;
             account(&job, now - begun);
+            if job.owner.is_client() {
+                self.client_bytes -= job.work.bytes();
+            }
             job.end(Ok(()));
             retired.push_back(job);
         }

@@ -115,11 +115,11 @@ impl Engine {
                     matches!(entry, Interrupt::Fence)
                 })?;
         let made_progress = self.retire(&mut inflight, hw, &mut retired)?;
-        let stalled = inflight.stalled;
+        let can_go_on = inflight.stalled || inflight.clients_wait;
 
         drop(inflight);
         Ok(
-            if drained.rest || drained.overflow || made_progress && stalled {
+            if drained.rest || drained.overflow || made_progress && can_go_on {
                 ThreadedIrqReturn::WakeThread
             } else if drained.any || made_progress {
                 ThreadedIrqReturn::Handled

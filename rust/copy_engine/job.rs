@@ -13,7 +13,10 @@ use kernel::{
         ListArc,
         ListLinks, //
     },
-    page::PAGE_SIZE,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::{
         atomic::{
@@ -26,14 +29,21 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::dma::fence::{
-        Pending,
-        Timeline, //
+    abstractions::dma::{
+        awaited::Awaited,
+        fence::{
+            Pending,
+            Timeline, //
+        }, //
     },
     client::{
         Busy,
         Client,
         Holders, //
+    },
+    copy_engine::ranges::{
+        CopyEnd,
+        Cursor, //
     },
     hw::{
         gmc::GTT_MAX_TRANSFER_SIZE,
@@ -48,113 +58,6 @@ const MAX_PACKET_BYTES: u64 = 2 << 20;
 pub(super) const MAX_CHUNK_PACKETS: u32 = GTT_MAX_TRANSFER_SIZE as u32;
 /// Bytes of a transfer window.
 pub(super) const WINDOW_BYTES: u64 = GTT_MAX_TRANSFER_SIZE * PAGE_SIZE as u64;
-
-/// Memory as byte ranges, in the order of a buffer's pages.
-pub(crate) struct Ranges {
-    ranges: KVVec<Range<u64>>,
-    bytes: u64,
-}
-
-impl Ranges {
-    /// Collects ranges from an iterator. A range that begins where the one before it ends is merged
-    /// with it.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(ranges: impl Iterator<Item = Range<u64>>) -> Result<Self> {
-        let mut this = Self {
-            ranges: KVVec::new(),
-            bytes: 0,
-        };
-
-        for range in ranges {
-            this.bytes += range.end - range.start;
-            match this.ranges.last_mut() {
-                Some(last) if last.end == range.start => last.end = range.end,
-                _ => this.ranges.push(range, GFP_KERNEL)?,
-            }
-        }
-        Ok(this)
-    }
-
-    /// Whether the ranges have no bytes.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0
-    }
-}
-
-/// One end of a copy.
-pub(crate) enum CopyEnd {
-    /// Memory that is mapped at these GPU addresses.
-    Mapped(Ranges),
-    /// System pages at these bus addresses, which have no GPU address. They are accessed through a
-    /// transfer window.
-    SystemPages(Ranges),
-}
-
-impl CopyEnd {
-    fn ranges(&self) -> &Ranges {
-        match self {
-            Self::Mapped(ranges) | Self::SystemPages(ranges) => ranges,
-        }
-    }
-
-    fn is_windowed(&self) -> bool {
-        matches!(self, Self::SystemPages(_))
-    }
-
-    /// The GPU address at `at`, and how many bytes are contiguous from there. `window` is the
-    /// address inside of the transfer window, for system pages.
-    fn next(&self, at: &Cursor, window: u64) -> (u64, u64) {
-        match self {
-            Self::Mapped(ranges) => {
-                let rest = at.rest(ranges);
-
-                (rest.start, rest.end - rest.start)
-            }
-            Self::SystemPages(_) => (window, u64::MAX),
-        }
-    }
-}
-
-/// A position in [`Ranges`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Cursor {
-    index: usize,
-    /// Bytes into the range.
-    offset: u64,
-}
-
-impl Cursor {
-    /// The rest of the range that it is in; empty at the end of the last.
-    fn rest(&self, ranges: &Ranges) -> Range<u64> {
-        match ranges.ranges.get(self.index) {
-            Some(range) => range.start + self.offset..range.end,
-            None => 0..0,
-        }
-    }
-
-    fn advance(&mut self, ranges: &Ranges, mut bytes: u64) {
-        while bytes > 0 {
-            let rest = self.rest(ranges);
-            let here = rest.end - rest.start;
-
-            if here > bytes {
-                self.offset += bytes;
-                return;
-            }
-            if here == 0 {
-                return;
-            }
-            bytes -= here;
-            *self = Self {
-                index: self.index + 1,
-                offset: 0,
-            };
-        }
-    }
-}
 
 /// How much of a job is submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,26 +74,42 @@ pub(super) enum Work {
         from: CopyEnd,
         to: CopyEnd,
     },
-    Clear {
-        to: Ranges,
+    Fill {
+        to: CopyEnd,
+        value: u32,
     },
 }
 
 impl Work {
-    /// Bytes to copy or to clear.
+    /// Bytes to copy or to fill.
     pub(super) fn bytes(&self) -> u64 {
+        self.to().ranges().bytes
+    }
+
+    fn to(&self) -> &CopyEnd {
         match self {
-            Self::Copy { to, .. } => to.ranges().bytes,
-            Self::Clear { to } => to.bytes,
+            Self::Copy { to, .. } | Self::Fill { to, .. } => to,
         }
+    }
+
+    /// The ends that need a transfer window, with how far they are.
+    fn windowed<'a>(&'a self, at: &Progress) -> impl Iterator<Item = (&'a CopyEnd, Cursor)> {
+        let from = match self {
+            Self::Copy { from, .. } => Some((from, at.from)),
+            Self::Fill { .. } => None,
+        };
+
+        Iterator::chain(from.into_iter(), [(self.to(), at.to)]).filter(|(end, _)| end.is_windowed())
     }
 
     /// Whether it needs a transfer window.
     pub(super) fn is_windowed(&self) -> bool {
-        match self {
-            Self::Copy { from, to } => from.is_windowed() || to.is_windowed(),
-            Self::Clear { .. } => false,
-        }
+        self.windowed(&Progress::default()).next().is_some()
+    }
+
+    /// Bytes of the transfer window that each end has which needs it.
+    fn window_size(&self) -> u64 {
+        WINDOW_BYTES / self.windowed(&Progress::default()).count().max(1) as u64
     }
 
     /// Whether all of it is submitted.
@@ -198,28 +117,28 @@ impl Work {
         at.done == self.bytes()
     }
 
-    /// The bus addresses of the pages that the next chunk needs in its transfer window.
+    /// The bus addresses of the pages that the next chunk needs in its transfer window, for each end
+    /// that needs one. The first of the pages comes at this page of the window.
     pub(super) fn window_pages<'a>(
         &'a self,
         at: &Progress,
-    ) -> impl Iterator<Item = Range<u64>> + 'a {
-        let end = match self {
-            Self::Copy { from, .. } if from.is_windowed() => Some((from.ranges(), at.from)),
-            Self::Copy { to, .. } if to.is_windowed() => Some((to.ranges(), at.to)),
-            _ => None,
-        };
+    ) -> impl Iterator<Item = (u64, impl Iterator<Item = Range<u64>> + 'a)> {
+        let size = self.window_size();
 
-        end.into_iter().flat_map(|(ranges, cursor)| {
-            let rest = cursor.rest(ranges);
-            let others = ranges.ranges.iter().skip(cursor.index + 1).cloned();
-
-            Iterator::chain(core::iter::once(rest), others).scan(WINDOW_BYTES, |room, range| {
-                let bytes = (range.end - range.start).min(*room);
-
-                *room -= bytes;
-                (bytes > 0).then_some(range.start..range.start + bytes)
+        self.windowed(at)
+            .enumerate()
+            .map(move |(index, (end, cursor))| {
+                (index as u64 * size >> PAGE_SHIFT, end.pages(cursor, size))
             })
-        })
+    }
+
+    /// Bytes up to which the next chunk goes: as many as its transfer window has room for.
+    fn chunk_end(&self, at: &Progress) -> u64 {
+        let size = self.window_size();
+
+        self.windowed(at)
+            .map(|(end, cursor)| at.done + size - end.within_page(&cursor))
+            .fold(self.bytes(), u64::min)
     }
 
     /// Calls `emit` for each packet of the next chunk, and advances `at` to its end. `window` is
@@ -234,48 +153,45 @@ impl Work {
         window: u64,
         mut emit: impl FnMut(Packet) -> Result,
     ) -> Result {
-        let bytes = self.bytes();
-        let end = if self.is_windowed() {
-            bytes.min(at.done + WINDOW_BYTES)
-        } else {
-            bytes
-        };
+        let end = self.chunk_end(at);
         let start = at.done;
+        let to_begin = self.to().within_page(&at.to);
+        let (from_begin, to_window) = match self {
+            Self::Copy { from, .. } if from.is_windowed() => {
+                (from.within_page(&at.from), window + self.window_size())
+            }
+            _ => (0, window),
+        };
 
         for _ in 0..MAX_CHUNK_PACKETS {
             let most = (end - at.done).min(MAX_PACKET_BYTES);
             if most == 0 {
                 break;
             }
-            let window = window + (at.done - start);
+            let done = at.done - start;
+            let (destination, writable) = self.to().next(&at.to, to_window + to_begin + done);
+            let mut bytes = most.min(writable);
 
             match self {
-                Self::Copy { from, to } => {
-                    let (source, readable) = from.next(&at.from, window);
-                    let (destination, writable) = to.next(&at.to, window);
-                    let bytes = most.min(readable).min(writable);
+                Self::Copy { from, .. } => {
+                    let (source, readable) = from.next(&at.from, window + from_begin + done);
 
+                    bytes = bytes.min(readable);
                     emit(Packet::Copy {
                         from: source,
                         to: destination,
                         bytes,
                     })?;
                     at.from.advance(from.ranges(), bytes);
-                    at.to.advance(to.ranges(), bytes);
-                    at.done += bytes;
                 }
-                Self::Clear { to } => {
-                    let rest = at.to.rest(to);
-                    let bytes = most.min(rest.end - rest.start);
-
-                    emit(Packet::Clear {
-                        to: rest.start,
-                        bytes,
-                    })?;
-                    at.to.advance(to, bytes);
-                    at.done += bytes;
-                }
+                Self::Fill { value, .. } => emit(Packet::Fill {
+                    value: *value,
+                    to: destination,
+                    bytes,
+                })?,
             }
+            at.to.advance(self.to().ranges(), bytes);
+            at.done += bytes;
         }
         Ok(())
     }
@@ -286,6 +202,8 @@ impl Work {
 pub(crate) struct JobOwner {
     client: Option<Arc<Client>>,
     buffers: [Option<Busy>; 2],
+    /// Whether the client has submitted the job itself.
+    is_client: bool,
 }
 
 impl JobOwner {
@@ -295,7 +213,31 @@ impl JobOwner {
         Self {
             client: buffer.served(),
             buffers: [Some(Busy::new(buffer.clone())), None],
+            is_client: false,
         }
+    }
+
+    /// For a job that a client has submitted.
+    pub(crate) fn client(client: Arc<Client>, buffers: [Option<Busy>; 2]) -> Self {
+        Self {
+            client: Some(client),
+            buffers,
+            is_client: true,
+        }
+    }
+
+    /// For a job before this one that does a part of the same.
+    pub(super) fn of_part(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            buffers: [None, None],
+            is_client: self.is_client,
+        }
+    }
+
+    /// Whether a client has submitted the job itself.
+    pub(super) fn is_client(&self) -> bool {
+        self.is_client
     }
 
     /// Adds the ns for which the engine has worked.
@@ -313,6 +255,8 @@ pub(super) struct Job<T: Timeline> {
     links: ListLinks,
     pub(super) work: Work,
     pub(super) owner: JobOwner,
+    /// Fences that are to be signalled before it begins.
+    after: KVec<Pin<KBox<Awaited<T>>>>,
     /// The fence; set when the job is queued.
     pub(super) fence: SetOnce<Pending<T>>,
     /// Sequence number of its last FENCE packet, once that is in the ring.
@@ -336,25 +280,41 @@ impl<T: Timeline> Job<T> {
     /// # Errors
     ///
     /// `EINVAL` for ends of different sizes; `ENOMEM`.
-    pub(super) fn new(work: Work, owner: JobOwner) -> Result<ListArc<Self>> {
+    pub(super) fn new(
+        work: Work,
+        owner: JobOwner,
+        after: KVec<Pin<KBox<Awaited<T>>>>,
+    ) -> Result<ListArc<Self>> {
         if let Work::Copy { from, to } = &work {
             if from.ranges().bytes != to.ranges().bytes {
                 return Err(EINVAL);
             }
         }
 
+        let is_client = owner.is_client;
         ListArc::pin_init(
             try_pin_init!(Self {
                 links <- ListLinks::new(),
                 work,
                 owner,
+                after,
                 fence: SetOnce::new(),
                 last: Atomic::new(u64::MAX),
                 begun: Atomic::new(0),
                 failures: Atomic::new(0),
             }? Error),
-            GFP_KERNEL,
+            if is_client {
+                GFP_KERNEL_ACCOUNT
+            } else {
+                GFP_KERNEL
+            },
         )
+    }
+
+    /// Whether it waits for no fence any more. If it does, the engine is told when it may be worth
+    /// asking again.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.after.iter().any(|fence| fence.is_pending())
     }
 
     /// Signals its fence with `result`. The buffers are not in use any more.

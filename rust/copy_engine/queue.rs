@@ -19,9 +19,12 @@ use crate::{
         Context,
         Timeline, //
     },
-    copy_engine::job::{
-        Job,
-        Progress, //
+    copy_engine::{
+        client_queue::ClientQueue,
+        job::{
+            Job,
+            Progress, //
+        }, //
     },
     hw::{
         gmc::{
@@ -59,12 +62,14 @@ pub(super) struct Partial<T: Timeline> {
 }
 
 /// The state of submission.
-pub(super) struct SubmitQueue<T: Timeline> {
+pub(crate) struct SubmitQueue<T: Timeline> {
     /// The context of the jobs' fences; [`None`] while the engine is not started.
     pub(super) context: Option<Arc<Context<T>>>,
     /// Whether clients' jobs are accepted.
     pub(super) open: bool,
     pub(super) commands: CommandRing,
+    /// The jobs of clients that are not here yet.
+    pub(super) clients: List<ClientQueue<T, Self>>,
     /// Jobs of which nothing is submitted, oldest first.
     pub(super) waiting: List<Job<T>>,
     /// The job of which a part is submitted.
@@ -90,6 +95,7 @@ impl<T: Timeline> SubmitQueue<T> {
             context: None,
             open: false,
             commands: CommandRing::new(&vram.commands)?,
+            clients: List::new(),
             waiting: List::new(),
             partial: None,
             windows: Default::default(),

@@ -63,7 +63,6 @@ impl Engine {
         let made_progress = self.retire(&mut self.inflight.lock(), hw, &mut retired)?;
         if made_progress {
             self.counters.polled.add(1, Relaxed);
-            self.fill_ring(queue, hw)?;
         }
 
         let now = jiffies_to_ns(jiffies());
@@ -86,6 +85,8 @@ impl Engine {
             self.recover(queue, hw, fmt!("error"))?;
         } else if now - queue.last_progress.at > TIMEOUT {
             self.recover(queue, hw, fmt!("timeout"))?;
+        } else {
+            self.fill_ring(queue, hw)?;
         }
         Ok(())
     }
@@ -172,15 +173,18 @@ impl Engine {
         dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
         gmc::isolate(hw.regs);
         self.wedged.store(true, Release);
-        while let Some(job) = queue.waiting.pop_front() {
-            job.end(Err(EIO));
-        }
+        self.end_all(queue, EIO);
     }
 }
 
 impl Timeline for CopyEngine {
     const DRIVER_NAME: &'static CStr = c"pddgpu";
     const NAME: &'static CStr = c"copy";
+
+    /// Submits the jobs that waited for the fence, from the watchdog.
+    fn awaited_signalled(&self) {
+        self.kick(0);
+    }
 
     /// Runs the watchdog after half of that time at the latest. So a wait with a time limit ends in
     /// time even if the interrupt was lost.

@@ -36,10 +36,13 @@ use crate::{
         interrupt::Handler,
         job::{
             JobOwner,
-            Ranges,
             Work, //
         },
-        queue::SubmitQueue, //
+        queue::SubmitQueue,
+        ranges::{
+            CopyEnd,
+            Ranges, //
+        }, //
     },
     hw::{
         gmc,
@@ -101,9 +104,7 @@ impl Engine {
             gmc::isolate(hw.regs);
             self.wedged.store(true, Release);
         }
-        while let Some(job) = queue.waiting.pop_front() {
-            job.end(Err(ENODEV));
-        }
+        self.end_all(queue, ENODEV);
         if obeys {
             Ok(())
         } else {
@@ -170,7 +171,7 @@ impl<'a> Running<'a> {
 
             queue.context = Some(context.clone());
             queue.open = true;
-            engine.context.store(context.id(), Relaxed);
+            engine.context.store(context.sequence().id(), Relaxed);
             engine.start(&mut queue, hw)?;
         }
         Ok(Self {
@@ -196,7 +197,10 @@ impl<'a> Running<'a> {
     ///
     /// `ETIME`; `EIO` if the engine is wedged; `ENOMEM`.
     pub(crate) fn wipe(&self, ranges: Ranges, ms: Msecs) -> Result {
-        let work = Work::Clear { to: ranges };
+        let work = Work::Fill {
+            to: CopyEnd::Mapped(ranges),
+            value: 0,
+        };
         let fence = self
             .engine
             .enqueue(self.dev, work, JobOwner::default(), |_| {

@@ -22,6 +22,7 @@ use crate::{
         Fence, //
     },
     copy_engine::{
+        admission::ROOM,
         engine::{
             CopyEngine,
             Engine,
@@ -29,11 +30,9 @@ use crate::{
             POLL, //
         },
         job::{
-            CopyEnd,
             Job,
             JobOwner,
             Progress,
-            Ranges,
             Work,
             MAX_CHUNK_PACKETS,
             WINDOW_BYTES, //
@@ -41,6 +40,10 @@ use crate::{
         queue::{
             Partial,
             SubmitQueue, //
+        },
+        ranges::{
+            CopyEnd,
+            Ranges, //
         }, //
     },
     hw::{
@@ -81,7 +84,12 @@ impl CopyEngine {
         to: Ranges,
         owner: JobOwner,
     ) -> Result<ARef<Fence>> {
-        self.submit(parent, Work::Clear { to }, owner)
+        let work = Work::Fill {
+            to: CopyEnd::Mapped(to),
+            value: 0,
+        };
+
+        self.submit(parent, work, owner)
     }
 
     fn submit(&self, parent: &Device<Bound>, work: Work, owner: JobOwner) -> Result<ARef<Fence>> {
@@ -105,7 +113,7 @@ impl CopyEngine {
     ) -> Result<ARef<Fence>> {
         let hw = self.hw(parent)?;
         let allocation = Allocation::new()?;
-        let job = Job::new(work, owner)?;
+        let job = Job::new(work, owner, KVec::new())?;
         let mut queue = self.queue.lock();
 
         if self.is_wedged() {
@@ -116,19 +124,45 @@ impl CopyEngine {
 
         job.fence.populate(pending);
         queue.push(job);
-        self.log(self.fill_ring(&mut queue, hw));
+        self.go_on(&mut queue, hw);
+        Ok(fence)
+    }
+
+    /// Submits what is new in the queue, and has the watchdog watch it.
+    pub(super) fn go_on(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) {
+        self.log(self.fill_ring(queue, hw));
         if !queue.watched {
             queue.watched = true;
             queue.last_progress.at = self.note_poll();
             self.kick(POLL);
         }
-        Ok(fence)
     }
 }
 
 impl Engine {
+    /// Takes clients' jobs into the submit queue whose turn it is.
+    fn admit_clients(&self, queue: &mut SubmitQueue<CopyEngine>) {
+        let room = ROOM.saturating_sub(self.inflight.lock().client_bytes);
+        let admitted = queue.admit(room);
+        let mut inflight = self.inflight.lock();
+
+        inflight.client_bytes += admitted;
+        inflight.clients_wait = !queue.clients.is_empty();
+    }
+
+    /// Ends all jobs that are not in flight with an error.
+    pub(super) fn end_all(&self, queue: &mut SubmitQueue<CopyEngine>, err: Error) {
+        let mut inflight = self.inflight.lock();
+
+        inflight.client_bytes = 0;
+        inflight.clients_wait = false;
+        drop(inflight);
+        queue.end_all(err);
+    }
+
     /// Submits chunks until the queue is empty, the ring is full, or no transfer window is free.
     pub(super) fn fill_ring(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
+        self.admit_clients(queue);
         while let Some(mut partial) = queue.pop() {
             let Some(window) = self.find_window(queue, &partial.job.work, hw) else {
                 queue.put_back(partial);
@@ -189,8 +223,9 @@ impl Engine {
         if is_windowed {
             let first_page = window as u64 * GTT_MAX_TRANSFER_SIZE;
 
-            self.gart
-                .map(hw.parent, first_page, job.work.window_pages(progress))?;
+            for (page, pages) in job.work.window_pages(progress) {
+                self.gart.map(hw.parent, first_page + page, pages)?;
+            }
         }
         self.gart.flush(hw.regs);
         if *progress == Progress::default() {

@@ -197,8 +197,8 @@ pub(crate) const PACKET_SIZE: u32 = 32;
 pub(crate) enum Packet {
     /// Copies `bytes` from one GPU address to another; all multiples of 4.
     Copy { from: u64, to: u64, bytes: u64 },
-    /// Zeroes `bytes` at a GPU address; both multiples of 4.
-    Clear { to: u64, bytes: u64 },
+    /// Repeats `value` over `bytes` at a GPU address; both multiples of 4.
+    Fill { value: u32, to: u64, bytes: u64 },
     /// Writes `value` to a GPU address, a multiple of 8, when all packets before it are done, and
     /// raises an interrupt.
     Fence { value: u64, to: u64 },
@@ -211,7 +211,7 @@ impl Packet {
 
         match self {
             Self::Copy { from, to, bytes } => [1, from, to, bytes],
-            Self::Clear { to, bytes } => [2, 0, to, bytes],
+            Self::Fill { value, to, bytes } => [2, value.into(), to, bytes],
             Self::Fence { value, to } => [3 | INTERRUPT, value, to, 0],
         }
     }

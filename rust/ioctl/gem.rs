@@ -7,6 +7,7 @@ use kernel::prelude::*;
 use crate::{
     abstractions::drm::ioctl::Ioctl,
     bo::{
+        pddgpu_bo_advise,
         pddgpu_bo_create,
         pddgpu_bo_move,
         BoPlacement, //
@@ -16,6 +17,10 @@ use crate::{
         PddgpuDrm,
         PddgpuFile, //
     },
+    ioctl::{
+        padding::must_be_zero,
+        sync::Syncs, //
+    },
     uapi::{
         self,
         BoParam,
@@ -23,14 +28,6 @@ use crate::{
         Domain, //
     }, //
 };
-
-fn must_be_zero(pad: u32) -> Result {
-    if pad == 0 {
-        Ok(())
-    } else {
-        Err(EINVAL)
-    }
-}
 
 /// `DRM_IOCTL_PDDGPU_GEM_CREATE`.
 pub(super) struct GemCreate;
@@ -129,9 +126,40 @@ impl Ioctl for GemMove {
     const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_MOVE;
 
     fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
         let domain = Domain::try_from(args.domain)?;
         let bo = file.lookup(args.handle)?;
+        let mut syncs = Syncs::new(file, args.syncs, args.num_syncs)?;
 
-        pddgpu_bo_move(&bo, domain, file)
+        for fence in syncs.take_waits() {
+            fence.wait_until(i64::MAX)?;
+        }
+        pddgpu_bo_move(&bo, domain, file)?;
+        if syncs.signals() {
+            syncs.signal(&*bo.moves_fence()?);
+        }
+        Ok(())
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_ADVISE`.
+pub(super) struct GemAdvise;
+
+impl Ioctl for GemAdvise {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_advise;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_ADVISE;
+
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        let needed = match args.advice {
+            uapi::DRM_PDDGPU_ADVICE_WILLNEED => true,
+            uapi::DRM_PDDGPU_ADVICE_DONTNEED => false,
+            _ => return Err(EINVAL),
+        };
+        let bo = file.lookup(args.handle)?;
+
+        args.retained = pddgpu_bo_advise(&bo, needed)?.into();
+        Ok(())
     }
 }

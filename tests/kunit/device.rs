@@ -362,6 +362,22 @@ impl ttm::Driver for Driver {
 
     fn handle_dropped(_object: &Payload, _client: &()) {}
 
+    fn export_added(_object: &Payload) -> Result {
+        Ok(())
+    }
+
+    fn export_dropped(_object: &Payload) {}
+
+    fn may_purge(_object: &Payload) -> bool {
+        false
+    }
+
+    fn purged(_bo: &Locked<'_, Self>) {}
+
+    fn purgeable_pages(_dev: &drm::Device<Drm>) -> u64 {
+        0
+    }
+
     fn ref_added(_object: &Payload, _kind: RefKind) {}
 
     fn ref_dropped(_object: &Payload, _kind: RefKind) {}
@@ -375,6 +391,10 @@ impl ttm::Driver for Driver {
     }
 
     fn is_own(_dev: &drm::Device<Drm>, _fence: &Fence) -> bool {
+        true
+    }
+
+    fn is_ordered(_dev: &drm::Device<Drm>, _fence: &Fence) -> bool {
         true
     }
 

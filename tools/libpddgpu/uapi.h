@@ -11,3 +11,6 @@ static const unsigned int PDDGPU_IOCTL_GEM_INFO = DRM_IOCTL_PDDGPU_GEM_INFO;
 static const unsigned int PDDGPU_IOCTL_GEM_WAIT = DRM_IOCTL_PDDGPU_GEM_WAIT;
 static const unsigned int PDDGPU_IOCTL_GEM_MOVE = DRM_IOCTL_PDDGPU_GEM_MOVE;
 static const unsigned int PDDGPU_IOCTL_QUERY = DRM_IOCTL_PDDGPU_QUERY;
+static const unsigned int PDDGPU_IOCTL_GEM_COPY = DRM_IOCTL_PDDGPU_GEM_COPY;
+static const unsigned int PDDGPU_IOCTL_GEM_FILL = DRM_IOCTL_PDDGPU_GEM_FILL;
+static const unsigned int PDDGPU_IOCTL_GEM_ADVISE = DRM_IOCTL_PDDGPU_GEM_ADVISE;

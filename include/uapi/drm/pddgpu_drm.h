@@ -66,6 +66,9 @@ extern "C" {
 #define DRM_PDDGPU_GEM_WAIT	0x03
 #define DRM_PDDGPU_GEM_MOVE	0x04
 #define DRM_PDDGPU_QUERY	0x05
+#define DRM_PDDGPU_GEM_COPY	0x06
+#define DRM_PDDGPU_GEM_FILL	0x07
+#define DRM_PDDGPU_GEM_ADVISE	0x08
 
 #define DRM_IOCTL_PDDGPU_GEM_CREATE \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_CREATE, struct drm_pddgpu_gem_create)
@@ -79,6 +82,12 @@ extern "C" {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_MOVE, struct drm_pddgpu_gem_move)
 #define DRM_IOCTL_PDDGPU_QUERY \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_PDDGPU_QUERY, struct drm_pddgpu_query)
+#define DRM_IOCTL_PDDGPU_GEM_COPY \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_COPY, struct drm_pddgpu_gem_copy)
+#define DRM_IOCTL_PDDGPU_GEM_FILL \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_FILL, struct drm_pddgpu_gem_fill)
+#define DRM_IOCTL_PDDGPU_GEM_ADVISE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_ADVISE, struct drm_pddgpu_gem_advise)
 
 /**
  * struct drm_pddgpu_gem_create - create a buffer
@@ -199,18 +208,149 @@ struct drm_pddgpu_gem_wait {
  * created for stay as they are.
  *
  * Errors: -EINVAL for a domain that is not exactly one known bit. -ENOENT for
- * an unknown handle. -EBUSY for a pinned buffer. -E2BIG for a buffer that the
+ * an unknown handle. -EBUSY for a pinned buffer. -EFAULT for one that is not
+ * needed, see GEM_ADVISE. -E2BIG for a buffer that the
  * domain could never hold. -ENOSPC when there is no room and nothing more can
  * be evicted. -ENOMEM when system memory is short. -EIO when the card's copy
  * engine is broken. -ENODEV after the card was removed. -EINTR by a signal
  * (libdrm's drmIoctl() starts again). After an error the buffer keeps its
- * content; where it is now, GEM_INFO tells.
+ * content; where it is now, GEM_INFO tells. Those of &struct drm_pddgpu_sync.
  */
 struct drm_pddgpu_gem_move {
 	/** @handle: in: the buffer. */
 	__u32 handle;
 	/** @domain: in: exactly one of PDDGPU_GEM_DOMAIN_*. */
 	__u32 domain;
+	/**
+	 * @syncs: in: user-space address of &struct drm_pddgpu_sync. Those to
+	 * wait for are waited for before the ioctl returns; the others are
+	 * signalled when the content has arrived.
+	 */
+	__u64 syncs;
+	/** @num_syncs: in: how many there are at @syncs. */
+	__u32 num_syncs;
+	/** @pad: must be zero. */
+	__u32 pad;
+};
+
+/** define DRM_PDDGPU_SYNC_WAIT - the work begins after the point is signalled */
+#define DRM_PDDGPU_SYNC_WAIT		(1 << 0)
+/** define DRM_PDDGPU_SYNC_SIGNAL - the point is signalled at the end of the work */
+#define DRM_PDDGPU_SYNC_SIGNAL		(1 << 1)
+/** define DRM_PDDGPU_MAX_SYNCS - most entries of one ioctl */
+#define DRM_PDDGPU_MAX_SYNCS		1024
+
+/**
+ * struct drm_pddgpu_sync - a syncobj that work waits for, or that it signals
+ *
+ * Errors of the ioctls that take it: -EINVAL for more than
+ * %DRM_PDDGPU_MAX_SYNCS, for no flag or an unknown one, and for a point to wait
+ * for to which no work was submitted yet. -ENOENT for an unknown syncobj.
+ * -EFAULT for an address that cannot be read. After an error nothing is
+ * signalled.
+ */
+struct drm_pddgpu_sync {
+	/** @handle: in: the syncobj. */
+	__u32 handle;
+	/** @flags: in: mask of DRM_PDDGPU_SYNC_*; with both it is waited for first. */
+	__u32 flags;
+	/** @point: in: the point of a timeline; 0 for a binary syncobj. */
+	__u64 point;
+};
+
+/**
+ * struct drm_pddgpu_gem_copy - copy bytes from one buffer to another
+ *
+ * The card copies after the ioctl has returned, in the order in which the
+ * client has submitted copies and fills. It waits for what other devices still
+ * do with the buffers, and for what other clients have submitted. On a card
+ * without a copy engine the CPU copies before the ioctl returns.
+ *
+ * Both buffers may be closed at once. A page fault does not wait for a copy:
+ * use GEM_WAIT or a syncobj.
+ *
+ * Errors: -EINVAL for a size of 0, for offsets and sizes that are no multiples
+ * of 4 or go beyond the end of a buffer, for ranges of one buffer that overlap,
+ * for a flag. -ENOENT for an unknown handle. -ENOMEM when system memory is
+ * short. -EFAULT for a buffer that is not needed, see GEM_ADVISE. -EIO when the
+ * card's copy engine is broken. -ENODEV after the card was removed. -EINTR by a
+ * signal (libdrm's drmIoctl() starts again). Those of &struct drm_pddgpu_sync.
+ */
+struct drm_pddgpu_gem_copy {
+	/** @src: in: the buffer to read. */
+	__u32 src;
+	/** @dst: in: the buffer to write, which may be the same. */
+	__u32 dst;
+	/** @src_offset: in: bytes into @src. */
+	__u64 src_offset;
+	/** @dst_offset: in: bytes into @dst. */
+	__u64 dst_offset;
+	/** @size: in: bytes. */
+	__u64 size;
+	/** @syncs: in: user-space address of &struct drm_pddgpu_sync. */
+	__u64 syncs;
+	/** @num_syncs: in: how many there are at @syncs. */
+	__u32 num_syncs;
+	/** @flags: must be zero. */
+	__u32 flags;
+};
+
+/**
+ * struct drm_pddgpu_gem_fill - fill bytes of a buffer with a value
+ *
+ * As GEM_COPY, with the same errors.
+ */
+struct drm_pddgpu_gem_fill {
+	/** @handle: in: the buffer. */
+	__u32 handle;
+	/** @value: in: repeated from @offset on. */
+	__u32 value;
+	/** @offset: in: bytes into the buffer. */
+	__u64 offset;
+	/** @size: in: bytes. */
+	__u64 size;
+	/** @syncs: in: user-space address of &struct drm_pddgpu_sync. */
+	__u64 syncs;
+	/** @num_syncs: in: how many there are at @syncs. */
+	__u32 num_syncs;
+	/** @pad: must be zero. */
+	__u32 pad;
+};
+
+/** define DRM_PDDGPU_ADVICE_WILLNEED - the content is needed, and has to be kept */
+#define DRM_PDDGPU_ADVICE_WILLNEED	0
+/** define DRM_PDDGPU_ADVICE_DONTNEED - the content may be dropped at any time */
+#define DRM_PDDGPU_ADVICE_DONTNEED	1
+
+/**
+ * struct drm_pddgpu_gem_advise - say whether the content of a buffer is needed
+ *
+ * The content of a buffer that is not needed may be dropped: when memory is
+ * short that is done first, before anything is moved or swapped out. The buffer
+ * is *purged* then, @retained is 0, and an access by the CPU ends with SIGBUS.
+ * GEM_COPY, GEM_FILL and GEM_MOVE end with -EFAULT while it is not needed. When
+ * it is needed again its content is as before, or zero if it was purged.
+ *
+ * A buffer of which there is a dma-buf is always needed, and no dma-buf can be
+ * made of one that is not.
+ *
+ * Errors: -EINVAL for unknown advice and for padding that is not zero. -ENOENT
+ * for an unknown handle. -EBUSY for DONTNEED if there is a dma-buf of the
+ * buffer. -ENODEV after the card was removed. -EINTR by a signal (libdrm's
+ * drmIoctl() starts again).
+ */
+struct drm_pddgpu_gem_advise {
+	/** @handle: in: the buffer. */
+	__u32 handle;
+	/** @advice: in: one of DRM_PDDGPU_ADVICE_*. */
+	__u32 advice;
+	/**
+	 * @retained: out: 1 if the buffer has its content, 0 if it was purged
+	 * since it was last needed.
+	 */
+	__u32 retained;
+	/** @pad: must be zero. */
+	__u32 pad;
 };
 
 /** define DRM_PDDGPU_QUERY_DEVICE - answers with &struct drm_pddgpu_query_device */

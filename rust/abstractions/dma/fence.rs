@@ -21,7 +21,6 @@ use core::{
 };
 
 use kernel::{
-    error::to_result,
     prelude::*,
     str::as_char_ptr_in_const_context,
     sync::{
@@ -169,63 +168,6 @@ impl Fence {
     }
 }
 
-/// Some fences of a resv, in an array that the C side allocated.
-///
-/// # Invariants
-///
-/// `fences` is an array of `count` references that this value owns, or `count` is 0.
-pub(crate) struct Fences {
-    fences: *mut *mut bindings::dma_fence,
-    count: usize,
-}
-
-impl Fences {
-    /// Goes through the fences.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Fence> {
-        // SAFETY: By the type invariant.
-        (0..self.count).map(|index| unsafe { Fence::from_raw(*self.fences.add(index)) })
-    }
-}
-
-impl Drop for Fences {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant. The array was allocated with `kmalloc()`, or is null.
-        unsafe {
-            for index in 0..self.count {
-                bindings::dma_fence_put(*self.fences.add(index));
-            }
-            bindings::kvfree(self.fences.cast());
-        }
-    }
-}
-
-/// The fences of a resv with this usage, or one that is stronger, that are not signalled yet
-/// (`dma_resv_get_fences()`).
-///
-/// # Errors
-///
-/// `ENOMEM`.
-///
-/// # Safety
-///
-/// `resv` must be initialised.
-pub(crate) unsafe fn of_resv(
-    resv: *mut bindings::dma_resv,
-    usage: bindings::dma_resv_usage,
-) -> Result<Fences> {
-    let mut fences = core::ptr::null_mut();
-    let mut count = 0;
-
-    // SAFETY: By this function's requirements; the rest is ours to be filled.
-    to_result(unsafe { bindings::dma_resv_get_fences(resv, usage, &mut count, &mut fences) })?;
-
-    // INVARIANT: The function gives us the array and the references.
-    Ok(Fences {
-        fences,
-        count: count as usize,
-    })
-}
-
 /// The side that does the work of a [`Context`].
 pub(crate) trait Timeline: Send + Sync + 'static {
     /// Name of the driver.
@@ -233,27 +175,59 @@ pub(crate) trait Timeline: Send + Sync + 'static {
     /// Name of the context.
     const NAME: &'static CStr;
 
+    /// Called when a fence that was [awaited](super::awaited::Awaited) is signalled. May be called in
+    /// any context, and must not sleep.
+    fn awaited_signalled(&self);
+
     /// Called when a fence of the context should be signalled within `ms` milliseconds
     /// (`dma_fence_set_deadline()`). May be called in any context, and must not sleep.
     fn set_deadline(&self, ms: Msecs);
 }
 
-/// A fence context: its fences are signalled in the order in which they are published.
-///
-/// Each [`Pending`] keeps its context alive. Dropping the last reference waits for an RCU grace
-/// period, because a fence's operations may still be running when the fence is signalled.
+/// The numbers of fences that are signalled in the order in which they are published.
 ///
 /// # Invariants
 ///
-/// No other context has the same `id`.
-pub(crate) struct Context<T: Timeline> {
+/// No other sequence has the same `id`.
+pub(crate) struct Sequence {
     id: u64,
-    seqno: Atomic<i64>,
+    last: Atomic<i64>,
+}
+
+impl Sequence {
+    /// A sequence without fences (`dma_fence_context_alloc()`).
+    pub(crate) fn new() -> Self {
+        Self {
+            // INVARIANT: The kernel gives each number once.
+            // SAFETY: May be called anywhere.
+            id: unsafe { bindings::dma_fence_context_alloc(1) },
+            last: Atomic::new(0),
+        }
+    }
+
+    /// Its number, which its fences have as that of their context.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The number of the next fence.
+    fn next(&self) -> u64 {
+        // CAST: Counts from 1.
+        self.last.fetch_add(1, Relaxed) as u64 + 1
+    }
+}
+
+/// A fence context: who signals fences, of a sequence of its own and of others.
+///
+/// Each [`Pending`] keeps its context alive. Dropping the last reference waits for an RCU grace
+/// period, because a fence's operations may still be running when the fence is signalled.
+pub(crate) struct Context<T: Timeline> {
+    sequence: Sequence,
     timeline: Arc<T>,
 }
 
 impl<T: Timeline> Context<T> {
-    /// A context without fences (`dma_fence_context_alloc()`).
+    /// A context without fences.
     ///
     /// # Errors
     ///
@@ -261,10 +235,7 @@ impl<T: Timeline> Context<T> {
     pub(crate) fn new(timeline: Arc<T>) -> Result<Arc<Self>> {
         Ok(Arc::new(
             Self {
-                // INVARIANT: The kernel gives each number once.
-                // SAFETY: May be called anywhere.
-                id: unsafe { bindings::dma_fence_context_alloc(1) },
-                seqno: Atomic::new(0),
+                sequence: Sequence::new(),
                 timeline,
             },
             GFP_KERNEL,
@@ -273,9 +244,14 @@ impl<T: Timeline> Context<T> {
 }
 
 impl<T: Timeline> Context<T> {
-    /// Its number, which its fences have.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
+    /// The sequence of its own.
+    pub(crate) fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
+    /// What signals the fences.
+    pub(super) fn timeline(&self) -> &T {
+        &self.timeline
     }
 }
 
@@ -310,6 +286,21 @@ impl<T: Timeline> Allocation<T> {
         release: None,
     };
 
+    /// The operations, always at the same address. [`is_unsignalled`](Self::is_unsignalled) knows the
+    /// fences by it.
+    #[inline(never)]
+    fn ops() -> &'static bindings::dma_fence_ops {
+        const { &Self::OPS }
+    }
+
+    /// Whether a fence was published by work of `T`, and is not signalled yet.
+    pub(crate) fn is_unsignalled(fence: &Fence) -> bool {
+        // SAFETY: By the type invariant. The operations of an unsignalled fence do not change.
+        let ops = unsafe { core::ptr::read_volatile(&raw const (*fence.as_raw()).ops) };
+
+        core::ptr::eq(ops.cast(), Self::ops()) && fence.status().is_none()
+    }
+
     /// Allocates memory for a fence.
     ///
     /// # Errors
@@ -319,12 +310,21 @@ impl<T: Timeline> Allocation<T> {
         Ok(Self(KBox::new_uninit(GFP_KERNEL)?))
     }
 
-    /// Makes it the next fence of `context` (`dma_fence_init()`). The caller must serialise the
-    /// calls for one context.
+    /// Makes it the next fence of the sequence of `context` (`dma_fence_init()`). The caller must
+    /// serialise the calls for one sequence.
     pub(crate) fn publish(self, context: Arc<Context<T>>) -> Pending<T> {
+        let (id, seqno) = (context.sequence.id(), context.sequence.next());
+
+        self.init(context, id, seqno)
+    }
+
+    /// As [`publish`](Self::publish), of another sequence.
+    pub(crate) fn publish_in(self, context: Arc<Context<T>>, sequence: &Sequence) -> Pending<T> {
+        self.init(context, sequence.id(), sequence.next())
+    }
+
+    fn init(self, context: Arc<Context<T>>, id: u64, seqno: u64) -> Pending<T> {
         let raw: *mut Inner<T> = KBox::into_raw(self.0).cast();
-        // CAST: Counts from 1.
-        let seqno = context.seqno.fetch_add(1, Relaxed) as u64 + 1;
 
         // SAFETY: `raw` is memory for a fence, and the operations are static. `Pending` keeps the
         // context until the fence is signalled, and the context waits for who still uses it then.
@@ -332,9 +332,9 @@ impl<T: Timeline> Allocation<T> {
             (*raw).context = &*context;
             bindings::dma_fence_init(
                 addr_of_mut!((*raw).fence),
-                const { &Self::OPS },
+                Self::ops(),
                 core::ptr::null_mut(),
-                context.id,
+                id,
                 seqno,
             );
             ARef::from_raw(NonNull::new_unchecked(raw.cast()))

@@ -67,7 +67,7 @@ impl<T: Types> File<T> {
         unsafe { &*ptr.cast() }
     }
 
-    fn as_raw(&self) -> *mut bindings::drm_file {
+    pub(super) fn as_raw(&self) -> *mut bindings::drm_file {
         self.0.get()
     }
 

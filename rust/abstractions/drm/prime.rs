@@ -31,8 +31,13 @@ use crate::{
 
 /// A GEM object that is told of the dma-bufs made of it.
 pub(crate) trait Exported: gem::Object {
-    /// A dma-buf was made of the object.
-    fn export_added(&self);
+    /// A dma-buf is being made of the object. If that fails in the end,
+    /// [`export_dropped`](Self::export_dropped) is called.
+    ///
+    /// # Errors
+    ///
+    /// Any. Then there will be none.
+    fn export_added(&self) -> Result;
 
     /// A dma-buf of the object is gone.
     fn export_dropped(&self);
@@ -68,6 +73,13 @@ impl<T: Types<Object: Exported>> Exports<T> {
         gem: *mut bindings::drm_gem_object,
         flags: c_int,
     ) -> *mut bindings::dma_buf {
+        // SAFETY: The DRM core calls this with a live object of ours.
+        let object = unsafe { T::Object::from_gem(gem) };
+        if let Err(err) = object.export_added() {
+            // CAST: An errno as a pointer, as `ERR_PTR()` makes it.
+            return err.to_errno() as isize as *mut bindings::dma_buf;
+        }
+
         // SAFETY: The DRM core calls this with a live object of ours, which the dma-buf gets a
         // reference on. The rest is static.
         let buf = unsafe {
@@ -84,9 +96,8 @@ impl<T: Types<Object: Exported>> Exports<T> {
             bindings::drm_gem_dmabuf_export((*gem).dev, &mut info)
         };
 
-        if kernel::error::from_err_ptr(buf).is_ok() {
-            // SAFETY: The DRM core called us with a live object of ours.
-            unsafe { T::Object::from_gem(gem) }.export_added();
+        if kernel::error::from_err_ptr(buf).is_err() {
+            object.export_dropped();
         }
         buf
     }

@@ -7,6 +7,8 @@
 //!
 //! C source: `drivers/gpu/drm/ttm/ttm_bo_vm.c`
 
+use core::ops::Range;
+
 use kernel::{
     error::from_result,
     page::{
@@ -75,6 +77,62 @@ impl Access {
                 }
             }
             done += bytes;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Driver> Object<T> {
+    /// Reads or writes bytes of the buffer from `offset` on, where the CPU can access them.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` for a buffer without memory; `EINTR` for a process that is killed; those of moves to
+    /// where the CPU can access it; `ENODEV` once the device is unplugged.
+    fn access(&self, offset: u64, buf: &mut [u8], write: bool) -> Result {
+        OperationCtx::interruptible().check_killed()?;
+        Access {
+            offset: usize::try_from(offset)?,
+            len: buf.len(),
+            buf: buf.as_mut_ptr().cast(),
+            write,
+        }
+        .copy(&*ready(self)?)
+    }
+
+    /// Copies bytes with the CPU to those of `to` from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`access`](Self::access); `ENOMEM`.
+    pub(crate) fn copy_bytes(&self, from: Range<u64>, to: &Self, offset: u64) -> Result {
+        let mut page = KVec::from_elem(0, PAGE_SIZE, GFP_KERNEL)?;
+
+        for done in (0..from.end - from.start).step_by(PAGE_SIZE) {
+            let at = from.start + done;
+            let bytes = (from.end - at).min(PAGE_SIZE as u64) as usize;
+
+            self.access(at, &mut page[..bytes], false)?;
+            to.access(offset + done, &mut page[..bytes], true)?;
+        }
+        Ok(())
+    }
+
+    /// Repeats a value over bytes with the CPU.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`copy_bytes`](Self::copy_bytes).
+    pub(crate) fn fill_bytes(&self, to: Range<u64>, value: u32) -> Result {
+        let mut page = KVec::from_elem(0, PAGE_SIZE, GFP_KERNEL)?;
+
+        for word in page.chunks_exact_mut(size_of::<u32>()) {
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+        for at in to.clone().step_by(PAGE_SIZE) {
+            let bytes = (to.end - at).min(PAGE_SIZE as u64) as usize;
+
+            self.access(at, &mut page[..bytes], true)?;
         }
         Ok(())
     }

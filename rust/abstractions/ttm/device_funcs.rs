@@ -28,6 +28,7 @@ use crate::{
                 Move,
                 Moved, //
             },
+            fences::Usage,
             object::Object,
             placement::{
                 placement,
@@ -156,7 +157,7 @@ impl<T: Driver> Vtable<T> {
             match &moved {
                 // The old binding must go before the old resource is freed and its addresses can be
                 // assigned to another buffer.
-                Ok(Move::Null | Move::Fenced(_) | Move::Copy) => binding.keep(&bo),
+                Ok(Move::Null | Move::Drop | Move::Fenced(_) | Move::Copy) => binding.keep(&bo),
                 Ok(Move::Hop(_)) | Err(_) => binding.undo(&bo),
             }
             let result = match moved {
@@ -199,6 +200,10 @@ impl<T: Driver> Vtable<T> {
         unsafe {
             match moved {
                 Move::Null => bindings::ttm_bo_move_null(raw, new_mem),
+                Move::Drop => {
+                    Tt::<T>::set_zeroed((*raw).ttm);
+                    bindings::ttm_bo_move_null(raw, new_mem);
+                }
                 Move::Copy => bindings::ttm_bo_move_sync_cleanup(raw, new_mem),
                 Move::Fenced(fence) => {
                     let ret = bindings::ttm_bo_move_accel_cleanup(
@@ -248,7 +253,7 @@ impl<T: Driver> Vtable<T> {
         // The slot is reserved first: once the fence exists, adding it must not fail.
         if let Ok(slot) = bo.reserve_fence() {
             if let Some(fence) = T::release(&bo) {
-                slot.add(&fence);
+                slot.add(&fence, Usage::Kernel);
             }
         }
     }

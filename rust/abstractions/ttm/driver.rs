@@ -36,6 +36,8 @@ use crate::abstractions::{
 pub(crate) enum Move {
     /// There is nothing to copy. The new resource takes effect at once.
     Null,
+    /// The content is dropped, and reads as zero from now on. The device must not use it any more.
+    Drop,
     /// The device copies the content, and signals this fence at the end.
     ///
     /// The caller guarantees the order of accesses: any later use of either resource by the device
@@ -146,6 +148,25 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// Called when a client gives a handle of a buffer back. resv is not held.
     fn handle_dropped(object: &Self::Object, client: &<Self::Drm as drm::Types>::File);
 
+    /// Called when a dma-buf is being made of a buffer. resv is not held.
+    ///
+    /// # Errors
+    ///
+    /// Any. Then there will be none.
+    fn export_added(object: &Self::Object) -> Result;
+
+    /// Called when a dma-buf of a buffer is gone. resv is not held.
+    fn export_dropped(object: &Self::Object);
+
+    /// Whether the content of a buffer may be dropped when memory is short.
+    fn may_purge(object: &Self::Object) -> bool;
+
+    /// Called when the content of a buffer was dropped.
+    fn purged(bo: &Locked<'_, Self>);
+
+    /// How many pages of all buffers may be dropped, roughly.
+    fn purgeable_pages(dev: &DrmDevice<Self>) -> u64;
+
     /// Called when another reference that keeps a buffer alive is added. resv is not held.
     fn ref_added(object: &Self::Object, kind: RefKind);
 
@@ -169,8 +190,12 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// error the process gets `SIGBUS`.
     fn make_accessible(object: &Object<Self>) -> Result;
 
-    /// Whether a fence is of the device's own work.
+    /// Whether a fence, which is not signalled, is of the device's own work.
     fn is_own(dev: &DrmDevice<Self>, fence: &Fence) -> bool;
+
+    /// Whether a fence, which is not signalled, is of work that the device does before all that it is
+    /// given from now on. So a move need not wait for it.
+    fn is_ordered(dev: &DrmDevice<Self>, fence: &Fence) -> bool;
 
     /// Whether a buffer may be evicted now. Called only if that would make room where it is wanted.
     fn may_evict(bo: &Locked<'_, Self>) -> bool;

@@ -5,58 +5,132 @@
 //! Another device that uses a buffer through its dma-buf puts a fence there, and so can user space
 //! (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`). When these are signalled is up to them.
 
-use kernel::prelude::*;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
 
 use crate::{
     abstractions::{
         dma::fence::Fence,
         ttm::{
             driver::Driver,
-            reserved::Locked, //
+            reserved::Locked,
+            types::{
+                DrmDevice,
+                Types, //
+            }, //
         }, //
     },
     bindings::raw as bindings, //
 };
 
-impl<T: Driver> Locked<'_, T> {
+/// What the work behind a fence does with a buffer (`enum dma_resv_usage`), the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// It moves or clears the buffer. Everything waits for it, also accesses by the CPU.
+    Kernel,
+    /// It writes the content.
+    Write,
+    /// It reads the content.
+    Read,
+    /// Anything else. Only what frees or moves the memory waits for it.
+    Bookkeep,
+}
+
+impl Usage {
+    fn as_raw(self) -> bindings::dma_resv_usage {
+        match self {
+            Self::Kernel => bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
+            Self::Write => bindings::dma_resv_usage_DMA_RESV_USAGE_WRITE,
+            Self::Read => bindings::dma_resv_usage_DMA_RESV_USAGE_READ,
+            Self::Bookkeep => bindings::dma_resv_usage_DMA_RESV_USAGE_BOOKKEEP,
+        }
+    }
+}
+
+/// A reserved slot for a fence in the resv of a locked buffer.
+pub(crate) struct FenceSlot<'a, T: Types>(&'a Locked<'a, T>);
+
+impl<T: Types> FenceSlot<'_, T> {
+    /// Adds `fence` to the resv (`dma_resv_add_fence()`).
+    pub(crate) fn add(self, fence: &Fence, usage: Usage) {
+        // SAFETY: resv is held, and has room.
+        unsafe {
+            bindings::dma_resv_add_fence(
+                (*self.0.as_ttm()).base.resv,
+                fence.as_raw(),
+                usage.as_raw(),
+            )
+        };
+    }
+}
+
+impl<T: Types> Locked<'_, T> {
+    /// Reserves a slot for a fence (`dma_resv_reserve_fences()`). Do so before the work is started,
+    /// because adding the fence cannot fail after that.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn reserve_fence(&self) -> Result<FenceSlot<'_, T>> {
+        // SAFETY: resv is held.
+        to_result(unsafe { bindings::dma_resv_reserve_fences((*self.as_ttm()).base.resv, 1) })?;
+        Ok(FenceSlot(self))
+    }
+
     /// Calls `f` with each fence of the buffer with this usage, or a stronger one, whether it is
-    /// signalled or not.
-    fn for_each_fence(&self, usage: bindings::dma_resv_usage, mut f: impl FnMut(&Fence)) {
+    /// signalled or not, until it fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of `f`.
+    pub(crate) fn for_each_fence(
+        &self,
+        usage: Usage,
+        mut f: impl FnMut(&Fence) -> Result,
+    ) -> Result {
         let mut cursor = bindings::dma_resv_iter::default();
 
         // SAFETY: resv is held, which keeps the fences until the walk ends.
         unsafe {
-            bindings::dma_resv_iter_begin(&mut cursor, (*self.as_ttm()).base.resv, usage);
+            bindings::dma_resv_iter_begin(&mut cursor, (*self.as_ttm()).base.resv, usage.as_raw());
             let mut fence = bindings::dma_resv_iter_first(&mut cursor);
 
-            while !fence.is_null() {
-                f(Fence::from_raw(fence));
+            let mut result = Ok(());
+            while !fence.is_null() && result.is_ok() {
+                result = f(Fence::from_raw(fence));
                 fence = bindings::dma_resv_iter_next(&mut cursor);
             }
             bindings::dma_resv_iter_end(&mut cursor);
+            result
         }
     }
+}
 
-    /// The context of a fence of others that is not signalled.
-    fn context_of_others(&self) -> Option<u64> {
+impl<T: Driver> Locked<'_, T> {
+    /// The context of a fence that is not signalled, and of which `f` does not hold.
+    fn context_of_other(&self, f: fn(&DrmDevice<T>, &Fence) -> bool) -> Option<u64> {
         let mut context = None;
 
-        self.for_each_fence(bindings::dma_resv_usage_DMA_RESV_USAGE_BOOKKEEP, |fence| {
-            if fence.status().is_none() && !T::is_own(self.dev(), fence) {
+        let _ = self.for_each_fence(Usage::Bookkeep, |fence| {
+            if fence.status().is_none() && !f(self.dev(), fence) {
                 context = Some(fence.context());
             }
+            Ok(())
         });
         context
     }
 
-    /// Whether another device, or user space, still uses the buffer, as far as its fences say.
-    pub(crate) fn is_used_by_others(&self) -> bool {
-        self.context_of_others().is_some()
+    /// Whether the buffer is still used, as far as its fences say, by another device, by user space, or
+    /// by work of the device itself that a move would not come after.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.context_of_other(T::is_ordered).is_some()
     }
 
-    /// Replaces the fences of others by a signalled one (`dma_resv_replace_fences()`).
+    /// Replaces the fences of other devices and of user space by a signalled one (`dma_resv_replace_fences()`).
     pub(super) fn forget_others(&self) {
-        while let Some(context) = self.context_of_others() {
+        while let Some(context) = self.context_of_other(T::is_own) {
             // SAFETY: resv is held, and takes a reference on the replacement.
             unsafe {
                 bindings::dma_resv_replace_fences(
@@ -76,14 +150,7 @@ impl<T: Driver> Locked<'_, T> {
     ///
     /// What the device's driver signalled.
     pub(super) fn kernel_status(&self) -> Result {
-        let mut status = Ok(());
-
-        self.for_each_fence(bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL, |fence| {
-            if let (Ok(()), Some(Err(err))) = (status, fence.status()) {
-                status = Err(err);
-            }
-        });
-        status
+        self.for_each_fence(Usage::Kernel, |fence| fence.status().unwrap_or(Ok(())))
     }
 
     /// Whether the moves and clears of the buffer have ended.

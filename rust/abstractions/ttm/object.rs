@@ -7,18 +7,26 @@
 use core::{
     mem::offset_of,
     ops::Deref,
-    ptr::addr_of_mut, //
+    ptr::{
+        addr_of_mut,
+        NonNull, //
+    }, //
 };
 
 use kernel::{
+    error::to_result,
     page::PAGE_SHIFT,
     prelude::*,
+    sync::aref::ARef,
     types::Opaque, //
 };
 
 use crate::{
     abstractions::{
-        dma::fence,
+        dma::{
+            fence::Fence,
+            resv, //
+        },
         drm::{
             self,
             gem, //
@@ -31,6 +39,12 @@ use crate::{
     },
     bindings::raw as bindings, //
 };
+
+/// The list of a manager in which buffers are whose content is needed. TTM evicts those of lists with
+/// a lower number first.
+pub(super) const PRIORITY_NEEDED: u32 = 1;
+/// The list of those whose content may be dropped.
+pub(super) const PRIORITY_NOT_NEEDED: u32 = 0;
 
 // DRM and TTM both cast between the two.
 const _: () = assert!(offset_of!(bindings::ttm_buffer_object, base) == 0);
@@ -112,16 +126,39 @@ impl<T: Types> Object<T> {
         };
 
         // SAFETY: The resv is initialised as long as the buffer lives.
-        for fence in unsafe { fence::of_resv(resv, KERNEL)? }.iter() {
+        for fence in unsafe { resv::fences(resv, KERNEL)? }.iter() {
             fence.wait_until(deadline)?;
             fence.status().unwrap_or(Err(ETIME))?;
         }
         // What others do with the buffer has no say in its content.
         // SAFETY: The resv is initialised as long as the buffer lives.
-        for fence in unsafe { fence::of_resv(resv, READ)? }.iter() {
+        for fence in unsafe { resv::fences(resv, READ)? }.iter() {
             fence.wait_until(deadline)?;
         }
         Ok(())
+    }
+
+    /// A fence that is signalled when the moves and clears of the buffer have ended, with their error
+    /// if one has failed (`dma_resv_get_singleton()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn moves_fence(&self) -> Result<ARef<Fence>> {
+        let mut fence = core::ptr::null_mut();
+
+        // SAFETY: The resv is initialised as long as the buffer lives.
+        to_result(unsafe {
+            bindings::dma_resv_get_singleton(
+                (*self.gem()).resv,
+                bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
+                &mut fence,
+            )
+        })?;
+
+        // SAFETY: The function gives us a reference, or null if there is no fence.
+        Ok(NonNull::new(fence)
+            .map_or_else(Fence::stub, |fence| unsafe { ARef::from_raw(fence.cast()) }))
     }
 
     /// Waits until the moves and clears of the buffer have ended, with success or with an error.

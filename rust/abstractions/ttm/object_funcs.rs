@@ -34,11 +34,11 @@ use crate::{
         ttm::{
             ctx::OperationCtx,
             device::BaseDevice,
-            driver::{
-                Driver,
-                RefKind, //
+            driver::Driver,
+            object::{
+                Object,
+                PRIORITY_NEEDED, //
             },
-            object::Object,
             placement::{
                 placement,
                 Place, //
@@ -105,6 +105,7 @@ impl<T: Driver> Object<T> {
 
             bindings::drm_gem_private_object_init(dev.base().as_raw(), gem, size);
             (*gem).funcs = const { &Self::FUNCS };
+            (*raw.cast::<bindings::ttm_buffer_object>()).priority = PRIORITY_NEEDED;
             bindings::ttm_bo_init_reserved(
                 bdev.as_raw(),
                 raw.cast(),
@@ -191,11 +192,11 @@ impl<T: Driver> Object<T> {
 }
 
 impl<T: Driver> Exported for Object<T> {
-    fn export_added(&self) {
-        T::ref_added(self, RefKind::Export);
+    fn export_added(&self) -> Result {
+        T::export_added(self)
     }
 
     fn export_dropped(&self) {
-        T::ref_dropped(self, RefKind::Export);
+        T::export_dropped(self);
     }
 }

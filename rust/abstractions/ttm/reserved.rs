@@ -15,11 +15,14 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        dma::fence::Fence,
         ttm::{
             acquire::AcquireCtx,
             ctx::OperationCtx,
-            object::Object,
+            object::{
+                Object,
+                PRIORITY_NEEDED,
+                PRIORITY_NOT_NEEDED, //
+            },
             placement::{
                 placement,
                 Place, //
@@ -112,6 +115,19 @@ impl<'a, T: Types> Locked<'a, T> {
         unsafe { bindings::ttm_bo_move_to_lru_tail_unlocked(self.as_ttm()) };
     }
 
+    /// Has the buffer evicted before all that are needed, or no more so.
+    pub(crate) fn set_needed(&self, needed: bool) {
+        // SAFETY: resv is held, which protects the priority.
+        unsafe {
+            (*self.as_ttm()).priority = if needed {
+                PRIORITY_NEEDED
+            } else {
+                PRIORITY_NOT_NEEDED
+            };
+        }
+        self.used();
+    }
+
     /// Waits for all fences of the buffer (`ttm_bo_wait_ctx()`).
     ///
     /// # Errors
@@ -130,7 +146,7 @@ impl<T: Types> Locked<'_, T> {
     /// # Errors
     ///
     /// `ENOMEM`; `ERESTARTSYS` on a signal.
-    pub(super) fn populate(&self, ctx: &mut OperationCtx) -> Result {
+    pub(crate) fn populate(&self, ctx: &mut OperationCtx) -> Result {
         if self.resource().is_some_and(Resource::uses_tt) {
             // SAFETY: resv is held.
             to_result(unsafe { bindings::ttm_bo_populate(self.as_ttm(), ctx.as_raw()) })?;
@@ -145,38 +161,6 @@ impl<T: Types> Locked<'_, T> {
 
         // An empty placement means no memory.
         let _ = self.validate(&[], &mut ctx);
-    }
-}
-
-/// A reserved slot for a fence in the resv of a locked buffer.
-pub(crate) struct FenceSlot<'a, T: Types>(&'a Locked<'a, T>);
-
-impl<T: Types> FenceSlot<'_, T> {
-    /// Adds `fence` to the resv with `DMA_RESV_USAGE_KERNEL`, so that all users of the buffer wait
-    /// for it, also CPU accesses (`dma_resv_add_fence()`).
-    pub(crate) fn add(self, fence: &Fence) {
-        // SAFETY: resv is held, and has room.
-        unsafe {
-            bindings::dma_resv_add_fence(
-                (*self.0.as_ttm()).base.resv,
-                fence.as_raw(),
-                bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
-            )
-        };
-    }
-}
-
-impl<T: Types> Locked<'_, T> {
-    /// Reserves a slot for a fence (`dma_resv_reserve_fences()`). Do so before the work is started,
-    /// because adding the fence cannot fail after that.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn reserve_fence(&self) -> Result<FenceSlot<'_, T>> {
-        // SAFETY: resv is held.
-        to_result(unsafe { bindings::dma_resv_reserve_fences((*self.as_ttm()).base.resv, 1) })?;
-        Ok(FenceSlot(self))
     }
 }
 

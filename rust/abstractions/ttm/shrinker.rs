@@ -102,8 +102,8 @@ impl<T: Driver> Shrinker<T> {
         })
     }
 
-    /// The number of pages that could be freed: the smaller of the pages of buffers and the free
-    /// swap.
+    /// The number of pages that could be freed: those that may be dropped, and the smaller of the
+    /// pages of buffers and the free swap.
     extern "C" fn count_callback(
         shrinker: *mut bindings::shrinker,
         sc: *mut bindings::shrink_control,
@@ -121,7 +121,7 @@ impl<T: Driver> Shrinker<T> {
             .next()
             .map_or(0, |man| man.dev().populated());
 
-        match populated.min(free_swap()) {
+        match populated.min(free_swap() + T::purgeable_pages(dev)) {
             0 => EMPTY,
             // CAST: Both are 64 bits wide where TTM's pages are.
             pages => pages as c_ulong,
@@ -136,7 +136,7 @@ impl<T: Driver> Shrinker<T> {
         // `sc` is ours during the call.
         let (dev, sc) = unsafe { (Self::dev(shrinker), &mut *sc) };
         // Without free swap TTM would first move a buffer, and only then fail to back it up.
-        if !may_swap(sc) || free_swap() == 0 {
+        if !may_swap(sc) || free_swap() + T::purgeable_pages(dev) == 0 {
             return STOP;
         }
 
@@ -241,6 +241,18 @@ impl Walk {
             self.scanned += (*tt).num_pages as c_ulong;
 
             let mut locked = Locked::new(object);
+            if T::may_purge(object) {
+                if locked.wait(ctx).is_ok() {
+                    bindings::ttm_bo_unmap_virtual(bo);
+                    Tt::<T>::unmap(tt);
+                    self.freed += Tt::<T>::purge(tt) as c_ulong;
+                    T::purged(&locked);
+                }
+                return;
+            }
+            if free_swap() == 0 {
+                return;
+            }
             if locked
                 .validate(&[Place::anywhere(MemType::System)], ctx)
                 .and_then(|()| locked.wait(ctx))

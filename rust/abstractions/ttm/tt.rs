@@ -271,6 +271,34 @@ impl<T: Driver> Tt<T> {
         }
     }
 
+    /// Has pages that are allocated from now on be zeroed.
+    ///
+    /// # Safety
+    ///
+    /// `tt` must be null, or a valid tt whose resv is held.
+    pub(super) unsafe fn set_zeroed(tt: *mut bindings::ttm_tt) {
+        if !tt.is_null() {
+            // SAFETY: By this function's requirements.
+            unsafe { (*tt).page_flags |= bindings::TTM_TT_FLAG_ZERO_ALLOC };
+        }
+    }
+
+    /// Frees the pages, and with them the content. Returns how many were freed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`back_up`](Self::back_up).
+    pub(super) unsafe fn purge(tt: *mut bindings::ttm_tt) -> usize {
+        // SAFETY: By this function's requirements the access is exclusive, and nobody uses the pages.
+        unsafe {
+            Self::set_zeroed(tt);
+            pages::free(tt);
+            (*tt).page_flags &= !bindings::TTM_TT_FLAG_PRIV_POPULATED;
+            (*(*tt.cast::<Self>()).bdev).unpopulated((*tt).num_pages);
+            (*tt).num_pages as usize
+        }
+    }
+
     /// Whether pages are backed up.
     ///
     /// # Safety

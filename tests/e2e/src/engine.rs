@@ -6,6 +6,8 @@ mod copies;
 mod faults;
 mod load;
 mod pipelining;
+mod transfer_order;
+mod transfers;
 
 use libtest_mimic::Trial;
 
@@ -15,6 +17,8 @@ pub fn tests() -> Vec<Trial> {
         pipelining::tests(),
         faults::tests(),
         load::tests(),
+        transfers::tests(),
+        transfer_order::tests(),
     ]
     .into_iter()
     .flatten()

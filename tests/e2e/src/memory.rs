@@ -11,6 +11,7 @@ mod fault;
 mod foreign;
 mod kill;
 mod pressure;
+mod purgeable;
 mod room;
 mod swap;
 
@@ -28,6 +29,7 @@ pub fn tests() -> Vec<Trial> {
         kill::tests(),
         cgroup::tests(),
         pressure::tests(),
+        purgeable::tests(),
         swap::tests(),
     ]
     .into_iter()

@@ -4,7 +4,10 @@
 
 use kernel::prelude::*;
 
-use crate::copy_engine::CopyEngine;
+use crate::copy_engine::{
+    CopyEngine,
+    Ranges, //
+};
 
 use super::*;
 
@@ -26,29 +29,14 @@ mod tests {
         Ranges::new(from.iter().map(|&(start, bytes)| start..start + bytes))
     }
 
-    #[test]
-    fn ranges_are_joined() -> Result {
-        let table: [(&[(u64, u64)], usize, u64); 6] = [
-            (&[], 0, 0),
-            (&[(0, PAGE)], 1, PAGE),
-            (&[(0, PAGE), (PAGE, PAGE)], 1, 2 * PAGE),
-            (&[(PAGE, PAGE), (0, PAGE)], 2, 2 * PAGE),
-            (&[(0, PAGE), (2 * PAGE, PAGE)], 2, 2 * PAGE),
-            (
-                &[(0, PAGE), (PAGE, MIB), (PAGE + MIB, PAGE), (0, PAGE)],
-                2,
-                MIB + 3 * PAGE,
-            ),
-        ];
+    /// The pages of the transfer window for the next chunk.
+    fn window<'a>(work: &'a Work, at: &Progress) -> impl Iterator<Item = Range<u64>> + 'a {
+        let all: [_; 2] = {
+            let mut ends = work.window_pages(at);
+            [ends.next(), ends.next()]
+        };
 
-        for (row, (from, count, bytes)) in table.into_iter().enumerate() {
-            let ranges = ranges(from)?;
-
-            check_eq!(ranges.ranges.len(), count, "row {}", row);
-            check_eq!(ranges.bytes, bytes, "row {}", row);
-            check_eq!(ranges.is_empty(), bytes == 0, "row {}", row);
-        }
-        Ok(())
+        all.into_iter().flatten().flat_map(|(_, pages)| pages)
     }
 
     /// All packets of the next chunk.
@@ -87,8 +75,9 @@ mod tests {
 
     #[test]
     fn packets_are_not_too_large() -> Result {
-        let work = Work::Clear {
-            to: ranges(&[(MIB, 5 * MIB)])?,
+        let work = Work::Fill {
+            to: CopyEnd::Mapped(ranges(&[(MIB, 5 * MIB)])?),
+            value: 0,
         };
         let packets = chunk(&work, &mut Progress::default())?;
         let expected = [(1, 2), (3, 2), (5, 1)];
@@ -97,7 +86,8 @@ mod tests {
         for (packet, (to, bytes)) in packets.iter().zip(expected) {
             check_eq!(
                 *packet,
-                Packet::Clear {
+                Packet::Fill {
+                    value: 0,
                     to: to * MIB,
                     bytes: bytes * MIB,
                 }
@@ -110,8 +100,11 @@ mod tests {
     #[test]
     fn chunks_are_not_too_long() -> Result {
         let pages = 2 * u64::from(MAX_CHUNK_PACKETS) + 1;
-        let work = Work::Clear {
-            to: Ranges::new((0..pages).map(|page| 2 * page * PAGE..(2 * page + 1) * PAGE))?,
+        let work = Work::Fill {
+            to: CopyEnd::Mapped(Ranges::new(
+                (0..pages).map(|page| 2 * page * PAGE..(2 * page + 1) * PAGE),
+            )?),
+            value: 0,
         };
         let mut at = Progress::default();
 
@@ -136,9 +129,8 @@ mod tests {
 
         check!(work.is_windowed());
         for expected in [WINDOW_BYTES, WINDOW_BYTES, PAGE] {
-            let first = work.window_pages(&at).next();
-            let bytes: u64 = work
-                .window_pages(&at)
+            let first = window(&work, &at).next();
+            let bytes: u64 = window(&work, &at)
                 .map(|range| range.end - range.start)
                 .sum();
 
@@ -163,7 +155,7 @@ mod tests {
             }
         }
         check!(work.is_done(&at));
-        check_eq!(work.window_pages(&at).count(), 0);
+        check_eq!(window(&work, &at).count(), 0);
         Ok(())
     }
 
@@ -174,14 +166,20 @@ mod tests {
             to: CopyEnd::Mapped(ranges(&[(MIB, PAGE)])?),
         };
 
-        check_eq!(Job::<CopyEngine>::new(work).err(), Some(EINVAL));
+        check_eq!(
+            Job::<CopyEngine>::new(work, JobOwner::default(), KVec::new()).err(),
+            Some(EINVAL)
+        );
         Ok(())
     }
 
     #[test]
     fn nothing_to_do_is_done() -> Result {
         for work in [
-            Work::Clear { to: ranges(&[])? },
+            Work::Fill {
+                to: CopyEnd::Mapped(ranges(&[])?),
+                value: 0,
+            },
             Work::Copy {
                 from: CopyEnd::Mapped(ranges(&[])?),
                 to: CopyEnd::Mapped(ranges(&[])?),
@@ -195,7 +193,7 @@ mod tests {
 
             check!(work.is_done(&at));
             check_eq!(chunk(&work, &mut at)?.len(), 0);
-            check_eq!(work.window_pages(&at).count(), 0);
+            check_eq!(window(&work, &at).count(), 0);
         }
         Ok(())
     }
@@ -204,8 +202,9 @@ mod tests {
     #[test]
     fn a_packet_that_could_not_be_submitted_is_submitted_again() -> Result {
         for work in [
-            Work::Clear {
-                to: ranges(&[(0, PAGE), (2 * PAGE, PAGE), (4 * PAGE, PAGE)])?,
+            Work::Fill {
+                to: CopyEnd::Mapped(ranges(&[(0, PAGE), (2 * PAGE, PAGE), (4 * PAGE, PAGE)])?),
+                value: 0,
             },
             Work::Copy {
                 from: CopyEnd::Mapped(ranges(&[(0, PAGE), (2 * PAGE, 2 * PAGE)])?),
@@ -240,8 +239,9 @@ mod tests {
     #[test]
     fn memory_with_addresses_needs_no_window() -> Result {
         for work in [
-            Work::Clear {
-                to: ranges(&[(0, MIB)])?,
+            Work::Fill {
+                to: CopyEnd::Mapped(ranges(&[(0, MIB)])?),
+                value: 0,
             },
             Work::Copy {
                 from: CopyEnd::Mapped(ranges(&[(0, MIB)])?),
@@ -249,7 +249,7 @@ mod tests {
             },
         ] {
             check!(!work.is_windowed());
-            check_eq!(work.window_pages(&Progress::default()).count(), 0);
+            check_eq!(window(&work, &Progress::default()).count(), 0);
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ mod tests {
                 true => (0, WINDOW),
             };
 
-            check!(work.window_pages(&at).eq([5 * MIB..5 * MIB + 2 * PAGE]));
+            check!(window(&work, &at).eq([5 * MIB..5 * MIB + 2 * PAGE]));
             check_eq!(
                 chunk(&work, &mut at)?[..],
                 [Packet::Copy {
@@ -287,11 +287,64 @@ mod tests {
         Ok(())
     }
 
+    /// Each end has half of the window, and its pages may begin anywhere in it.
+    #[test]
+    fn a_window_serves_both_sides() -> Result {
+        const HALF: u64 = WINDOW_BYTES / 2;
+        let bytes = HALF + 3 * PAGE;
+        let work = Work::Copy {
+            from: CopyEnd::SystemPages(ranges(&[(4 * MIB + 8, bytes)])?),
+            to: CopyEnd::SystemPages(ranges(&[
+                (64 * MIB + 16, PAGE - 16),
+                (96 * MIB, bytes - PAGE + 16),
+            ])?),
+        };
+        let mut at = Progress::default();
+
+        check!(work
+            .window_pages(&at)
+            .map(|(page, _)| page)
+            .eq([0, HALF / PAGE]));
+        check!(window(&work, &at).eq([
+            4 * MIB..4 * MIB + HALF,
+            64 * MIB..64 * MIB + PAGE,
+            96 * MIB..96 * MIB + HALF - PAGE,
+        ]));
+        check_eq!(
+            chunk(&work, &mut at)?[..],
+            [Packet::Copy {
+                from: WINDOW + 8,
+                to: WINDOW + HALF + 16,
+                bytes: HALF - 16,
+            }]
+        );
+        // The next chunk begins within a page of either.
+        check!(window(&work, &at).eq([
+            4 * MIB + HALF - PAGE..4 * MIB + HALF + 4 * PAGE,
+            96 * MIB + HALF - PAGE..96 * MIB + HALF + 3 * PAGE,
+        ]));
+        check_eq!(
+            chunk(&work, &mut at)?[..],
+            [Packet::Copy {
+                from: WINDOW + PAGE - 8,
+                to: WINDOW + HALF,
+                bytes: 3 * PAGE + 16,
+            }]
+        );
+        check!(work.is_done(&at));
+        Ok(())
+    }
+
     #[test]
     fn failures_of_a_job_are_counted() -> Result {
-        let job = Job::<CopyEngine>::new(Work::Clear {
-            to: ranges(&[(0, PAGE)])?,
-        })?;
+        let job = Job::<CopyEngine>::new(
+            Work::Fill {
+                to: CopyEnd::Mapped(ranges(&[(0, PAGE)])?),
+                value: 0,
+            },
+            JobOwner::default(),
+            KVec::new(),
+        )?;
 
         for times in 1..=5 {
             check_eq!(job.count_failure(), times);
@@ -302,9 +355,14 @@ mod tests {
     /// Whatever the number that the engine says it has reached.
     #[test]
     fn a_job_that_is_not_submitted_is_not_finished() -> Result {
-        let job = Job::<CopyEngine>::new(Work::Clear {
-            to: ranges(&[(0, PAGE)])?,
-        })?;
+        let job = Job::<CopyEngine>::new(
+            Work::Fill {
+                to: CopyEnd::Mapped(ranges(&[(0, PAGE)])?),
+                value: 0,
+            },
+            JobOwner::default(),
+            KVec::new(),
+        )?;
 
         for reached in [0, 1, u64::from(u32::MAX), u64::MAX - 1] {
             check!(job.last.load(Relaxed) > reached, "{}", reached);

@@ -6,6 +6,7 @@ use crate::copy_engine::CopyEngine;
 
 use super::{
     super::job::{
+        CopyEnd,
         JobOwner,
         Ranges,
         Work, //
@@ -17,11 +18,12 @@ const PAGE: u64 = kernel::page::PAGE_SIZE as u64;
 
 /// A job that is known by its pages.
 fn job(pages: u64) -> Result<ListArc<Job<CopyEngine>>> {
-    let work = Work::Clear {
-        to: Ranges::new(core::iter::once(0..pages * PAGE))?,
+    let work = Work::Fill {
+        to: CopyEnd::Mapped(Ranges::new(core::iter::once(0..pages * PAGE))?),
+        value: 0,
     };
 
-    Job::new(work, JobOwner::default())
+    Job::new(work, JobOwner::default(), KVec::new())
 }
 
 fn list(jobs: &[u64]) -> Result<List<Job<CopyEngine>>> {

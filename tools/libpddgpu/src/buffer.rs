@@ -75,6 +75,16 @@ pub struct Info {
     pub visible: u64,
 }
 
+/// Whether the content of a buffer has to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Advice {
+    /// It has to be kept.
+    WillNeed = raw::DRM_PDDGPU_ADVICE_WILLNEED,
+    /// It may be dropped when memory is short.
+    DontNeed = raw::DRM_PDDGPU_ADVICE_DONTNEED,
+}
+
 /// The time at which to stop waiting, by `CLOCK_MONOTONIC` and in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(i64);
@@ -206,8 +216,21 @@ impl Buffer {
         let args = raw::drm_pddgpu_gem_move {
             handle: self.handle,
             domain: Domains::from(domain).bits(),
+            ..Default::default()
         };
         retry_interrupted(|| self.card.raw().gem_move(args)).map_err(Error::from_call("GEM_MOVE"))
+    }
+
+    /// Says whether the content is needed. False if it was dropped since it was last needed.
+    pub fn advise(&self, advice: Advice) -> Result<bool> {
+        let mut args = raw::drm_pddgpu_gem_advise {
+            handle: self.handle,
+            advice: advice as u32,
+            ..Default::default()
+        };
+        retry_interrupted(|| self.card.raw().gem_advise(&mut args))
+            .map_err(Error::from_call("GEM_ADVISE"))?;
+        Ok(args.retained != 0)
     }
 
     /// Closes the handle now. Dropping the buffer does so too, but gives no error.

@@ -34,9 +34,11 @@ mod mask;
 mod query;
 pub mod raw;
 mod statistics;
+mod syncobj;
+mod transfer;
 pub mod virtual_card;
 
-pub use buffer::{Buffer, Create, Deadline, Info};
+pub use buffer::{Advice, Buffer, Create, Deadline, Info};
 pub use card::Card;
 pub use device::Device;
 pub use domain::{Domain, Domains};
@@ -52,3 +54,4 @@ pub use statistics::{
     memory_stats::{HeapStats, MemoryStats, MoveStats},
     times::TimeStats,
 };
+pub use syncobj::Syncobj;

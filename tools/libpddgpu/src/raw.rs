@@ -63,6 +63,24 @@ impl Raw<'_> {
         unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_GEM_MOVE, _>::new(args)) }
     }
 
+    /// `DRM_IOCTL_PDDGPU_GEM_COPY`.
+    pub fn gem_copy(&self, args: drm_pddgpu_gem_copy) -> Result<()> {
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
+        unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_GEM_COPY, _>::new(args)) }
+    }
+
+    /// `DRM_IOCTL_PDDGPU_GEM_FILL`.
+    pub fn gem_fill(&self, args: drm_pddgpu_gem_fill) -> Result<()> {
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
+        unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_GEM_FILL, _>::new(args)) }
+    }
+
+    /// `DRM_IOCTL_PDDGPU_GEM_ADVISE`.
+    pub fn gem_advise(&self, args: &mut drm_pddgpu_gem_advise) -> Result<()> {
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
+        unsafe { ioctl(self.fd, Updater::<PDDGPU_IOCTL_GEM_ADVISE, _>::new(args)) }
+    }
+
     /// `DRM_IOCTL_PDDGPU_QUERY`.
     ///
     /// # Safety

@@ -60,6 +60,7 @@ fn cannot_reach_each_others_handles(bench: &Bench) -> Result<()> {
             raw.gem_move(drm_pddgpu_gem_move {
                 handle,
                 domain: Domains::CPU.bits(),
+                ..Default::default()
             }),
         ];
         ensure!(results == [Err(Errno::NOENT); 4], "{handle}: {results:?}");

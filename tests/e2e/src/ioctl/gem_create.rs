@@ -376,6 +376,9 @@ fn rejects_arguments_that_cannot_be_read(bench: &Bench) -> Result<()> {
         raw::PDDGPU_IOCTL_GEM_WAIT,
         raw::PDDGPU_IOCTL_GEM_MOVE,
         raw::PDDGPU_IOCTL_QUERY,
+        raw::PDDGPU_IOCTL_GEM_COPY,
+        raw::PDDGPU_IOCTL_GEM_FILL,
+        raw::PDDGPU_IOCTL_GEM_ADVISE,
     ] {
         // SAFETY: As for `Bad`.
         let result = unsafe { ioctl(&bench.card, Bad(opcode)) };
@@ -385,7 +388,7 @@ fn rejects_arguments_that_cannot_be_read(bench: &Bench) -> Result<()> {
 }
 
 fn rejects_unknown_ioctls(bench: &Bench) -> Result<()> {
-    let last = raw::PDDGPU_IOCTL_QUERY;
+    let last = raw::PDDGPU_IOCTL_GEM_ADVISE;
     for opcode in [last + 1, last + 2, (last & !0xff) | 0x9f] {
         // SAFETY: As for `Bad`.
         let result = unsafe { ioctl(&bench.card, Bad(opcode)) };

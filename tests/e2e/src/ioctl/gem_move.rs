@@ -125,6 +125,7 @@ fn rejects_domains_that_are_not_one(bench: &Bench) -> Result<()> {
         let args = drm_pddgpu_gem_move {
             handle: buffer.handle(),
             domain,
+            ..Default::default()
         };
         let result = bench.card.raw().gem_move(args);
         ensure!(result == Err(Errno::INVAL), "{domain:#x}: {result:?}");
@@ -138,6 +139,7 @@ fn rejects_unknown_handles(bench: &Bench) -> Result<()> {
         let args = drm_pddgpu_gem_move {
             handle,
             domain: Domains::GTT.bits(),
+            ..Default::default()
         };
         let result = bench.card.raw().gem_move(args);
         ensure!(result == Err(Errno::NOENT), "{handle}: {result:?}");

@@ -174,7 +174,11 @@ impl Walk {
         };
         let domain = Domains::from(to).bits();
         card.raw()
-            .gem_move(drm_pddgpu_gem_move { handle, domain })
+            .gem_move(drm_pddgpu_gem_move {
+                handle,
+                domain,
+                ..Default::default()
+            })
             .with_context(|| format!("moving {} bytes to {to}", held.size))?;
         Ok(format!("{} bytes moved to {to}", held.size))
     }
@@ -230,6 +234,7 @@ impl Walk {
         let nowhere = drm_pddgpu_gem_move {
             handle: held.own.as_ref().map_or(0, Buffer::handle),
             domain: Domains::all().bits(),
+            ..Default::default()
         };
         ensure!(
             card.raw().gem_move(nowhere).is_err(),

@@ -5,7 +5,7 @@
 use std::{
     ffi::c_void,
     fs::{self, File},
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     path::Path,
     process::Command,
     ptr,
@@ -118,6 +118,11 @@ impl Fence {
             // SAFETY: The kernel has just opened it for us.
             sync_file: unsafe { OwnedFd::from_raw_fd(fd) },
         })
+    }
+
+    /// The file of its own, as which it can be made a syncobj's.
+    pub fn sync_file(&self) -> BorrowedFd<'_> {
+        self.sync_file.as_fd()
     }
 
     /// Puts it on a dma-buf, as any user may.

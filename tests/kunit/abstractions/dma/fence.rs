@@ -43,6 +43,8 @@ impl Timeline for Line {
     const DRIVER_NAME: &'static CStr = c"pddgpu-kunit";
     const NAME: &'static CStr = c"line";
 
+    fn awaited_signalled(&self) {}
+
     fn set_deadline(&self, ms: Msecs) {
         self.deadline.store(ms.into(), Relaxed);
     }

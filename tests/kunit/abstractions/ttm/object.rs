@@ -53,6 +53,8 @@ mod tests {
         const DRIVER_NAME: &'static CStr = c"pddgpu-kunit";
         const NAME: &'static CStr = c"nobody";
 
+        fn awaited_signalled(&self) {}
+
         fn set_deadline(&self, _ms: Msecs) {}
     }
 

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buffers whose content may be dropped.
+
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
+
+use crate::{
+    abstractions::ttm::Locked,
+    bo::object::{
+        Bo,
+        BoDriver, //
+    },
+    client::Content, //
+};
+
+/// Notes whether the content of a buffer is needed. Returns whether it has its content.
+///
+/// # Errors
+///
+/// `EBUSY` for a buffer of which there is a dma-buf, unless it is needed; `ERESTARTSYS` on a signal.
+pub(crate) fn pddgpu_bo_advise(bo: &Bo, needed: bool) -> Result<bool> {
+    let locked = bo.reserve()?;
+    let content = if needed {
+        Content::Needed
+    } else {
+        Content::NotNeeded
+    };
+    let before = bo.holders.set_content(content)?;
+
+    match (before, content) {
+        (Content::Needed, Content::NotNeeded) => count_purgeable(bo, 1),
+        (Content::NotNeeded, Content::Needed) => count_purgeable(bo, -1),
+        _ => (),
+    }
+    locked.set_needed(needed);
+    Ok(before != Content::Purged)
+}
+
+/// Counts one buffer more, or one less, whose content may be dropped.
+fn count_purgeable(bo: &Bo, count: i64) {
+    // CAST: No buffer has 2^63 bytes.
+    bo.dev().purgeable.add(count * bo.size() as i64, Relaxed);
+}
+
+/// Checks that the content of a buffer is needed.
+///
+/// # Errors
+///
+/// `EFAULT` if it is not.
+pub(super) fn check_needed(bo: &Bo) -> Result {
+    if bo.holders.content() == Content::Needed {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Notes that the content of a buffer was dropped.
+pub(super) fn purged(bo: &Locked<'_, BoDriver>) {
+    let bo = bo.object();
+
+    // There is no dma-buf of it: it is not needed.
+    if bo.holders.set_content(Content::Purged) == Ok(Content::NotNeeded) {
+        count_purgeable(bo, -1);
+    }
+}
+
+/// Notes that a buffer is gone.
+pub(super) fn forget_purgeable(bo: &Bo) {
+    if bo.holders.content() == Content::NotNeeded {
+        count_purgeable(bo, -1);
+    }
+}
