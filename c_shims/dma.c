@@ -5,6 +5,7 @@
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/iosys-map.h>
 
 struct dma_fence *shim_dma_fence_get(struct dma_fence *fence)
 {
@@ -34,6 +35,29 @@ bool shim_dma_fence_begin_signalling(void)
 void shim_dma_fence_end_signalling(bool cookie)
 {
 	dma_fence_end_signalling(cookie);
+}
+
+int shim_dma_resv_lock_interruptible(struct dma_resv *obj, struct ww_acquire_ctx *ctx)
+{
+	return dma_resv_lock_interruptible(obj, ctx);
+}
+
+void shim_iosys_map_memcpy_to(struct iosys_map *dst, size_t dst_offset,
+			      const void *src, size_t len)
+{
+	iosys_map_memcpy_to(dst, dst_offset, src, len);
+}
+
+void shim_iosys_map_memcpy_from(void *dst, const struct iosys_map *src,
+				size_t src_offset, size_t len)
+{
+	iosys_map_memcpy_from(dst, src, src_offset, len);
+}
+
+void shim_dma_unmap_sgtable(struct device *dev, struct sg_table *sgt,
+			    enum dma_data_direction dir, unsigned long attrs)
+{
+	dma_unmap_sgtable(dev, sgt, dir, attrs);
 }
 
 bool shim_dma_resv_trylock(struct dma_resv *obj)

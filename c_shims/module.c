@@ -4,3 +4,4 @@
 #include <linux/module.h>
 
 MODULE_VERSION("1.0.0");
+MODULE_IMPORT_NS("DMA_BUF");

@@ -5,8 +5,10 @@
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
+#include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/memcontrol.h>
+#include <linux/mm.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -17,6 +19,21 @@
 #include <linux/vmstat.h>
 #include <linux/workqueue.h>
 
+size_t shim_list_count_nodes(struct list_head *head)
+{
+	return list_count_nodes(head);
+}
+
+void shim_list_move_tail(struct list_head *list, struct list_head *head)
+{
+	list_move_tail(list, head);
+}
+
+bool shim_kref_get_unless_zero(struct kref *kref)
+{
+	return kref_get_unless_zero(kref);
+}
+
 void shim_list_del(struct list_head *entry)
 {
 	list_del(entry);
@@ -25,6 +42,11 @@ void shim_list_del(struct list_head *entry)
 cycles_t shim_get_cycles(void)
 {
 	return get_cycles();
+}
+
+void shim_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vm_flags_clear(vma, flags);
 }
 
 void shim_cond_resched(void)

@@ -11,6 +11,7 @@ mod advice;
 mod copy_end;
 mod create;
 mod driver;
+mod import;
 mod moves;
 mod object;
 mod placement;

@@ -59,7 +59,8 @@ pub(crate) use self::{
     engine::{
         ClientJobs,
         CopyEngine,
-        Engine, //
+        Engine,
+        Listener, //
     },
     job::JobOwner,
     ranges::{

@@ -313,10 +313,23 @@ fn start_engine<'bound>(
     let Some(engine) = &ddev.engine else {
         return Ok(None);
     };
-    let vram = ddev.clone();
-    let lost = KBox::new(move |range| retire_page(&vram, range), GFP_KERNEL)?;
+    let listener = Arc::new(Listener(ddev.clone()), GFP_KERNEL)?;
 
-    copy_engine::Running::new(pdev, engine.clone(), lost).map(Some)
+    copy_engine::Running::new(pdev, engine.clone(), listener).map(Some)
+}
+
+/// What is done about what happens to a card.
+struct Listener(ARef<PddgpuDevice>);
+
+impl copy_engine::Listener for Listener {
+    fn page_lost(&self, page: Range<u64>) {
+        retire_page(&self.0, page);
+    }
+
+    /// Unbinding the card and binding it again resets it.
+    fn given_up(&self) {
+        self.0.wedged(drm::Recovery::Rebind);
+    }
 }
 
 /// Reserves a page of VRAM that had an uncorrectable error, so that no buffer is allocated there.

@@ -2,6 +2,7 @@
 
 //! DMA: the device's address mask, and fences for its work.
 
+pub(crate) mod attachment;
 pub(crate) mod awaited;
 pub(crate) mod fence;
 pub(crate) mod mapping;

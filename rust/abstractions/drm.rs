@@ -29,7 +29,8 @@ pub(crate) use self::{
     device::{
         Base,
         Device,
-        Entered, //
+        Entered,
+        Recovery, //
     },
     driver::{
         Driver,

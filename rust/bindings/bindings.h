@@ -6,6 +6,7 @@
 #include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
 #include <linux/errno.h>
+#include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/clock.h>
@@ -35,6 +36,8 @@
 #include "../../c_shims/ttm.c"
 
 /* Macros that bindgen does not evaluate. */
+const fmode_t RUST_CONST_HELPER_FMODE_WRITE = FMODE_WRITE;
+const unsigned long RUST_CONST_HELPER_DRM_WEDGE_RECOVERY_REBIND = DRM_WEDGE_RECOVERY_REBIND;
 const int RUST_CONST_HELPER_EMULTIHOP = EMULTIHOP;
 const unsigned int RUST_CONST_HELPER_TTM_ALLOCATION_PROPAGATE_ENOSPC =
 	TTM_ALLOCATION_PROPAGATE_ENOSPC;

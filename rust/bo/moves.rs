@@ -39,7 +39,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// `E2BIG` for a buffer that the domain could never hold; `EBUSY` for a pinned buffer; `EIO` if the
+/// `EINVAL` for a buffer of another device's, which stays where it is; `E2BIG` for one that the domain could never hold; `EBUSY` for a pinned buffer; `EIO` if the
 /// copy engine is wedged; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
 pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile) -> Result {
     loop {
@@ -57,6 +57,9 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     let mut locked = room.reserve(bo)?;
 
     check_needed(bo)?;
+    if bo.is_imported() && domain != Domain::Cpu {
+        return Err(EINVAL);
+    }
 
     // A move that failed after its hop leaves the buffer in GTT without a GPU address. Moving it to
     // GTT again gives it one.

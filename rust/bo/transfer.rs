@@ -96,6 +96,7 @@ pub(crate) fn pddgpu_bo_copy(
     if core::ptr::eq(from, to) && source.overlaps(&destination) {
         return Err(EINVAL);
     }
+    check_writable(to)?;
     let Some((engine, jobs)) = engine(from.dev(), file) else {
         wait_for(&after)?;
         check_needed(from)?;
@@ -153,6 +154,7 @@ pub(crate) fn pddgpu_bo_fill(
     value: u32,
     after: KVec<ARef<Fence>>,
 ) -> Result<ARef<Fence>> {
+    check_writable(to)?;
     let Some((engine, jobs)) = engine(to.dev(), file) else {
         wait_for(&after)?;
         check_needed(to)?;
@@ -179,6 +181,19 @@ pub(crate) fn pddgpu_bo_fill(
     write.add(&fence, Usage::Write);
     to.used();
     Ok(fence)
+}
+
+/// Checks that the content of a buffer may be written.
+///
+/// # Errors
+///
+/// `EACCES` for a dma-buf of another device that was shared to be read only.
+fn check_writable(bo: &Bo) -> Result {
+    if bo.is_writable() {
+        Ok(())
+    } else {
+        Err(EACCES)
+    }
 }
 
 /// The engine of a card, and the client's queue of it.

@@ -2,6 +2,8 @@
 
 //! The state of the copy engine, and its counters.
 
+use core::ops::Range;
+
 use kernel::{
     device::{
         self,
@@ -77,6 +79,15 @@ const NSEC_PER_MSEC: u64 = 1_000_000;
 /// The engine with its watchdog.
 pub(crate) type CopyEngine = Periodic<Engine>;
 
+/// Who is told of what happens to the card.
+pub(crate) trait Listener: Send + Sync {
+    /// A page of VRAM, as byte offsets, had an uncorrectable error.
+    fn page_lost(&self, page: Range<u64>);
+
+    /// The engine was given up after repeated failures.
+    fn given_up(&self);
+}
+
 /// The jobs of a client of the engine.
 pub(crate) type ClientJobs = ClientQueue<CopyEngine, SubmitQueue<CopyEngine>>;
 
@@ -102,6 +113,11 @@ pub(crate) struct Engine {
     pub(super) inflight: SpinLockIrq<InFlight<CopyEngine>>,
     /// Whether the engine was given up after repeated failures.
     pub(super) wedged: Atomic<bool>,
+    /// Whether the listener was told so.
+    told: Atomic<bool>,
+    /// Who is told of what happens; [`None`] while the engine is not started.
+    #[pin]
+    pub(super) listener: Mutex<Option<Arc<dyn Listener>>>,
     /// Whether clients' jobs are refused because the card is being unbound.
     pub(super) closed: Atomic<bool>,
     /// The number of the context of its fences; 0 while it is not started.
@@ -184,6 +200,8 @@ impl Engine {
                 queue <- new_mutex!(queue),
                 inflight <- new_spinlock_irq!(inflight),
                 wedged: Atomic::new(false),
+                told: Atomic::new(false),
+                listener <- new_mutex!(None),
                 closed: Atomic::new(false),
                 context: Atomic::new(0),
                 due: Atomic::new(0),
@@ -306,6 +324,23 @@ impl Engine {
     /// Whether all jobs have ended.
     pub(super) fn is_idle(&self, queue: &SubmitQueue<CopyEngine>) -> bool {
         queue.is_empty() && self.inflight.lock().jobs.is_empty()
+    }
+
+    /// Calls `f` with the listener, if the engine is started.
+    pub(super) fn tell(&self, f: impl FnOnce(&dyn Listener)) {
+        let listener = self.listener.lock().clone();
+
+        if let Some(listener) = listener {
+            f(&*listener);
+        }
+    }
+
+    /// Tells the listener, once, if the engine was given up. No lock is held that anyone needs to
+    /// signal a fence.
+    pub(super) fn tell_if_given_up(&self) {
+        if self.is_wedged() && !self.is_closed() && !self.told.xchg(true, Relaxed) {
+            self.tell(|listener| listener.given_up());
+        }
     }
 
     /// Logs an error that cannot be returned to a caller.

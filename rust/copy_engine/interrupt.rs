@@ -2,8 +2,6 @@
 
 //! The interrupt handler: its hard part, which signals fences, and its thread, which does the rest.
 
-use core::ops::Range;
-
 use kernel::{
     device::{
         Bound,
@@ -202,17 +200,12 @@ impl Engine {
 /// The interrupt handler.
 pub(super) struct Handler {
     engine: Arc<CopyEngine>,
-    lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
 }
 
 impl Handler {
-    /// A handler that calls `lost` with each page of VRAM that had an uncorrectable error, as byte
-    /// offsets.
-    pub(super) fn new(
-        engine: Arc<CopyEngine>,
-        lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
-    ) -> Self {
-        Self { engine, lost }
+    /// The handler of an engine.
+    pub(super) fn new(engine: Arc<CopyEngine>) -> Self {
+        Self { engine }
     }
 }
 
@@ -235,8 +228,9 @@ impl Handler {
         for offset in found.lost() {
             let start = offset & !(PAGE_SIZE as u64 - 1);
 
-            (self.lost)(start..start + PAGE_SIZE as u64);
+            engine.tell(|listener| listener.page_lost(start..start + PAGE_SIZE as u64));
         }
+        engine.tell_if_given_up();
         Ok(found.rest)
     }
 }

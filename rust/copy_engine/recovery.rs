@@ -197,14 +197,19 @@ impl Timeline for CopyEngine {
 
 impl Tick for Engine {
     fn tick(&self, parent: &Device<Bound>) -> Option<Msecs> {
-        let _signalling = Signalling::begin();
-        let hw = self.hw(parent).ok()?;
-        let mut queue = self.queue.lock();
+        let watched = {
+            let _signalling = Signalling::begin();
+            let hw = self.hw(parent).ok()?;
+            let mut queue = self.queue.lock();
 
-        queue.context.as_ref()?;
-        self.log(self.check_hang(&mut queue, hw));
-        queue.watched = !self.is_idle(&queue);
-        self.note_poll();
-        queue.watched.then_some(POLL)
+            queue.context.as_ref()?;
+            self.log(self.check_hang(&mut queue, hw));
+            queue.watched = !self.is_idle(&queue);
+            self.note_poll();
+            queue.watched
+        };
+
+        self.tell_if_given_up();
+        watched.then_some(POLL)
     }
 }

@@ -2,8 +2,6 @@
 
 //! Starting the engine when the card is bound, and stopping it when it is unbound.
 
-use core::ops::Range;
-
 use kernel::{
     device::{
         Bound,
@@ -31,7 +29,8 @@ use crate::{
         engine::{
             CopyEngine,
             Engine,
-            Hw, //
+            Hw,
+            Listener, //
         },
         interrupt::Handler,
         job::{
@@ -149,8 +148,8 @@ pub(crate) struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Starts the engine of `pdev`. `lost` is called with each page of VRAM that had an
-    /// uncorrectable error, as byte offsets.
+    /// Starts the engine of `pdev`. `listener` is told of what happens to the card until the engine
+    /// stops.
     ///
     /// # Errors
     ///
@@ -158,10 +157,10 @@ impl<'a> Running<'a> {
     pub(crate) fn new(
         pdev: &'a pci::Device<Bound>,
         engine: Arc<CopyEngine>,
-        lost: KBox<dyn Fn(Range<u64>) + Send + Sync>,
+        listener: Arc<dyn Listener>,
     ) -> Result<Self> {
         let dev = pdev.as_ref();
-        let handler = Handler::new(engine.clone(), lost);
+        let handler = Handler::new(engine.clone());
         let msi = Msi::new(pdev, c"pddgpu", handler)?;
         let context = Context::new(engine.clone())?;
 
@@ -174,6 +173,7 @@ impl<'a> Running<'a> {
             engine.context.store(context.sequence().id(), Relaxed);
             engine.start(&mut queue, hw)?;
         }
+        *engine.listener.lock() = Some(listener);
         Ok(Self {
             engine,
             dev,
@@ -215,6 +215,8 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let result = Engine::stop(&self.engine, self.dev);
 
+        // It may have a reference on what has the engine.
+        let _listener = self.engine.listener.lock().take();
         self.engine.log(result);
     }
 }

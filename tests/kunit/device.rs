@@ -34,7 +34,10 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        dma::fence::Fence,
+        dma::{
+            attachment::DmaBuf,
+            fence::Fence, //
+        },
         drm::{
             self,
             gem::Ref,
@@ -275,6 +278,12 @@ impl drm::Driver for Drm {
     }
 
     fn debugfs_init(_dir: &drm::debugfs::Dir<'_, Self>) {}
+}
+
+impl drm::prime::ImportForeign for Drm {
+    fn import<'a>(_dev: &'a drm::Device<Self>, _buf: &DmaBuf) -> Result<Ref<'a, Buffer>> {
+        Err(ENOTSUPP)
+    }
 }
 
 impl drm::CreateDumb for Drm {

@@ -126,6 +126,13 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// What makes a device work again that does not any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Recovery {
+    /// To unbind the driver and to bind it again.
+    Rebind,
+}
+
 /// A DRM device with the data of its driver.
 ///
 /// # Invariants
@@ -159,6 +166,20 @@ impl<T: Types> Device<T> {
     /// The part every DRM device has.
     pub(crate) fn base(&self) -> &Base {
         &self.base
+    }
+
+    /// Tells user space that the device does not work any more, and what makes it work again
+    /// (`drm_dev_wedged_event()`). May sleep.
+    pub(crate) fn wedged(&self, recovery: Recovery) {
+        let method = match recovery {
+            Recovery::Rebind => bindings::DRM_WEDGE_RECOVERY_REBIND,
+        };
+
+        // An event that cannot be sent is in the log.
+        // SAFETY: The device is valid.
+        let _ = unsafe {
+            bindings::drm_dev_wedged_event(self.base.as_raw(), method, core::ptr::null_mut())
+        };
     }
 
     /// As [`Base::enter`], but returns the error for user space.

@@ -54,7 +54,8 @@ use crate::{
         ioctl,
         prime::{
             Exported,
-            Exports, //
+            Exports,
+            ImportForeign, //
         },
         types::Types, //
     },
@@ -76,7 +77,9 @@ pub(crate) struct DriverInfo {
 }
 
 /// A GEM driver with a render node, and with the DRM core's syncobjs.
-pub(crate) trait Driver: Types<Object: Exported> + CreateDumb + ShowFdinfo {
+pub(crate) trait Driver:
+    Types<Object: Exported> + ImportForeign + CreateDumb + ShowFdinfo
+{
     /// What user space reads about the driver.
     const INFO: DriverInfo;
 

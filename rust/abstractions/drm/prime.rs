@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! PRIME: sharing GEM objects as dma-bufs between clients of one device.
+//! PRIME: sharing GEM objects as dma-bufs, between clients of one device and with other devices.
 //!
-//! An object that one client exports and another imports is the same object in both. Other devices
-//! cannot attach to these dma-bufs, and dma-bufs of other devices cannot be imported.
+//! An object that one client exports and another client of the same device imports is the same object
+//! in both.
 //!
 //! C header: [`include/drm/drm_prime.h`](srctree/include/drm/drm_prime.h)
 
@@ -19,12 +19,16 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::drm::{
-        gem::{
-            self,
-            Object as _, //
-        },
-        types::Types, //
+    abstractions::{
+        dma::attachment::DmaBuf,
+        drm::{
+            device::Device,
+            gem::{
+                self,
+                Object as _, //
+            },
+            types::Types, //
+        }, //
     },
     bindings::raw as bindings, //
 };
@@ -41,6 +45,16 @@ pub(crate) trait Exported: gem::Object {
 
     /// A dma-buf of the object is gone.
     fn export_dropped(&self);
+}
+
+/// A driver that makes objects of the dma-bufs of other devices.
+pub(crate) trait ImportForeign: Types {
+    /// Makes an object of a dma-buf.
+    ///
+    /// # Errors
+    ///
+    /// Any. `DRM_IOCTL_PRIME_FD_TO_HANDLE` fails with it.
+    fn import<'a>(dev: &'a Device<Self>, buf: &DmaBuf) -> Result<gem::Ref<'a, Self::Object>>;
 }
 
 /// Export and import of dma-bufs for a driver.
@@ -110,7 +124,9 @@ impl<T: Types<Object: Exported>> Exports<T> {
             bindings::drm_gem_dmabuf_release(buf);
         }
     }
+}
 
+impl<T: ImportForeign<Object: Exported>> Exports<T> {
     /// `gem_prime_import` of `struct drm_driver`.
     pub(crate) extern "C" fn import_callback(
         dev: *mut bindings::drm_device,
@@ -128,7 +144,13 @@ impl<T: Types<Object: Exported>> Exports<T> {
                 }
             }
         }
-        // CAST: An errno as a pointer, as `ERR_PTR()` makes it.
-        EINVAL.to_errno() as isize as *mut bindings::drm_gem_object
+        // SAFETY: The DRM core calls this with a live device of `T` and a live dma-buf.
+        let (dev, buf) = unsafe { (Device::<T>::from_raw(dev), DmaBuf::from_raw(buf)) };
+        match T::import(dev, buf) {
+            // The reference is the caller's.
+            Ok(object) => core::mem::ManuallyDrop::new(object).as_gem(),
+            // CAST: An errno as a pointer, as `ERR_PTR()` makes it.
+            Err(err) => err.to_errno() as isize as *mut bindings::drm_gem_object,
+        }
     }
 }

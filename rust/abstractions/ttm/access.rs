@@ -91,6 +91,10 @@ impl<T: Driver> Object<T> {
     /// where the CPU can access it; `ENODEV` once the device is unplugged.
     fn access(&self, offset: u64, buf: &mut [u8], write: bool) -> Result {
         OperationCtx::interruptible().check_killed()?;
+        if let Some(import) = &self.import {
+            self.wait_for_all()?;
+            return import.access(usize::try_from(offset)?, buf, write);
+        }
         Access {
             offset: usize::try_from(offset)?,
             len: buf.len(),

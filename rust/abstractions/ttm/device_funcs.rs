@@ -232,6 +232,10 @@ impl<T: Driver> Vtable<T> {
         let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
             return;
         };
+        // Its resv is that of a dma-buf, which others have, and its memory is not ours to wipe.
+        if object.is_imported() {
+            return;
+        }
 
         // Nobody has a reference any more. Who walks an LRU list may hold the lock nevertheless, but
         // only under the spinlock of that list, until he finds that out.

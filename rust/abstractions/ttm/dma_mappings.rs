@@ -14,6 +14,7 @@ use crate::abstractions::ttm::{
         Busy, //
     },
     object::Object,
+    pin,
     reserved::Locked,
     tt::Tt,
     types::DrmDevice, //
@@ -64,6 +65,12 @@ impl<T: Driver> Drop for DmaMappings<T> {
                 },
             );
         }
+        // Another device uses the pages of these, so they are not freed.
+        pin::walk::<T>(bdev, |bo| {
+            // SAFETY: resv is held during the call.
+            unsafe { Tt::<T>::unmap((*bo.as_ttm()).ttm) };
+            ControlFlow::Continue(())
+        });
         // A buffer that is in no list at the moment is being moved or freed by somebody.
         bdev.wait_until_unmapped();
     }

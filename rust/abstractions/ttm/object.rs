@@ -24,6 +24,7 @@ use kernel::{
 use crate::{
     abstractions::{
         dma::{
+            attachment::Attachment,
             fence::Fence,
             resv, //
         },
@@ -65,6 +66,8 @@ pub(crate) struct Object<T: Types> {
     bo: Opaque<bindings::ttm_buffer_object>,
     /// Pays for the buffer's pages: that of the process that created it.
     pub(super) cgroup: MemCgroup,
+    /// The dma-buf of another device whose memory it has.
+    pub(super) import: Option<Attachment>,
     pub(super) data: T::Object,
 }
 
@@ -92,6 +95,18 @@ impl<T: Types> Object<T> {
     pub(crate) fn alignment(&self) -> u64 {
         // SAFETY: Constant.
         u64::from(unsafe { (*self.as_ttm()).page_alignment }.max(1)) << PAGE_SHIFT
+    }
+
+    /// Whether it has the memory of a dma-buf of another device.
+    pub(crate) fn is_imported(&self) -> bool {
+        self.import.is_some()
+    }
+
+    /// Whether its content may be written. A dma-buf that was shared to be read only may not.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.import
+            .as_ref()
+            .is_none_or(|import| import.buf().is_writable())
     }
 
     /// The offset at which user space maps the buffer from a DRM file.

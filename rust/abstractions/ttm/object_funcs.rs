@@ -52,11 +52,16 @@ use crate::{
 };
 
 impl<T: Driver> Object<T> {
-    const FUNCS: bindings::drm_gem_object_funcs = bindings::drm_gem_object_funcs {
+    pub(super) const FUNCS: bindings::drm_gem_object_funcs = bindings::drm_gem_object_funcs {
         free: Some(Self::free_callback),
         open: Some(Self::open_callback),
         close: Some(Self::close_callback),
         export: Some(Exports::<T::Drm>::export_callback),
+        pin: Some(Self::pin_callback),
+        unpin: Some(Self::unpin_callback),
+        get_sg_table: Some(Self::get_sg_table_callback),
+        vmap: Some(Self::vmap_callback),
+        vunmap: Some(Self::vunmap_callback),
         mmap: Some(vm::mmap_callback::<T>),
         vm_ops: &vm::Operations::<T>::OPS,
         ..pin_init::zeroed()
@@ -92,8 +97,11 @@ impl<T: Driver> Object<T> {
 
         // SAFETY: `data` is uninitialised memory in a box that does not move.
         unsafe { pin_init::raw_try_init(addr_of_mut!((*raw).data), data) }?;
-        // SAFETY: The field is uninitialised memory in the box.
-        unsafe { addr_of_mut!((*raw).cgroup).write(MemCgroup::current()) };
+        // SAFETY: The fields are uninitialised memory in the box.
+        unsafe {
+            addr_of_mut!((*raw).cgroup).write(MemCgroup::current());
+            addr_of_mut!((*raw).import).write(None);
+        }
 
         // From here on `destroy_callback` frees the box.
         let raw: *mut Self = KBox::into_raw(this).cast();
@@ -180,7 +188,7 @@ impl<T: Driver> Object<T> {
         T::handle_dropped(data, file.data());
     }
 
-    extern "C" fn destroy_callback(bo: *mut bindings::ttm_buffer_object) {
+    pub(super) extern "C" fn destroy_callback(bo: *mut bindings::ttm_buffer_object) {
         // SAFETY: TTM calls this once, when nothing uses the buffer any more. The box drops `data`
         // in place.
         unsafe {

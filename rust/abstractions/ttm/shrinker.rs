@@ -223,6 +223,10 @@ impl Walk {
         let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
             return;
         };
+        // The exporter's pages.
+        if object.is_imported() {
+            return;
+        }
         // SAFETY: By this function's requirements the buffer is live and its resv held.
         if unsafe { (*bo).deleted } {
             return;

@@ -11,7 +11,8 @@
 
 use core::{
     cell::UnsafeCell,
-    ops::Range, //
+    ops::Range,
+    ptr::from_ref, //
 };
 
 use kernel::{
@@ -25,7 +26,13 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        dma::mapping::Mapping,
+        dma::{
+            attachment::{
+                AttachedMapping,
+                Attachment, //
+            },
+            mapping::Mapping, //
+        },
         drm::{
             self,
             Entered, //
@@ -53,13 +60,30 @@ use crate::{
 const BACKED_UP_IN_PIECES: u32 =
     bindings::TTM_TT_FLAG_EXTERNAL | bindings::TTM_TT_FLAG_EXTERNAL_MAPPABLE;
 
+/// The DMA mapping of a tt.
+enum DmaMapping {
+    /// Of its pages.
+    Pages(Mapping),
+    /// Of the dma-buf whose memory it is.
+    Attached(AttachedMapping),
+}
+
+impl DmaMapping {
+    fn ranges(&self) -> &[Range<u64>] {
+        match self {
+            Self::Pages(mapping) => mapping.ranges(),
+            Self::Attached(mapping) => mapping.ranges(),
+        }
+    }
+}
+
 /// A `struct ttm_tt` with the DMA mapping of its pages and their device addresses.
 ///
 /// # Invariants
 ///
 /// - `tt` is initialised. It is the first field, so that pointers to either are the same.
-/// - `dev` and `bdev` are the device of its buffer, and `cgroup` is that of the buffer. All three
-///   live longer than the `ttm_tt`.
+/// - `dev` and `bdev` are the device of its buffer, and `cgroup` and `import` are those of the
+///   buffer. All four live longer than the `ttm_tt`. One with an `import` has no pages.
 /// - `bdev` counts it as mapped as long as it has a `mapping`.
 #[repr(C)]
 #[pin_data]
@@ -69,9 +93,11 @@ pub(super) struct Tt<T: Driver> {
     dev: *const DrmDevice<T>,
     bdev: *const BaseDevice,
     cgroup: *const MemCgroup,
+    /// The dma-buf whose memory it is; null for one that has pages of its own.
+    import: *const Attachment,
     /// The DMA mapping of all pages. It is protected as the pages themselves are: by resv, or
     /// because no other code has access to the `ttm_tt`.
-    mapping: UnsafeCell<Option<Mapping>>,
+    mapping: UnsafeCell<Option<DmaMapping>>,
     /// The backup of pages; protected in the same way. The tt is not populated as long as there is
     /// one.
     backup: UnsafeCell<Option<Backup>>,
@@ -109,6 +135,13 @@ impl<T: Driver> Tt<T> {
             // SAFETY: TTM creates a tt for buffers, not for ghosts, and it dies before its buffer:
             // a ghost that takes it over has a reference on the buffer.
             cgroup: unsafe { &raw const (*bo.cast::<Object<T>>()).cgroup },
+            // SAFETY: As above.
+            import: unsafe {
+                match &(*bo.cast::<Object<T>>()).import {
+                    Some(import) => from_ref(import),
+                    None => core::ptr::null(),
+                }
+            },
             mapping: UnsafeCell::new(None),
             backup: UnsafeCell::new(None),
             binding <- new_mutex!(None),
@@ -134,6 +167,9 @@ impl<T: Driver> Tt<T> {
             // SAFETY: TTM calls this with a device of ours, a context of its own and, while it keeps
             // others from it, what `create_callback` made for it, without pages.
             unsafe {
+                if !(*tt.cast::<Self>()).import.is_null() {
+                    return Ok(0);
+                }
                 let ctx = OperationCtx::from_raw(ctx);
                 let owner = &*(*tt.cast::<Self>()).cgroup;
                 let charging = owner.charge();
@@ -189,8 +225,10 @@ impl<T: Driver> Tt<T> {
         // populated.
         unsafe {
             Self::unmap(tt);
-            pages::free(tt);
-            BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
+            if (*tt.cast::<Self>()).import.is_null() {
+                pages::free(tt);
+                BaseDevice::from_raw(bdev).unpopulated((*tt).num_pages);
+            }
         }
     }
 
@@ -329,12 +367,18 @@ impl<T: Driver> Tt<T> {
             let mapping = (*tt.cast::<Self>()).mapping.get();
 
             if (*mapping).is_none() {
-                let pages = core::slice::from_raw_parts((*tt).pages, (*tt).num_pages as usize);
+                *mapping = Some(match (*tt.cast::<Self>()).import.as_ref() {
+                    Some(import) => DmaMapping::Attached(import.map()?),
+                    None => {
+                        let count = (*tt).num_pages as usize;
+                        let pages = core::slice::from_raw_parts((*tt).pages, count);
 
-                *mapping = Some(Mapping::new(entered.parent(), pages)?);
+                        DmaMapping::Pages(Mapping::new(entered.parent(), pages)?)
+                    }
+                });
                 (*(*tt.cast::<Self>()).bdev).now_mapped();
             }
-            Ok((*mapping).as_ref().map_or(&[], Mapping::ranges))
+            Ok((*mapping).as_ref().map_or(&[], DmaMapping::ranges))
         }
     }
 }

@@ -10,14 +10,17 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::ttm::{
-        access::access_callback,
-        driver::{
-            Driver,
-            RefKind, //
-        },
-        fault::fault_callback,
-        object::Object, //
+    abstractions::{
+        dma::attachment::Attachment,
+        ttm::{
+            access::access_callback,
+            driver::{
+                Driver,
+                RefKind, //
+            },
+            fault::fault_callback,
+            object::Object, //
+        }, //
     },
     bindings::raw as bindings, //
 };
@@ -32,6 +35,14 @@ pub(super) extern "C" fn mmap_callback<T: Driver>(
 
         T::may_mmap(object)?;
 
+        if let Some(import) = &object.import {
+            // SAFETY: As DRM calls us; the mapping becomes one of the dma-buf.
+            unsafe { map_import(import, vma) }?;
+            // SAFETY: DRM meant its reference for the mapping, which has the dma-buf's.
+            unsafe { bindings::drm_gem_object_put(gem) };
+            return Ok(0);
+        }
+
         // SAFETY: `vma` is being set up by us alone. TTM takes a reference for the mapping.
         kernel::error::to_result(unsafe { bindings::ttm_bo_mmap_obj(vma, object.as_ttm()) })?;
 
@@ -41,6 +52,30 @@ pub(super) extern "C" fn mmap_callback<T: Driver>(
         unsafe { bindings::drm_gem_object_put(gem) };
         Ok(0)
     })
+}
+
+/// Maps a dma-buf of another device as its exporter does (`dma_buf_mmap()`).
+///
+/// # Errors
+///
+/// `EACCES` for a mapping that can be written of a dma-buf that cannot; those of the exporter.
+///
+/// # Safety
+///
+/// `vma` must be one that is being set up.
+unsafe fn map_import(import: &Attachment, vma: *mut bindings::vm_area_struct) -> Result {
+    // SAFETY: By this function's requirements.
+    unsafe {
+        if !import.buf().is_writable() {
+            if (*vma).__bindgen_anon_2.vm_flags & bindings::VM_WRITE as bindings::vm_flags_t != 0 {
+                return Err(EACCES);
+            }
+            bindings::vm_flags_clear(vma, bindings::VM_MAYWRITE as bindings::vm_flags_t);
+        }
+        // The exporter counts its own mappings.
+        (*vma).vm_private_data = core::ptr::null_mut();
+        kernel::error::to_result(bindings::dma_buf_mmap(import.buf().as_raw(), vma, 0))
+    }
 }
 
 /// `struct vm_operations_struct` for mappings of buffers.

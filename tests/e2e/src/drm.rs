@@ -6,6 +6,7 @@
 mod dumb;
 mod fdinfo;
 mod mem_info;
+mod prime;
 mod syncobj;
 
 use libtest_mimic::Trial;
@@ -15,6 +16,7 @@ pub fn tests() -> Vec<Trial> {
         fdinfo::tests(),
         mem_info::tests(),
         dumb::tests(),
+        prime::tests(),
         syncobj::tests(),
     ]
     .into_iter()

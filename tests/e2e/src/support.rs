@@ -23,5 +23,6 @@ pub mod prime;
 pub mod query;
 pub mod random;
 pub mod stats;
+pub mod uevent;
 pub mod user;
 pub mod vgem;

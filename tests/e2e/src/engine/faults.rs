@@ -23,6 +23,7 @@ use crate::support::{
     nodes::use_every_ioctl,
     patience::eventually,
     stats::vram_reserve,
+    uevent::Uevents,
 };
 
 /// The register whose writes have the GART forget what it knows.
@@ -252,6 +253,7 @@ fn a_card_that_fails_time_and_again_is_given_up(driver: &Driver) -> Result<()> {
 
 fn fail_for_good(card: Card) -> Result<()> {
     let mut log = Log::from_now()?;
+    let events = Uevents::from_now()?;
     let create = Create::new(64 << 10, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
     let (moving, idle) = (card.create(create)?, card.create(create)?);
     let mut late = Child::start(Part::TouchLate, card.path(), None)?;
@@ -280,6 +282,9 @@ fn fail_for_good(card: Card) -> Result<()> {
     let done = Counters::read(&card)? - before;
     ensure!((done.resets, done.wedged) == (MAX_FAILURES, 1), "{done:?}");
     log.wait_for("given up", 1)?;
+    // What udev hears, for rules that bind the card anew.
+    let event = events.wait_for("WEDGED=rebind")?;
+    ensure!(event.contains(&"SUBSYSTEM=drm".to_owned()), "{event:?}");
 
     ensure_errno("GEM_MOVE", idle.move_to(Domain::Gtt), Errno::IO)?;
     ensure_errno("GEM_CREATE", card.create(create), Errno::IO)?;

@@ -31,7 +31,6 @@ pub fn tests() -> Vec<Trial> {
         closing_the_file_frees_everything,
         a_killed_client_leaves_nothing,
         work_at_the_same_time,
-        cannot_bring_memory_of_others,
     )
 }
 
@@ -180,16 +179,5 @@ fn work(card: &Card, worker: u8) -> Result<()> {
             "worker {worker}, turn {turn}: {from} to {to}"
         );
     }
-    Ok(())
-}
-
-/// Only what is on the same card can be shared.
-fn cannot_bring_memory_of_others(bench: &Bench) -> Result<()> {
-    let result = prime::Imported::new(&bench.card, prime::udmabuf()?);
-    let Err(error) = result else {
-        bail!("imported what is not the card's");
-    };
-    let errno = error.downcast_ref().and_then(Errno::from_io_error);
-    ensure!(errno == Some(Errno::INVAL), "{error:#}");
     Ok(())
 }

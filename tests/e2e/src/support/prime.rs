@@ -67,18 +67,24 @@ unsafe impl Ioctl for CreateUdmabuf {
 
 /// A dma-buf of one page of a memfd: no graphics driver's.
 pub fn udmabuf() -> Result<OwnedFd> {
+    Ok(udmabuf_of(PAGE as u64)?.0)
+}
+
+/// A dma-buf of a memfd of `size` bytes, and the memfd.
+pub fn udmabuf_of(size: u64) -> Result<(OwnedFd, File)> {
     let memory = memfd_create("pddgpu-e2e", MemfdFlags::ALLOW_SEALING)?;
-    ftruncate(&memory, PAGE as u64)?;
+    ftruncate(&memory, size)?;
     fcntl_add_seals(&memory, SealFlags::SHRINK)?;
     let create = CreateUdmabuf {
         memfd: memory.as_raw_fd() as u32,
         flags: 0,
         offset: 0,
-        size: PAGE as u64,
+        size,
     };
     let device = File::open("/dev/udmabuf").context("/dev/udmabuf")?;
     // SAFETY: The number and the structure are a pair.
-    unsafe { ioctl(device, create) }.context("UDMABUF_CREATE")
+    let buffer = unsafe { ioctl(device, create) }.context("UDMABUF_CREATE")?;
+    Ok((buffer, memory.into()))
 }
 
 /// A dma-buf in this process's address space.

@@ -152,6 +152,29 @@ impl Drop for Fence {
     }
 }
 
+/// A buffer of vgem's, as a dma-buf.
+pub fn buffer(flags: OFlags) -> Result<OwnedFd> {
+    let vgem = open()?;
+    let dumb = drm_ffi::mode::dumbbuffer::create(vgem.as_fd(), 1024, 256, 32, 0)?;
+    let made =
+        drm_ffi::gem::handle_to_fd(vgem.as_fd(), dumb.handle, (flags | OFlags::CLOEXEC).bits())?;
+    // SAFETY: The kernel has just opened it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(made.fd) })
+}
+
+/// vgem with a dma-buf of another driver's, to which it is attached until this is dropped.
+pub struct Attached {
+    _vgem: File,
+}
+
+impl Attached {
+    pub fn new(buffer: impl AsFd) -> Result<Self> {
+        let vgem = open()?;
+        drm_ffi::gem::fd_to_handle(vgem.as_fd(), buffer.as_fd()).context("vgem's import")?;
+        Ok(Self { _vgem: vgem })
+    }
+}
+
 /// The primary node of vgem's device.
 fn open() -> Result<File> {
     let loaded = Command::new("modprobe").arg("vgem").status()?;
