@@ -3,5 +3,5 @@
 
 #include <linux/module.h>
 
-MODULE_VERSION("1.0.0");
+MODULE_VERSION("1.1.0");
 MODULE_IMPORT_NS("DMA_BUF");

@@ -31,7 +31,7 @@ fn buffer() -> Result<Arc<Holders>> {
     Ok(holders)
 }
 
-#[macros::kunit_tests(pddgpu_client)]
+#[kunit_tests(pddgpu_client)]
 mod tests {
     use super::*;
 

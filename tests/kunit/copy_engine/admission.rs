@@ -74,7 +74,7 @@ fn taken(queue: &SubmitQueue<Nobody>) -> impl Iterator<Item = u64> + '_ {
     queue.waiting.iter().map(|job| job.work.bytes())
 }
 
-#[macros::kunit_tests(pddgpu_admission)]
+#[kunit_tests(pddgpu_admission)]
 mod tests {
     use super::*;
 

@@ -399,10 +399,11 @@ mod tests {
 
     /// A copy of each kind in turn.
     fn copy_of_a_kind(kind: usize, from: Ranges, to: Ranges) -> Work {
-        let (from, to) = match kind % 3 {
+        let (from, to) = match kind % 4 {
             0 => (CopyEnd::Mapped(from), CopyEnd::Mapped(to)),
             1 => (CopyEnd::SystemPages(from), CopyEnd::Mapped(to)),
-            _ => (CopyEnd::Mapped(from), CopyEnd::SystemPages(to)),
+            2 => (CopyEnd::Mapped(from), CopyEnd::SystemPages(to)),
+            _ => (CopyEnd::SystemPages(from), CopyEnd::SystemPages(to)),
         };
 
         Work::Copy { from, to }
@@ -427,12 +428,14 @@ mod tests {
             let mut done = 0;
 
             while !work.is_done(&at) {
-                let mut window: KVec<u64> = KVec::new();
-                for page in work
-                    .window_pages(&at)
-                    .flat_map(|range| range.step_by(PAGE_SIZE))
-                {
-                    window.push(page, GFP_KERNEL)?;
+                let mut window: KVec<u64> =
+                    KVec::from_elem(u64::MAX, (WINDOW_BYTES / PAGE) as usize, GFP_KERNEL)?;
+                for (first, ranges) in work.window_pages(&at) {
+                    let pages = ranges.flat_map(|range| range.step_by(PAGE_SIZE));
+
+                    for (entry, page) in window[first as usize..].iter_mut().zip(pages) {
+                        *entry = page;
+                    }
                 }
                 let real = |address: u64| match address.checked_sub(WINDOW) {
                     Some(offset) => window[(offset / PAGE) as usize],

@@ -5,11 +5,15 @@
 use crate::copy_engine::CopyEngine;
 
 use super::{
-    super::job::{
-        CopyEnd,
-        JobOwner,
-        Ranges,
-        Work, //
+    super::{
+        job::{
+            JobOwner,
+            Work, //
+        },
+        ranges::{
+            CopyEnd,
+            Ranges, //
+        }, //
     },
     *, //
 };

@@ -7,7 +7,7 @@ use super::*;
 const PAGE: u64 = PAGE_SIZE as u64;
 const MIB: u64 = 1 << 20;
 
-#[macros::kunit_tests(pddgpu_ranges)]
+#[kunit_tests(pddgpu_ranges)]
 mod tests {
     use super::*;
     use crate::kunit::check_eq;

@@ -121,11 +121,12 @@ mod tests {
                 [0x001, 0x100_0000_1000, 0x100_2000, 0x3000],
             ),
             (
-                Packet::Clear {
+                Packet::Fill {
+                    value: 0xffff_fffe,
                     to: 0x100_0000_4000,
                     bytes: 1 << 32,
                 },
-                [0x002, 0, 0x100_0000_4000, 1 << 32],
+                [0x002, 0xffff_fffe, 0x100_0000_4000, 1 << 32],
             ),
             (
                 Packet::Fence {

@@ -17,9 +17,12 @@ use crate::{
             Pending,
             Timeline, //
         },
-        ttm::placement::{
-            MemType,
-            Place, //
+        ttm::{
+            fences::Usage,
+            placement::{
+                MemType,
+                Place, //
+            }, //
         }, //
     },
     hw::gmc,
@@ -63,7 +66,9 @@ mod tests {
         let context = Context::new(Arc::new(Nobody, GFP_KERNEL)?)?;
         let work = Allocation::new()?.publish(context);
 
-        bo.reserve()?.reserve_fence()?.add(work.fence());
+        bo.reserve()?
+            .reserve_fence()?
+            .add(work.fence(), Usage::Kernel);
         Ok(work)
     }
 
