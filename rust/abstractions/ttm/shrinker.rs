@@ -141,6 +141,7 @@ impl<T: Driver> Shrinker<T> {
         }
 
         let mut walk = Walk {
+            only_purge: free_swap() == 0,
             to_scan: sc.nr_to_scan,
             scanned: 0,
             freed: 0,
@@ -186,6 +187,8 @@ fn free_swap() -> u64 {
 
 /// The state of one `scan_objects` call, which walks the LRU lists.
 struct Walk {
+    /// Whether only content is dropped that is not needed, because there is no swap.
+    only_purge: bool,
     /// Pages to scan.
     to_scan: c_ulong,
     /// Pages scanned so far.
@@ -254,7 +257,7 @@ impl Walk {
                 }
                 return;
             }
-            if free_swap() == 0 {
+            if self.only_purge {
                 return;
             }
             if locked

@@ -12,6 +12,7 @@ pub mod mapping;
 pub mod process;
 pub mod request;
 pub mod sharing;
+pub mod transfer_ioctl;
 
 use pddgpu_e2e::support::random::Random;
 
@@ -67,6 +68,7 @@ pub fn kinds() -> Vec<&'static Kind> {
         mapping::KINDS,
         process::KINDS,
         sharing::KINDS,
+        transfer_ioctl::KINDS,
     ];
     all.into_iter().flatten().collect()
 }

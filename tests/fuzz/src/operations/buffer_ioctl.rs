@@ -13,7 +13,8 @@ use super::{
 /// The first number of a driver's ioctls.
 const DRIVER: u8 = 0x40;
 
-const fn request(number: u8, direction: u64, size: usize) -> Request {
+/// One of the driver's ioctls.
+pub const fn request(number: u8, direction: u64, size: usize) -> Request {
     Request::drm(DRIVER + number, direction, size)
 }
 
@@ -21,7 +22,6 @@ const GEM_CREATE: Request = request(0, READ | WRITE, 32);
 const GEM_MMAP: Request = request(1, READ | WRITE, 16);
 const GEM_INFO: Request = request(2, READ | WRITE, 56);
 const GEM_WAIT: Request = request(3, WRITE, 16);
-const GEM_MOVE: Request = request(4, WRITE, 8);
 const QUERY: Request = request(5, READ | WRITE, 16);
 
 pub const KINDS: &[Kind] = &[
@@ -29,7 +29,6 @@ pub const KINDS: &[Kind] = &[
     Kind::new("gem_map", 16, gem_map),
     Kind::cheap("gem_info", 6, gem_info),
     Kind::cheap("gem_wait", 6, gem_wait),
-    Kind::new("gem_move", 16, gem_move),
     Kind::cheap("query", 6, query),
 ];
 
@@ -120,7 +119,7 @@ fn gem_info(thread: &Thread<'_>, random: &mut Random) {
 }
 
 /// Nanoseconds since boot.
-fn now() -> u64 {
+pub fn now() -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -140,17 +139,6 @@ fn gem_wait(thread: &Thread<'_>, random: &mut Random) {
             2..=4 => 0,
             _ => now() + random.below(20_000_000) as u64,
         };
-    });
-}
-
-fn gem_move(thread: &Thread<'_>, random: &mut Random) {
-    let (card, handle) = thread.table.handle(random);
-    make(thread, random, card, GEM_MOVE, |random, words| {
-        let domain = match random.below(16) {
-            0 => random.next_u64() >> 32,
-            _ => 1 << random.below(3),
-        };
-        words[0] = u64::from(handle) | (domain << 32);
     });
 }
 

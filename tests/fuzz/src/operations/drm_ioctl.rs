@@ -53,11 +53,9 @@ const ANY: &[(u8, u64, usize)] = &[
     (0xc0, 3, 8),   // SYNCOBJ_DESTROY
     (0xc1, 3, 24),  // SYNCOBJ_HANDLE_TO_FD
     (0xc2, 3, 24),  // SYNCOBJ_FD_TO_HANDLE
-    (0xc3, 3, 40),  // SYNCOBJ_WAIT
     (0xc4, 3, 16),  // SYNCOBJ_RESET
     (0xc5, 3, 16),  // SYNCOBJ_SIGNAL
     (0xc6, 3, 24),  // MODE_CREATE_LEASE
-    (0xca, 3, 48),  // SYNCOBJ_TIMELINE_WAIT
     (0xcb, 3, 24),  // SYNCOBJ_QUERY
     (0xcc, 3, 32),  // SYNCOBJ_TRANSFER
     (0xcd, 3, 24),  // SYNCOBJ_TIMELINE_SIGNAL

@@ -38,6 +38,7 @@ fn in_gtt(bo: &Buffer) -> Result<bool> {
 /// Tries so many pages of GTT; how many were tried.
 fn walk(card: &Card, to_scan: c_ulong) -> c_ulong {
     let mut walk = Walk {
+        only_purge: false,
         to_scan,
         scanned: 0,
         freed: 0,
@@ -204,6 +205,7 @@ mod tests {
 
         for man in [card.gtt.base(), card.system.base()] {
             let mut walk = Walk {
+                only_purge: false,
                 to_scan: 100,
                 scanned: 0,
                 freed: 0,
@@ -226,6 +228,7 @@ mod tests {
         // Once as what has an address, and again as what has none any more.
         for man in [card.gtt.base(), card.system.base()] {
             let mut walk = Walk {
+                only_purge: false,
                 to_scan: 10,
                 scanned: 0,
                 freed: 0,
