@@ -26,6 +26,7 @@ mod card;
 mod device;
 mod domain;
 mod error;
+pub mod fdinfo;
 mod flags;
 pub mod gem_list;
 mod heap;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{create, leaks, stats, top};
+use crate::commands::{create, leaks, stats, top, transfer};
 
 /// The heading of options that all commands have.
 const EVERYWHERE: &str = "Options of every command";
@@ -57,6 +57,19 @@ pub(crate) enum Command {
     /// The list comes from debugfs, which only root may read. Buffers of which no client has a
     /// handle come last. A buffer that is shared by several clients is listed for each of them.
     List,
+
+    /// Print what each client has of the card: memory, and time of the copy engine.
+    ///
+    /// The figures come from /proc/PID/fdinfo. A process may read that of its own user's processes,
+    /// and root that of all. Memory is counted where it is. Shared is what other clients have, too.
+    /// Displaced is what should be in VRAM and is elsewhere.
+    Clients,
+
+    /// Have the card copy memory from one domain to another, check the copy, and print the rate.
+    Copy(transfer::CopyArguments),
+
+    /// Have the card fill memory with a value, check it, and print the rate.
+    Fill(transfer::FillArguments),
 
     /// Print how much of each kind of memory is in use.
     ///

@@ -2,6 +2,7 @@
 
 //! The commands, one module each.
 
+pub mod clients;
 pub mod create;
 pub mod demo;
 pub mod heaps;
@@ -10,3 +11,4 @@ pub mod leaks;
 pub mod list;
 pub mod stats;
 pub mod top;
+pub mod transfer;

@@ -19,7 +19,7 @@ use pddgpu::Card;
 
 pub use arguments::Arguments;
 use arguments::Command;
-use commands::{create, demo, heaps, info, leaks, list, stats, top};
+use commands::{create, demo, heaps, info, leaks, list, stats, top, transfer};
 
 /// Does what the command line says. Gives the exit status of the program.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -32,6 +32,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Info => info::run(&card, json)?,
         Command::Create(arguments) => create::run(&card, arguments, json)?,
         Command::List => list::run(&card, json)?,
+        Command::Clients => commands::clients::run(&card, json)?,
+        Command::Copy(arguments) => transfer::copy(&card, arguments, json)?,
+        Command::Fill(arguments) => transfer::fill(&card, arguments, json)?,
         Command::Heaps => heaps::run(&card, json)?,
         Command::Stats(arguments) => stats::run(&card, arguments, json)?,
         Command::Leaks(arguments) => return leaks::run(&card, arguments, json),

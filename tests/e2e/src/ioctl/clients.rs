@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use anyhow::{anyhow, bail, ensure, Result};
+use anyhow::{anyhow, ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
     gem_list,
@@ -21,7 +21,6 @@ use crate::support::{
     fixture::{trials, Bench},
     mmap::try_mmap,
     patience::eventually,
-    prime,
 };
 
 pub fn tests() -> Vec<Trial> {
