@@ -81,7 +81,9 @@ impl Engine {
             queue.last_progress = LastProgress { position, at: now };
         }
 
-        if hw.regs.read(CP_STATUS).error() {
+        if !self.is_wedged() && !gmc::is_enabled(hw.regs) {
+            self.recover(queue, hw, fmt!("was reset behind the driver's back"))?;
+        } else if hw.regs.read(CP_STATUS).error() {
             self.recover(queue, hw, fmt!("error"))?;
         } else if now - queue.last_progress.at > TIMEOUT {
             self.recover(queue, hw, fmt!("timeout"))?;
@@ -120,7 +122,7 @@ impl Engine {
             seqno
         );
 
-        if !stopped {
+        if !stopped || !gmc::is_enabled(hw.regs) {
             self.reset_card(hw)?;
         }
 
@@ -143,7 +145,8 @@ impl Engine {
         self.fill_ring(queue, hw)
     }
 
-    /// Resets the whole card, because its engine cannot be stopped. The reset disables the aperture
+    /// Resets the whole card, because its engine cannot be stopped, or because it has lost what the
+    /// driver had set up. The reset disables the aperture
     /// for a moment, so nothing may access VRAM through it meanwhile.
     pub(super) fn reset_card(&self, hw: Hw<'_>) -> Result {
         self.aperture.shut(&self.bdev, || {

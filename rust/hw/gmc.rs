@@ -202,6 +202,13 @@ pub(crate) fn reset(regs: &Registers<'_>, gmc: &Gmc) {
     let _ = regs.read(CHIP_ID);
 }
 
+/// Whether the card is as [`reset`] has left it. It is not after a reset of the function.
+pub(crate) fn is_enabled(regs: &Registers<'_>) -> bool {
+    regs.read(MC_VRAM_CTRL).enable()
+        && regs.read(MC_GTT_CTRL).enable()
+        && regs.read(MC_FB_CTRL).enable()
+}
+
 /// Takes VRAM and the GTT window away from the card's engines. The CPU still reaches VRAM through the
 /// aperture. For an engine that cannot be stopped.
 pub(crate) fn isolate(regs: &Registers<'_>) {

@@ -141,7 +141,9 @@ impl Device {
             }
             Region::Config => {
                 self.counters.config_writes += 1;
-                self.config.write(offset, data);
+                if self.config.write(offset, data) {
+                    self.reset_function();
+                }
             }
         }
     }
@@ -235,7 +237,7 @@ impl Device {
         self.set_aperture(false);
     }
 
-    /// Resets the function, as a machine that boots again does.
+    /// Resets the function, as a machine that boots again does, and a function level reset.
     pub fn reset_function(&mut self) {
         self.counters.function_resets += 1;
         self.reset();

@@ -4,6 +4,7 @@
 
 mod busy_unbind;
 mod fail_nth;
+mod function_reset;
 mod new_id;
 mod odd_cards;
 mod unbind;
@@ -19,6 +20,7 @@ pub fn tests() -> Vec<Trial> {
         odd_cards::tests(),
         new_id::tests(),
         fail_nth::tests(),
+        function_reset::tests(),
     ]
     .into_iter()
     .flatten()

@@ -31,10 +31,15 @@ const INTERRUPT_LINE: usize = 0x3c;
 const POWER: usize = 0x40;
 const MSI: usize = 0x50;
 const EXPRESS: usize = 0x70;
+/// The upper byte of Device Control, and its bit that resets the function.
+const DEVICE_CONTROL: usize = EXPRESS + 0x09;
+const INITIATE_RESET: u8 = 1 << 7;
 
 /// A configuration space.
 pub struct PciConfig {
     bytes: Vec<u8>,
+    /// The bytes at power-on.
+    initial: Vec<u8>,
     writable: Vec<u8>,
 }
 
@@ -43,6 +48,7 @@ impl PciConfig {
     pub fn new(card: &Card) -> Self {
         let mut config = PciConfig {
             bytes: vec![0; LEN as usize],
+            initial: Vec::new(),
             writable: vec![0; LEN as usize],
         };
 
@@ -75,6 +81,7 @@ impl PciConfig {
         config.add_power(MSI);
         config.add_msi(EXPRESS);
         config.add_express();
+        config.initial = config.bytes.clone();
         config
     }
 
@@ -104,8 +111,9 @@ impl PciConfig {
     /// PCI Express, version 2: an endpoint on a 16-lane link at 8 GT/s.
     fn add_express(&mut self) {
         self.put(EXPRESS, &[0x10, 0x00, 0x02, 0x00]);
-        // Device: role-based error reporting; control as a device comes out of reset.
-        self.put(EXPRESS + 0x04, &0x8000_u32.to_le_bytes());
+        // Device: role-based error reporting, function level reset; control as a device comes out of
+        // reset.
+        self.put(EXPRESS + 0x04, &0x1000_8000_u32.to_le_bytes());
         self.put(EXPRESS + 0x08, &0x2810_u16.to_le_bytes());
         self.allow(EXPRESS + 0x08, &0x7fff_u16.to_le_bytes());
         // Link: capabilities, then control, then status.
@@ -127,13 +135,20 @@ impl PciConfig {
         }
     }
 
-    /// Writes any bytes, as far as they exist and can be written.
-    pub fn write(&mut self, offset: u64, data: &[u8]) {
+    /// Writes any bytes, as far as they exist and can be written. Returns whether that resets the
+    /// function; then they are as at power-on.
+    #[must_use = "the rest of the function has to be reset, too"]
+    pub fn write(&mut self, offset: u64, data: &[u8]) -> bool {
         for (at, new) in (offset..LEN).zip(data) {
+            if at as usize == DEVICE_CONTROL && new & INITIATE_RESET != 0 {
+                self.bytes.clone_from(&self.initial);
+                return true;
+            }
             let mask = self.writable[at as usize];
             let byte = &mut self.bytes[at as usize];
             *byte = (*byte & !mask) | (new & mask);
         }
+        false
     }
 
     /// Whether the function answers accesses to its BARs.
@@ -197,7 +212,7 @@ mod tests {
         for (line, bar0, bar2, bar3) in table {
             let mut config = config(line);
             for offset in (0x10..0x28).step_by(4) {
-                config.write(offset, &[0xff; 4]);
+                let _ = config.write(offset, &[0xff; 4]);
             }
             let bars: Vec<u32> = (0x10..0x28)
                 .step_by(4)
@@ -226,16 +241,30 @@ mod tests {
     fn only_writable_bits_change() {
         let mut config = config("");
         let before: Vec<u32> = (0..LEN).step_by(4).map(|o| read32(&config, o)).collect();
-        config.write(0, &[0xff; LEN as usize]);
+        let mut ones = [0xff; LEN as usize];
+        ones[DEVICE_CONTROL] = !INITIATE_RESET;
+        assert!(!config.write(0, &ones));
         assert_eq!(read32(&config, 0x00), before[0]);
         assert_eq!(read32(&config, 0x04), 0x0010_0546);
         assert_eq!(read32(&config, 0x50), 0x00f1_7005);
         assert_eq!(read32(&config, 0x54), 0xffff_fffc);
         assert_eq!(read32(&config, 0x5c), 0x0000_ffff);
         assert!(config.memory_enabled() && config.bus_master());
-        config.write(0, &[0; LEN as usize]);
+        let _ = config.write(0, &[0; LEN as usize]);
         assert_eq!(read32(&config, 0x04), 0x0010_0000);
         assert!(!config.memory_enabled() && !config.bus_master());
+    }
+
+    #[test]
+    fn a_function_can_be_reset() {
+        let mut config = config("");
+        assert!(read32(&config, EXPRESS as u64 + 4) & 1 << 28 != 0, "FLR");
+        assert!(!config.write(COMMAND as u64, &[0x06]));
+        assert!(config.memory_enabled());
+        let control = read32(&config, EXPRESS as u64 + 8) | 1 << 15;
+        assert!(config.write(EXPRESS as u64 + 8, &control.to_le_bytes()));
+        assert!(!config.memory_enabled() && !config.bus_master());
+        assert_eq!(read32(&config, EXPRESS as u64 + 8) & 1 << 15, 0, "reads 0");
     }
 
     #[test]
@@ -246,7 +275,7 @@ mod tests {
         assert_eq!(data, [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
         config.read(u64::MAX - 3, &mut data);
         assert_eq!(data, [0xff; 8]);
-        config.write(LEN - 4, &[1; 8]);
-        config.write(u64::MAX, &[1; 8]);
+        let _ = config.write(LEN - 4, &[1; 8]);
+        let _ = config.write(u64::MAX, &[1; 8]);
     }
 }
