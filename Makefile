@@ -33,6 +33,7 @@ help:
 	@echo '  make selftest-checkers  shows that the debug kernel finds mistakes'
 	@echo '  make fuzz               runs random programs (KERNEL=stock|debug SECONDS=600 SEED= ROUND=)'
 	@echo '  make hostile            has the card lie (KERNEL=stock|debug SEEDS=500 FIRST=0)'
+	@echo '  make test-igt           runs the generic tests of igt-gpu-tools (KERNEL=stock|debug)'
 	@echo '  make coverage           tells which lines and branches the tests reach'
 	@echo
 	@echo 'Measure it:'
@@ -87,6 +88,9 @@ fuzz:
 hostile:
 	@tests/fuzz/hostile --kernel "$(KERNEL)" --seeds "$(SEEDS)" --first "$(FIRST)"
 
+test-igt:
+	@tests/igt/run --kernel "$(KERNEL)"
+
 coverage:
 	@tests/coverage/run
 
@@ -140,4 +144,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell test test-debug test-igt kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
