@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* DRM core: what its headers have only inline or as macros. */
 
+#include <linux/cgroup_dmem.h>
+
 #include <drm/drm_drv.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_mm.h>
@@ -16,6 +18,13 @@ void shim_drm_gem_object_get(struct drm_gem_object *obj)
 void shim_drm_gem_object_put(struct drm_gem_object *obj)
 {
 	drm_gem_object_put(obj);
+}
+
+struct dmem_cgroup_region *shim_drmm_cgroup_register_region(struct drm_device *dev,
+							    const char *name, u64 size)
+{
+	return drmm_cgroup_register_region(dev, name,
+					   &(struct dmem_cgroup_init){ .size = size });
 }
 
 u64 shim_drm_vma_node_offset_addr(struct drm_vma_offset_node *node)

@@ -258,6 +258,7 @@ fn new_device(
         pin_init::pin_init_scope(move || {
             let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
             let stats = MemoryStats::init(dev, heap_totals(&gmc), PddgpuDrm::debug_level)?;
+            let region = base.cgroup_region(c"vram", gmc.vram_size())?;
             let own = vram.as_ref().map_or(0, ReservedVram::size);
             let engine = match &vram {
                 Some(vram) => Some(Engine::new(
@@ -277,18 +278,21 @@ fn new_device(
                     bdev.clone(),
                     MemType::Vram,
                     gmc.vram_size(),
+                    region,
                     VramMgr::new(gmc.vram_size(), gmc.visible_size, own, stats.clone()),
                 ),
                 gtt <- Manager::new(
                     bdev.clone(),
                     MemType::Tt,
                     gmc.gtt_size(),
+                    None,
                     GttMgr::new(gmc.gtt_size(), stats.clone()),
                 ),
                 system <- Manager::new(
                     bdev.clone(),
                     MemType::System,
                     0,
+                    None,
                     Ok(SysMgr::new(stats.clone())),
                 ),
                 stats,

@@ -28,6 +28,7 @@ mod types;
 pub(crate) use self::{
     device::{
         Base,
+        CgroupRegion,
         Device,
         Entered,
         Recovery, //

@@ -17,6 +17,7 @@ use kernel::{
         self,
         Bound, //
     },
+    error::from_err_ptr,
     prelude::*,
     sync::aref::AlwaysRefCounted,
     types::{
@@ -74,6 +75,22 @@ impl Base {
         self.0.get()
     }
 
+    /// Makes memory of the device known to the dmem controller of cgroups, under this name and with
+    /// this many bytes (`drmm_cgroup_register_region()`). A kernel without the controller has
+    /// [`None`].
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn cgroup_region(&self, name: &CStr, size: u64) -> Result<Option<CgroupRegion>> {
+        // SAFETY: By the type invariant; the name is copied. The region lasts as long as the device.
+        let region = from_err_ptr(unsafe {
+            bindings::drmm_cgroup_register_region(self.as_raw(), name.as_char_ptr(), size)
+        })?;
+
+        Ok(NonNull::new(region).map(CgroupRegion))
+    }
+
     /// Enters a section in which the device stays plugged in (`drm_dev_enter()`).
     ///
     /// Returns [`None`] once the device is unplugged. The section may sleep; an unplug waits for
@@ -92,6 +109,23 @@ impl Base {
             idx,
             _not_send: NotThreadSafe,
         })
+    }
+}
+
+/// Memory of a device that the dmem controller of cgroups knows.
+///
+/// # Invariants
+///
+/// The region exists as long as its device.
+pub(crate) struct CgroupRegion(NonNull<bindings::dmem_cgroup_region>);
+
+// SAFETY: A region belongs to no thread.
+unsafe impl Send for CgroupRegion {}
+
+impl CgroupRegion {
+    /// The C region.
+    pub(crate) fn as_raw(&self) -> *mut bindings::dmem_cgroup_region {
+        self.0.as_ptr()
     }
 }
 

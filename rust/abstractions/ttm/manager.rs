@@ -25,7 +25,10 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        drm::Printer,
+        drm::{
+            CgroupRegion,
+            Printer, //
+        },
         ttm::{
             device::BaseDevice,
             placement::{
@@ -193,7 +196,8 @@ impl<M: ResourceManager> Manager<M> {
     };
 
     /// Registers a manager for a kind of memory of `dev`. It replaces the one that was registered
-    /// before. No buffer may be in that memory. `size` is in a unit of the manager's choice.
+    /// before. No buffer may be in that memory. `size` is in a unit of the manager's choice. If there
+    /// is a `region`, of the same device, TTM charges what is allocated to the cgroup of the caller.
     ///
     /// # Errors
     ///
@@ -202,6 +206,7 @@ impl<M: ResourceManager> Manager<M> {
         dev: Arc<BaseDevice>,
         mem_type: MemType,
         size: u64,
+        region: Option<CgroupRegion>,
         inner: impl PinInit<M, Error>,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
@@ -222,6 +227,7 @@ impl<M: ResourceManager> Manager<M> {
                     (*man).use_tt = M::USE_TT;
                     (*man).func = const { &Self::FUNC };
                     bindings::ttm_resource_manager_init(man, raw, size);
+                    (*man).cg = region.map_or(core::ptr::null_mut(), |region| region.as_raw());
                     bindings::ttm_set_driver_manager(raw, mem_type.as_raw() as c_int, man);
                     bindings::ttm_resource_manager_set_used(man, true);
                 }

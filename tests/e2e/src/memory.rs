@@ -6,6 +6,7 @@ mod access;
 mod cgroup;
 mod clean_memory;
 mod content;
+mod dmem;
 mod eviction;
 mod fault;
 mod foreign;
@@ -23,6 +24,7 @@ pub fn tests() -> Vec<Trial> {
         clean_memory::tests(),
         fault::tests(),
         access::tests(),
+        dmem::tests(),
         eviction::tests(),
         room::tests(),
         foreign::tests(),
