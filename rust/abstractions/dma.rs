@@ -18,7 +18,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Sets the DMA mask of `pdev` to `bits` bits (`dma_set_mask_and_coherent()`).
+/// Sets the DMA mask of `pdev` to `bits` bits (`dma_set_mask_and_coherent()`), and lets other drivers
+/// map segments of any length for it (`dma_set_max_seg_size()`).
 ///
 /// Call it in probe, before the first DMA mapping.
 ///
@@ -29,5 +30,8 @@ pub(crate) fn set_mask(pdev: &pci::Device<Core<'_>>, bits: u32) -> Result {
     let mask = DmaMask::try_new(bits)?;
 
     // SAFETY: `Core` means that the device is being probed or unbound: nothing is mapped.
-    unsafe { pdev.dma_set_mask_and_coherent(mask) }
+    unsafe {
+        pdev.dma_set_max_seg_size(u32::MAX);
+        pdev.dma_set_mask_and_coherent(mask)
+    }
 }
