@@ -171,9 +171,11 @@ impl<T: Types> Object<T> {
             )
         })?;
 
-        // SAFETY: The function gives us a reference, or null if there is no fence.
-        Ok(NonNull::new(fence)
-            .map_or_else(Fence::stub, |fence| unsafe { ARef::from_raw(fence.cast()) }))
+        Ok(match NonNull::new(fence) {
+            // SAFETY: The function has given us a reference.
+            Some(fence) => unsafe { ARef::from_raw(fence.cast()) },
+            None => Fence::stub(),
+        })
     }
 
     /// Waits until the moves and clears of the buffer have ended, with success or with an error.

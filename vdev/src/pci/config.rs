@@ -258,13 +258,17 @@ mod tests {
     #[test]
     fn a_function_can_be_reset() {
         let mut config = config("");
-        assert!(read32(&config, EXPRESS as u64 + 4) & 1 << 28 != 0, "FLR");
+        assert!(read32(&config, EXPRESS as u64 + 4) & (1 << 28) != 0, "FLR");
         assert!(!config.write(COMMAND as u64, &[0x06]));
         assert!(config.memory_enabled());
-        let control = read32(&config, EXPRESS as u64 + 8) | 1 << 15;
+        let control = read32(&config, EXPRESS as u64 + 8) | (1 << 15);
         assert!(config.write(EXPRESS as u64 + 8, &control.to_le_bytes()));
         assert!(!config.memory_enabled() && !config.bus_master());
-        assert_eq!(read32(&config, EXPRESS as u64 + 8) & 1 << 15, 0, "reads 0");
+        assert_eq!(
+            read32(&config, EXPRESS as u64 + 8) & (1 << 15),
+            0,
+            "reads 0"
+        );
     }
 
     #[test]
