@@ -71,5 +71,8 @@ pub(crate) use self::{
         Open,
         Running, //
     },
-    transfer::Transfer, //
+    transfer::{
+        EngineClient,
+        Transfer, //
+    }, //
 };

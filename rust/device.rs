@@ -25,8 +25,8 @@ use crate::{
     },
     client::Client,
     copy_engine::{
-        ClientJobs,
-        CopyEngine, //
+        CopyEngine,
+        EngineClient, //
     },
     hw::gmc::Gmc,
     memory_stats::Stats,
@@ -51,7 +51,7 @@ pub(crate) struct FileData {
     /// What the client has.
     pub(crate) client: Arc<Client>,
     /// Its jobs for the copy engine; [`None`] for a card without one.
-    pub(crate) jobs: Option<Arc<ClientJobs>>,
+    pub(crate) engine: Option<EngineClient>,
 }
 
 impl FileData {
@@ -63,8 +63,8 @@ impl FileData {
     pub(crate) fn new(pdev: &Pddgpu) -> Result<Self> {
         Ok(Self {
             client: Client::new()?,
-            jobs: match &pdev.engine {
-                Some(engine) => Some(engine.new_client()?),
+            engine: match &pdev.engine {
+                Some(engine) => Some(EngineClient::new(engine.clone())?),
                 None => None,
             },
         })

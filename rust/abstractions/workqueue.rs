@@ -125,7 +125,16 @@ impl<T: Tick> Periodic<T> {
         let parent = unsafe { this.parent.as_bound() };
 
         if let Some(delay) = this.inner.tick(parent) {
-            this.kick(delay);
+            // Unless somebody has kicked it meanwhile, who may want it earlier.
+            // SAFETY: By the type invariant; dropping the value waits for the work.
+            unsafe {
+                bindings::queue_delayed_work_on(
+                    bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+                    bindings::system_power_efficient_wq,
+                    this.work.get(),
+                    msecs_to_jiffies(delay),
+                )
+            };
         }
     }
 }

@@ -22,6 +22,9 @@ use crate::{
 ///
 /// `EBUSY` for a buffer of which there is a dma-buf, unless it is needed; `ERESTARTSYS` on a signal.
 pub(crate) fn pddgpu_bo_advise(bo: &Bo, needed: bool) -> Result<bool> {
+    if bo.is_imported() && !needed {
+        return Err(EBUSY);
+    }
     let locked = bo.reserve()?;
     let content = if needed {
         Content::Needed

@@ -142,7 +142,8 @@ impl ttm::Driver for BoDriver {
             bo.wait(ctx)?;
         }
         Ok(match (old.mem_type(), new.mem_type()) {
-            (Some(MemType::Vram), _) if Self::may_purge(bo.object()) => {
+            // An eviction, see `evict_places()`. Any other move takes the content along.
+            (Some(MemType::Vram), Some(MemType::System)) if Self::may_purge(bo.object()) => {
                 bo.wait(ctx)?;
                 purged(bo);
                 Move::Drop
@@ -284,14 +285,25 @@ impl ttm::Driver for BoDriver {
             Place::anywhere(MemType::Tt),
         ];
 
-        make_room(pdev, |room| {
-            let mut locked = room.reserve(bo)?;
+        loop {
+            let result = make_room(pdev, |room| {
+                let mut locked = room.reserve(bo)?;
 
-            if Self::is_accessible(&locked)? {
-                return Ok(());
+                if Self::is_accessible(&locked)? {
+                    return Ok(());
+                }
+                if locked.is_in_use() {
+                    return Err(EAGAIN);
+                }
+                locked.validate(&places, &mut OperationCtx::interruptible())
+            });
+
+            match result {
+                // As for a move that user space asks for: nothing is held during the wait.
+                Err(EAGAIN) => bo.wait_for_all()?,
+                result => return result,
             }
-            locked.validate(&places, &mut OperationCtx::interruptible())
-        })
+        }
     }
 
     fn is_own(_dev: &PddgpuDevice, fence: &Fence) -> bool {
@@ -344,7 +356,7 @@ fn wipe(
         parent,
         &engine.new_client()?,
         &transfer,
-        JobOwner::default(),
+        JobOwner::deferred(),
         &after,
     )
 }

@@ -201,7 +201,7 @@ fn engine<'a>(
     pdev: &'a Pddgpu,
     file: &'a PddgpuFile,
 ) -> Option<(&'a CopyEngine, &'a Arc<ClientJobs>)> {
-    Some((pdev.engine.as_deref()?, file.data().jobs.as_ref()?))
+    Some((pdev.engine.as_deref()?, file.data().engine.as_ref()?.jobs()))
 }
 
 /// The resource of a buffer, whose memory is there.

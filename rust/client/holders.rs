@@ -159,6 +159,9 @@ impl Holders {
 
         f(&mut state);
         let now = state.share();
+        if now == before {
+            return;
+        }
         for holder in state.holders() {
             holder.client.recount(Some(&before), Some(&now), self.size);
         }

@@ -42,7 +42,7 @@ impl Bytes {
 }
 
 /// What a buffer counts for in the figures of each client that has a handle of it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Share {
     /// The domain it should be in.
     pub(super) wanted: Domain,

@@ -6,8 +6,9 @@
 //! executed in order. A client's jobs are in a queue of the client's until their turn comes: the
 //! clients take turns, [`MAX_PART`] bytes at most at a time, as long as the submit queue has less than
 //! [`ROOM`] bytes of them. So a client delays the job of another one by no more than
-//! `ROOM + 2 * MAX_PART` bytes, however much it has submitted. A client whose next job waits for a
-//! fence loses its turn, and nobody else does.
+//! `ROOM + 2 * MAX_PART` bytes, however much it has submitted. A small job counts as
+//! [`MIN_COST`](crate::copy_engine::job::MIN_COST) bytes, because it takes as long. A client whose next
+//! job waits for a fence loses its turn, and nobody else does.
 
 use kernel::{
     list::{
@@ -43,10 +44,9 @@ impl<T: Timeline> SubmitQueue<T> {
         }
     }
 
-    /// Takes clients' jobs whose turn it is, until they have `room` bytes. Returns how many bytes they
-    /// have.
+    /// Takes clients' jobs whose turn it is, until they [cost](Job::cost) `room` bytes. Returns what they
+    /// cost. A client whose next job waits for a fence gets no turn before [`unblock`](Self::unblock).
     pub(super) fn admit(&mut self, room: u64) -> u64 {
-        let mut waiting = List::new();
         let mut admitted = 0;
 
         while admitted < room {
@@ -61,20 +61,31 @@ impl<T: Timeline> SubmitQueue<T> {
             if job.is_ready() {
                 let has_more = !jobs.is_empty();
 
-                if job.owner.is_client() {
-                    admitted += job.work.bytes();
-                }
+                admitted += job.cost();
                 self.waiting.push_back(job);
                 if has_more {
                     self.clients.push_back(client);
                 }
             } else {
                 jobs.push_front(job);
-                waiting.push_back(client);
+                self.blocked.push_back(client);
             }
         }
-        self.clients.push_all_back(&mut waiting);
         admitted
+    }
+
+    /// Gives the clients turns again whose next job waited for a fence, because one was signalled.
+    pub(super) fn unblock(&mut self) {
+        self.clients.push_all_back(&mut self.blocked);
+    }
+
+    /// Cancels the jobs of a client that are not admitted yet. They still have their turns, because
+    /// their fences may not be signalled before those of the jobs that are.
+    pub(super) fn cancel(&mut self, client: &ClientQueue<T, Self>) {
+        for job in client.jobs(self).iter() {
+            job.cancel();
+        }
+        self.unblock();
     }
 
     /// Ends all jobs with an error: those that wait here, and those of the clients.
@@ -82,6 +93,7 @@ impl<T: Timeline> SubmitQueue<T> {
         while let Some(job) = self.waiting.pop_front() {
             job.end(Err(err));
         }
+        self.unblock();
         while let Some(client) = self.clients.pop_front() {
             while let Some(job) = client.jobs(self).pop_front() {
                 job.end(Err(err));

@@ -113,6 +113,8 @@ pub(crate) struct Engine {
     pub(super) inflight: SpinLockIrq<InFlight<CopyEngine>>,
     /// Whether the engine was given up after repeated failures.
     pub(super) wedged: Atomic<bool>,
+    /// Whether a fence was signalled that clients' jobs wait for.
+    pub(super) awaited_signalled: Atomic<bool>,
     /// Whether the listener was told so.
     told: Atomic<bool>,
     /// Who is told of what happens; [`None`] while the engine is not started.
@@ -200,6 +202,7 @@ impl Engine {
                 queue <- new_mutex!(queue),
                 inflight <- new_spinlock_irq!(inflight),
                 wedged: Atomic::new(false),
+                awaited_signalled: Atomic::new(false),
                 told: Atomic::new(false),
                 listener <- new_mutex!(None),
                 closed: Atomic::new(false),

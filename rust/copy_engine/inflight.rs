@@ -30,7 +30,7 @@ pub(super) struct InFlight<T: Timeline> {
     pub(super) completed: u64,
     /// When the last job ended, in ns of the statistics' clock.
     last_end: i64,
-    /// Bytes of clients' jobs that are here or in the submit queue.
+    /// What the clients' jobs [cost](Job::cost) that are here or in the submit queue.
     pub(super) client_bytes: u64,
     /// Whether clients have jobs that are not in the submit queue yet.
     pub(super) clients_wait: bool,
@@ -88,11 +88,15 @@ impl<T: Timeline> InFlight<T> {
             // submitted or when the job before it ended, whichever is later.
             let begun = job.begun.load(Relaxed).max(self.last_end);
             self.last_end = now;
-            account(&job, now - begun);
-            if job.owner.is_client() {
-                self.client_bytes -= job.work.bytes();
+            if !job.is_cancelled() {
+                account(&job, now - begun);
             }
-            job.end(Ok(()));
+            self.client_bytes -= job.cost();
+            job.end(if job.is_cancelled() {
+                Err(ECANCELED)
+            } else {
+                Ok(())
+            });
             retired.push_back(job);
         }
         true

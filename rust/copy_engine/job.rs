@@ -54,6 +54,8 @@ use crate::{
 /// Most bytes that one packet copies or clears. The read pointer of the ring moves after each
 /// packet, and the watchdog takes that for progress.
 const MAX_PACKET_BYTES: u64 = 2 << 20;
+/// Bytes that a client's job counts for at least. It has packets and an interrupt, however small it is.
+pub(super) const MIN_COST: u64 = 64 << 10;
 /// Most packets of a chunk, without its FENCE packet.
 pub(super) const MAX_CHUNK_PACKETS: u32 = GTT_MAX_TRANSFER_SIZE as u32;
 /// Bytes of a transfer window.
@@ -202,7 +204,8 @@ impl Work {
 pub(crate) struct JobOwner {
     client: Option<Arc<Client>>,
     buffers: [Option<Busy>; 2],
-    /// Whether the client has submitted the job itself.
+    /// Whether it takes turns with those of clients: one that a client has submitted itself, or that
+    /// waits for such jobs.
     is_client: bool,
 }
 
@@ -226,6 +229,14 @@ impl JobOwner {
         }
     }
 
+    /// For a job of the driver's own that waits for clients' jobs.
+    pub(crate) fn deferred() -> Self {
+        Self {
+            is_client: true,
+            ..Self::default()
+        }
+    }
+
     /// For a job before this one that does a part of the same.
     pub(super) fn of_part(&self) -> Self {
         Self {
@@ -233,11 +244,6 @@ impl JobOwner {
             buffers: [None, None],
             is_client: self.is_client,
         }
-    }
-
-    /// Whether a client has submitted the job itself.
-    pub(super) fn is_client(&self) -> bool {
-        self.is_client
     }
 
     /// Adds the ns for which the engine has worked.
@@ -255,6 +261,8 @@ pub(super) struct Job<T: Timeline> {
     links: ListLinks,
     pub(super) work: Work,
     pub(super) owner: JobOwner,
+    /// Whether it does nothing any more, because the client is gone.
+    cancelled: Atomic<bool>,
     /// Fences that are to be signalled before it begins.
     after: KVec<Pin<KBox<Awaited<T>>>>,
     /// The fence; set when the job is queued.
@@ -297,6 +305,7 @@ impl<T: Timeline> Job<T> {
                 links <- ListLinks::new(),
                 work,
                 owner,
+                cancelled: Atomic::new(false),
                 after,
                 fence: SetOnce::new(),
                 last: Atomic::new(u64::MAX),
@@ -311,10 +320,29 @@ impl<T: Timeline> Job<T> {
         )
     }
 
+    /// Has it do nothing any more. Its fence is signalled with `ECANCELED` when its turn comes.
+    pub(super) fn cancel(&self) {
+        self.cancelled.store(true, Relaxed);
+    }
+
+    /// Whether it does nothing any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+
+    /// Bytes that it counts for among the jobs of clients; 0 for a move or a clear.
+    pub(super) fn cost(&self) -> u64 {
+        if self.owner.is_client {
+            self.work.bytes().max(MIN_COST)
+        } else {
+            0
+        }
+    }
+
     /// Whether it waits for no fence any more. If it does, the engine is told when it may be worth
     /// asking again.
     pub(super) fn is_ready(&self) -> bool {
-        !self.after.iter().any(|fence| fence.is_pending())
+        self.is_cancelled() || !self.after.iter().any(|fence| fence.is_pending())
     }
 
     /// Signals its fence with `result`. The buffers are not in use any more.

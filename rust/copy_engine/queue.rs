@@ -70,6 +70,8 @@ pub(crate) struct SubmitQueue<T: Timeline> {
     pub(super) commands: CommandRing,
     /// The jobs of clients that are not here yet.
     pub(super) clients: List<ClientQueue<T, Self>>,
+    /// Clients whose next job waits for a fence.
+    pub(super) blocked: List<ClientQueue<T, Self>>,
     /// Jobs of which nothing is submitted, oldest first.
     pub(super) waiting: List<Job<T>>,
     /// The job of which a part is submitted.
@@ -96,6 +98,7 @@ impl<T: Timeline> SubmitQueue<T> {
             open: false,
             commands: CommandRing::new(&vram.commands)?,
             clients: List::new(),
+            blocked: List::new(),
             waiting: List::new(),
             partial: None,
             windows: Default::default(),

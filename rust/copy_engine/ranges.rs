@@ -38,17 +38,16 @@ impl Ranges {
         Ok(this)
     }
 
-    /// A part of the ranges: `bytes` from `skip` on. It is charged to the caller's memory cgroup.
+    /// A part of the ranges: `bytes` from `at` on, which is advanced to their end. It is charged to
+    /// the caller's memory cgroup.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn part(&self, skip: u64, bytes: u64) -> Result<Self> {
-        let mut at = Cursor::default();
+    pub(super) fn part(&self, at: &mut Cursor, bytes: u64) -> Result<Self> {
         let mut ranges = KVVec::new();
         let mut left = bytes;
 
-        at.advance(self, skip);
         while left > 0 {
             let rest = at.rest(self);
             let here = (rest.end - rest.start).min(left);
@@ -85,9 +84,21 @@ impl CopyEnd {
     ///
     /// `ENOMEM`; `EINVAL` if it has less bytes.
     pub(crate) fn part(&self, skip: u64, bytes: u64) -> Result<Self> {
+        let mut at = Cursor::default();
+
+        at.advance(self.ranges(), skip);
+        self.next_part(&mut at, bytes)
+    }
+
+    /// A part of it: `bytes` from `at` on, which is advanced to their end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`part`](Self::part).
+    pub(super) fn next_part(&self, at: &mut Cursor, bytes: u64) -> Result<Self> {
         Ok(match self {
-            Self::Mapped(ranges) => Self::Mapped(ranges.part(skip, bytes)?),
-            Self::SystemPages(ranges) => Self::SystemPages(ranges.part(skip, bytes)?),
+            Self::Mapped(ranges) => Self::Mapped(ranges.part(at, bytes)?),
+            Self::SystemPages(ranges) => Self::SystemPages(ranges.part(at, bytes)?),
         })
     }
 

@@ -186,6 +186,7 @@ impl Timeline for CopyEngine {
 
     /// Submits the jobs that waited for the fence, from the watchdog.
     fn awaited_signalled(&self) {
+        self.awaited_signalled.store(true, Release);
         self.kick(0);
     }
 

@@ -10,7 +10,10 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::Relaxed,
+        atomic::{
+            Full,
+            Relaxed, //
+        },
         Arc, //
     }, //
 };
@@ -143,6 +146,10 @@ impl Engine {
     /// Takes clients' jobs into the submit queue whose turn it is.
     fn admit_clients(&self, queue: &mut SubmitQueue<CopyEngine>) {
         let room = ROOM.saturating_sub(self.inflight.lock().client_bytes);
+
+        if self.awaited_signalled.xchg(false, Full) {
+            queue.unblock();
+        }
         let admitted = queue.admit(room);
         let mut inflight = self.inflight.lock();
 
@@ -164,13 +171,19 @@ impl Engine {
     pub(super) fn fill_ring(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
         self.admit_clients(queue);
         while let Some(mut partial) = queue.pop() {
-            let Some(window) = self.find_window(queue, &partial.job.work, hw) else {
+            let Some(window) = self.find_window(queue, &partial.job, hw) else {
                 queue.put_back(partial);
                 break;
             };
 
-            let seqno = self.submit_chunk(queue, &mut partial, window, hw)?;
-            let is_done = partial.job.work.is_done(&partial.progress);
+            let seqno = match self.submit_chunk(queue, &mut partial, window, hw) {
+                Ok(seqno) => seqno,
+                Err(err) => {
+                    queue.put_back(partial);
+                    return Err(err);
+                }
+            };
+            let is_done = partial.job.is_cancelled() || partial.job.work.is_done(&partial.progress);
             if is_done {
                 partial.job.last.store(seqno, Relaxed);
                 self.inflight.lock().jobs.push_back(partial.job);
@@ -183,16 +196,16 @@ impl Engine {
         Ok(())
     }
 
-    /// A transfer window for the next chunk of `work`, any for work that needs none; [`None`] if
+    /// A transfer window for the next chunk of `job`, any for one that needs none; [`None`] if
     /// the chunk has to wait for a window or for room in the ring.
     fn find_window(
         &self,
         queue: &mut SubmitQueue<CopyEngine>,
-        work: &Work,
+        job: &Job<CopyEngine>,
         hw: Hw<'_>,
     ) -> Option<usize> {
         let mut inflight = self.inflight.lock();
-        let window = if work.is_windowed() {
+        let window = if job.work.is_windowed() && !job.is_cancelled() {
             queue
                 .windows
                 .iter()
@@ -218,7 +231,7 @@ impl Engine {
         hw: Hw<'_>,
     ) -> Result<u64> {
         let Partial { job, progress } = partial;
-        let is_windowed = job.work.is_windowed();
+        let is_windowed = job.work.is_windowed() && !job.is_cancelled();
 
         if is_windowed {
             let first_page = window as u64 * GTT_MAX_TRANSFER_SIZE;
@@ -235,7 +248,9 @@ impl Engine {
         let window_address = self.gmc.gtt.start + window as u64 * WINDOW_BYTES;
         let commands = &mut queue.commands;
         let mut push = |packet| commands.push(self.aperture.bar(), hw.parent, packet);
-        job.work.next_chunk(progress, window_address, &mut push)?;
+        if !job.is_cancelled() {
+            job.work.next_chunk(progress, window_address, &mut push)?;
+        }
 
         let mut inflight = self.inflight.lock();
         inflight.seqno += 1;

@@ -22,7 +22,8 @@ use crate::{
         awaited::Awaited,
         fence::{
             Allocation,
-            Fence, //
+            Fence,
+            Timeline as _, //
         }, //
     },
     copy_engine::{
@@ -36,7 +37,10 @@ use crate::{
             JobOwner,
             Work, //
         },
-        ranges::CopyEnd, //
+        ranges::{
+            CopyEnd,
+            Cursor, //
+        }, //
     }, //
 };
 
@@ -65,15 +69,15 @@ impl Transfer {
         }
     }
 
-    /// A part of it: `bytes` from `skip` on.
-    fn part(&self, skip: u64, bytes: u64) -> Result<Work> {
+    /// The next part of it, of `bytes`. `at` is how far both ends are.
+    fn next_part(&self, at: &mut [Cursor; 2], bytes: u64) -> Result<Work> {
         Ok(match self {
             Self::Copy { from, to } => Work::Copy {
-                from: from.part(skip, bytes)?,
-                to: to.part(skip, bytes)?,
+                from: from.next_part(&mut at[0], bytes)?,
+                to: to.next_part(&mut at[1], bytes)?,
             },
             Self::Fill { to, value } => Work::Fill {
-                to: to.part(skip, bytes)?,
+                to: to.next_part(&mut at[1], bytes)?,
                 value: *value,
             },
         })
@@ -109,15 +113,15 @@ impl CopyEngine {
 
         // The first part waits, and the last one has the fence.
         let mut jobs = List::new();
-        let bytes = transfer.bytes();
-        let mut at = 0;
-        while bytes - at > MAX_PART {
-            let work = transfer.part(at, MAX_PART)?;
+        let mut left = transfer.bytes();
+        let mut at = [Cursor::default(); 2];
+        while left > MAX_PART {
+            let work = transfer.next_part(&mut at, MAX_PART)?;
 
             jobs.push_back(Job::new(work, owner.of_part(), take(&mut awaited))?);
-            at += MAX_PART;
+            left -= MAX_PART;
         }
-        let last = Job::new(transfer.part(at, bytes - at)?, owner, awaited)?;
+        let last = Job::new(transfer.next_part(&mut at, left)?, owner, awaited)?;
 
         let mut queue = self.queue.lock();
         if self.is_wedged() {
@@ -133,5 +137,43 @@ impl CopyEngine {
         queue.push_for(client, jobs);
         self.go_on(&mut queue, hw);
         Ok(fence)
+    }
+
+    /// Cancels the jobs of a client that the engine does not have yet.
+    fn cancel(&self, client: &ClientJobs) {
+        self.queue.lock().cancel(client);
+        self.awaited_signalled();
+    }
+}
+
+/// A client of the engine. When it is dropped, the jobs that the engine does not have yet do nothing
+/// any more, and end with `ECANCELED`.
+pub(crate) struct EngineClient {
+    engine: Arc<CopyEngine>,
+    jobs: Arc<ClientJobs>,
+}
+
+impl EngineClient {
+    /// A client without jobs.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(engine: Arc<CopyEngine>) -> Result<Self> {
+        Ok(Self {
+            jobs: engine.new_client()?,
+            engine,
+        })
+    }
+
+    /// Its jobs.
+    pub(crate) fn jobs(&self) -> &Arc<ClientJobs> {
+        &self.jobs
+    }
+}
+
+impl Drop for EngineClient {
+    fn drop(&mut self) {
+        self.engine.cancel(&self.jobs);
     }
 }

@@ -112,6 +112,8 @@ impl<T: Driver> Object<T> {
     pub(crate) fn copy_bytes(&self, from: Range<u64>, to: &Self, offset: u64) -> Result {
         let mut page = KVec::from_elem(0, PAGE_SIZE, GFP_KERNEL)?;
 
+        self.wait_for_usage(bindings::dma_resv_usage_DMA_RESV_USAGE_WRITE)?;
+        to.wait_for_usage(bindings::dma_resv_usage_DMA_RESV_USAGE_READ)?;
         for done in (0..from.end - from.start).step_by(PAGE_SIZE) {
             let at = from.start + done;
             let bytes = (from.end - at).min(PAGE_SIZE as u64) as usize;
@@ -133,6 +135,7 @@ impl<T: Driver> Object<T> {
         for word in page.chunks_exact_mut(size_of::<u32>()) {
             word.copy_from_slice(&value.to_le_bytes());
         }
+        self.wait_for_usage(bindings::dma_resv_usage_DMA_RESV_USAGE_READ)?;
         for at in to.clone().step_by(PAGE_SIZE) {
             let bytes = (to.end - at).min(PAGE_SIZE as u64) as usize;
 

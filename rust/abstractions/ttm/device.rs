@@ -15,12 +15,12 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
             Full,
             Relaxed, //
         },
-        Arc,
-        Completion, //
+        Arc, //
     },
     types::Opaque, //
 };
@@ -29,6 +29,9 @@ use crate::{
     abstractions::drm,
     bindings::raw as bindings, //
 };
+
+/// How many buffers that are being freed wait for their fences at a time.
+const MAX_DELETES: c_int = 256;
 
 /// A `struct ttm_device`.
 ///
@@ -41,12 +44,8 @@ pub(crate) struct BaseDevice {
     bdev: Opaque<bindings::ttm_device>,
     /// Number of pages in system memory of all buffers.
     populated: Atomic<i64>,
-    /// Buffers whose pages are mapped for DMA, and one until
-    /// [`wait_until_unmapped`](Self::wait_until_unmapped) is called.
+    /// Buffers whose pages are mapped for DMA.
     mapped: Atomic<i64>,
-    /// Completed when `mapped` becomes 0.
-    #[pin]
-    unmapped: Completion,
 }
 
 // SAFETY: TTM devices are used from any thread.
@@ -88,17 +87,15 @@ impl BaseDevice {
                     )
                 })?;
 
-                // TTM frees the memory of moved and deleted buffers in a worker that waits for a
-                // fence. Fences of one timeline are signalled in order. So a single worker waits
-                // for all of them, and often finds the next one signalled too, where TTM would wake
-                // up to 16 one by one.
+                // TTM frees the memory of moved and deleted buffers in workers that wait for fences, up
+                // to 16 at a time. Clients and other devices decide when theirs are signalled, and
+                // who waits for these must not keep the others from their memory.
                 // SAFETY: Just initialised.
-                unsafe { bindings::workqueue_set_max_active((*bdev).wq, 1) };
+                unsafe { bindings::workqueue_set_max_active((*bdev).wq, MAX_DELETES) };
                 Ok::<_, Error>(())
             }),
             populated: Atomic::new(0),
-            mapped: Atomic::new(1),
-            unmapped <- Completion::new(),
+            mapped: Atomic::new(0),
         }? Error);
 
         Arc::pin_init(init, GFP_KERNEL)
@@ -139,16 +136,12 @@ impl BaseDevice {
 
     /// Counts a buffer whose pages are not mapped any more.
     pub(super) fn now_unmapped(&self) {
-        if self.mapped.fetch_sub(1, Full) == 1 {
-            self.unmapped.complete_all();
-        }
+        self.mapped.fetch_sub(1, Full);
     }
 
-    /// Waits until no pages are mapped for DMA any more. Call it once, when none can be mapped any
-    /// more and those that are will be unmapped without it.
-    pub(super) fn wait_until_unmapped(&self) {
-        self.now_unmapped();
-        self.unmapped.wait_for_completion();
+    /// Whether pages of buffers are mapped for DMA.
+    pub(super) fn has_mapped(&self) -> bool {
+        self.mapped.load(Acquire) > 0
     }
 
     /// Waits until the memory of all ghosts and deleted buffers is freed (flushes TTM's workqueue).

@@ -90,12 +90,12 @@ impl<T: Driver> Vtable<T> {
             if !bindings::ttm_bo_eviction_valuable(bo, place) {
                 return false;
             }
-            // TTM waits for the fences of what is deleted, and frees it.
-            if (*bo).deleted {
-                return true;
+            match Object::<T>::from_ttm(bo) {
+                Some(object) => T::may_evict(&Locked::new(object)),
+                // TTM waits for the fence of a ghost, which is the device's own, and frees it. A ghost
+                // is deleted as soon as it is made. One that is not yet cannot be moved.
+                None => (*bo).deleted,
             }
-            // A ghost is deleted as soon as it is made. One that is not yet cannot be moved.
-            Object::<T>::from_ttm(bo).is_some_and(|object| T::may_evict(&Locked::new(object)))
         }
     }
 
@@ -200,6 +200,8 @@ impl<T: Driver> Vtable<T> {
         unsafe {
             match moved {
                 Move::Null => bindings::ttm_bo_move_null(raw, new_mem),
+                // Pages that are there already would not be zeroed.
+                Move::Drop if bindings::ttm_tt_is_populated((*raw).ttm) => return Err(EINVAL),
                 Move::Drop => {
                     Tt::<T>::set_zeroed((*raw).ttm);
                     bindings::ttm_bo_move_null(raw, new_mem);

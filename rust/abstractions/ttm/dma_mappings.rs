@@ -4,7 +4,13 @@
 
 use core::ops::ControlFlow;
 
-use kernel::sync::aref::ARef;
+use kernel::{
+    sync::aref::ARef,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
 
 use crate::abstractions::ttm::{
     ctx::OperationCtx,
@@ -44,6 +50,20 @@ impl<T: Driver> Drop for DmaMappings<T> {
 
         // Ghosts and deleted buffers go by themselves, as their fences are signalled.
         bdev.wait_for_delayed_deletes();
+        loop {
+            self.unmap_all();
+            if !bdev.has_mapped() {
+                return;
+            }
+            // A buffer that is in no list at the moment is being moved, pinned or freed by somebody.
+            fsleep(Delta::from_millis(1));
+        }
+    }
+}
+
+impl<T: Driver> DmaMappings<T> {
+    /// Unmaps the pages of the buffers in the lists.
+    fn unmap_all(&self) {
         for man in T::managers_of_pages(&self.0) {
             lru::walk(
                 man,
@@ -66,12 +86,11 @@ impl<T: Driver> Drop for DmaMappings<T> {
             );
         }
         // Another device uses the pages of these, so they are not freed.
-        pin::walk::<T>(bdev, |bo| {
-            // SAFETY: resv is held during the call.
-            unsafe { Tt::<T>::unmap((*bo.as_ttm()).ttm) };
-            ControlFlow::Continue(())
-        });
-        // A buffer that is in no list at the moment is being moved or freed by somebody.
-        bdev.wait_until_unmapped();
+        if let Some(man) = T::managers_of_pages(&self.0).first() {
+            pin::walk::<T>(man.dev(), |bo| {
+                // SAFETY: resv is held during the call.
+                unsafe { Tt::<T>::unmap((*bo.as_ttm()).ttm) };
+            });
+        }
     }
 }

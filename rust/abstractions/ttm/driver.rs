@@ -197,7 +197,8 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// given from now on. So a move need not wait for it.
     fn is_ordered(dev: &DrmDevice<Self>, fence: &Fence) -> bool;
 
-    /// Whether a buffer may be evicted now. Called only if that would make room where it is wanted.
+    /// Whether a buffer may be evicted now, or waited for if it is being freed. Called only if that
+    /// would make room where it is wanted.
     fn may_evict(bo: &Locked<'_, Self>) -> bool;
 
     /// Checks whether a buffer may be mapped by user space. resv is not held.

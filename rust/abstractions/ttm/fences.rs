@@ -114,7 +114,9 @@ impl<T: Driver> Locked<'_, T> {
         let mut context = None;
 
         let _ = self.for_each_fence(Usage::Bookkeep, |fence| {
-            if fence.status().is_none() && !f(self.dev(), fence) {
+            // In this order: a fence of our own has either its operations, or a status by the time it
+            // has lost them.
+            if !f(self.dev(), fence) && fence.status().is_none() {
                 context = Some(fence.context());
             }
             Ok(())

@@ -40,7 +40,6 @@ use crate::{
                 MemType,
                 Place, //
             },
-            reserved::Locked,
             tt::Tt,
             types::DrmDevice, //
         }, //
@@ -144,8 +143,7 @@ impl<T: Driver> Object<T> {
             if tt.is_null() {
                 return;
             }
-            let bo = Locked::new(object);
-            let _ = bo.wait(&mut OperationCtx::uninterruptible());
+            object.wait_idle();
             Tt::<T>::unmap(tt);
         }
     }

@@ -196,7 +196,20 @@ impl<T: Types> Object<T> {
         self.wait_for_usage(bindings::dma_resv_usage_DMA_RESV_USAGE_BOOKKEEP)
     }
 
-    fn wait_for_usage(&self, usage: bindings::dma_resv_usage) -> Result {
+    /// Waits for all fences of the buffer, however long that takes.
+    pub(super) fn wait_idle(&self) {
+        // SAFETY: The resv is initialised as long as the buffer lives.
+        unsafe {
+            bindings::dma_resv_wait_timeout(
+                (*self.gem()).resv,
+                bindings::dma_resv_usage_DMA_RESV_USAGE_BOOKKEEP,
+                false,
+                c_ulong::MAX >> 1,
+            )
+        };
+    }
+
+    pub(super) fn wait_for_usage(&self, usage: bindings::dma_resv_usage) -> Result {
         const FOREVER: c_ulong = c_ulong::MAX >> 1;
 
         // SAFETY: The resv is initialised as long as the buffer lives.

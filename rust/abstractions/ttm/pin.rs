@@ -8,12 +8,9 @@
 //!
 //! C source: `drivers/gpu/drm/drm_prime.c`
 
-use core::{
-    ops::ControlFlow,
-    ptr::{
-        addr_of_mut,
-        NonNull, //
-    }, //
+use core::ptr::{
+    addr_of_mut,
+    NonNull, //
 };
 
 use kernel::{
@@ -46,9 +43,11 @@ impl<T: Driver> Locked<'_, T> {
     ///
     /// `ENOMEM`; `ERESTARTSYS` on a signal; those of the move.
     fn pin(&mut self) -> Result {
+        // Where it is, if that is system memory. Addresses in GTT are scarce, and the other device
+        // has no use for them.
         const PLACES: [Place; 2] = [
-            Place::anywhere(MemType::Tt).desired(),
             Place::anywhere(MemType::System),
+            Place::anywhere(MemType::Tt),
         ];
         let mut ctx = OperationCtx::interruptible();
 
@@ -131,14 +130,11 @@ impl<T: Driver> Object<T> {
     }
 }
 
-/// Calls `f` for the pinned buffers of a device, which no LRU list has, until it breaks. A buffer that
-/// comes or goes meanwhile may be missed.
+/// Calls `f` for the pinned buffers of a device, which no LRU list has. A buffer that comes or goes
+/// meanwhile may be missed.
 ///
 /// `f` gets a live buffer whose resv is held during the call.
-pub(super) fn walk<T: Driver>(
-    bdev: &BaseDevice,
-    mut f: impl FnMut(&Locked<'_, T>) -> ControlFlow<()>,
-) {
+pub(super) fn walk<T: Driver>(bdev: &BaseDevice, mut f: impl FnMut(&Locked<'_, T>)) {
     let raw = bdev.as_raw();
     // SAFETY: The list is protected by the spinlock.
     let count = unsafe {
@@ -154,16 +150,10 @@ pub(super) fn walk<T: Driver>(
         };
         // SAFETY: We have a reference, and only buffers of ours are pinned.
         let object = unsafe { &*gem.as_ptr().cast::<Object<T>>() };
-        let result = match object.reserve() {
-            Ok(bo) => f(&bo),
-            Err(_) => ControlFlow::Continue(()),
-        };
+        f(&object.reserve_uninterruptibly());
 
         // SAFETY: The reference is ours.
         unsafe { bindings::drm_gem_object_put(gem.as_ptr()) };
-        if result.is_break() {
-            return;
-        }
     }
 }
 

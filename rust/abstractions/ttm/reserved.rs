@@ -186,6 +186,15 @@ impl<T: Types> Object<T> {
         Reserved::new(self, acquire.as_raw())
     }
 
+    /// As [`reserve`](Self::reserve), and waits for the lock whatever signals come.
+    pub(super) fn reserve_uninterruptibly(&self) -> Reserved<'_, T> {
+        // SAFETY: The resv is initialised as long as the buffer lives. Given back in `drop`.
+        unsafe {
+            bindings::dma_resv_lock((*self.as_ttm()).base.resv, core::ptr::null_mut());
+            Reserved::adopt(self)
+        }
+    }
+
     /// Takes the buffer's resv if nobody has it.
     pub(super) fn try_reserve(&self) -> Option<Reserved<'_, T>> {
         // SAFETY: The resv is initialised as long as the buffer lives.

@@ -248,16 +248,8 @@ impl Walk {
             self.scanned += (*tt).num_pages as c_ulong;
 
             let mut locked = Locked::new(object);
-            if T::may_purge(object) {
-                if locked.wait(ctx).is_ok() {
-                    bindings::ttm_bo_unmap_virtual(bo);
-                    Tt::<T>::unmap(tt);
-                    self.freed += Tt::<T>::purge(tt) as c_ulong;
-                    T::purged(&locked);
-                }
-                return;
-            }
-            if self.only_purge {
+            let may_purge = T::may_purge(object);
+            if self.only_purge && !may_purge {
                 return;
             }
             if locked
@@ -270,6 +262,11 @@ impl Walk {
             bindings::ttm_bo_unmap_virtual(bo);
             Tt::<T>::unmap(tt);
 
+            if may_purge {
+                self.freed += Tt::<T>::purge(tt) as c_ulong;
+                T::purged(&locked);
+                return;
+            }
             // Others may have used it up.
             if free_swap() == 0 {
                 return;

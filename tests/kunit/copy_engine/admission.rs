@@ -12,7 +12,8 @@ use crate::{
     copy_engine::{
         job::{
             JobOwner,
-            Work, //
+            Work,
+            MIN_COST, //
         },
         ranges::{
             CopyEnd,
@@ -41,6 +42,7 @@ impl Timeline for Nobody {
 }
 
 const PAGE: u64 = kernel::page::PAGE_SIZE as u64;
+const MIB: u64 = 1 << 20;
 
 fn queue() -> Result<Pin<KBox<Mutex<SubmitQueue<Nobody>>>>> {
     let queue = SubmitQueue::new(&ReservedVram {
@@ -87,7 +89,7 @@ mod tests {
         queue.push_for(&first, jobs(&[1, 2, 3, 4])?);
         queue.push_for(&second, jobs(&[10, 20])?);
         queue.push_for(&first, jobs(&[5])?);
-        check_eq!(queue.admit(1000), 45);
+        check_eq!(queue.admit(u64::MAX), 7 * MIN_COST);
         check!(taken(&queue).eq([1, 10, 2, 20, 3, 4, 5]));
         check!(queue.clients.is_empty());
         Ok(())
@@ -99,11 +101,11 @@ mod tests {
         let client = ClientQueue::new(&queue)?;
         let mut queue = queue.lock();
 
-        queue.push_for(&client, jobs(&[100, 100, 100])?);
+        queue.push_for(&client, jobs(&[MIB, MIB, MIB])?);
         check_eq!(queue.admit(0), 0);
-        check_eq!(queue.admit(1), 100);
-        check_eq!(queue.admit(150), 200);
-        check_eq!(queue.admit(150), 0);
+        check_eq!(queue.admit(1), MIB);
+        check_eq!(queue.admit(MIB + MIB / 2), 2 * MIB);
+        check_eq!(queue.admit(MIB), 0);
         Ok(())
     }
 
@@ -118,10 +120,31 @@ mod tests {
         queue.end_all(EIO);
         check!(queue.is_empty());
         check!(queue.clients.is_empty());
-        check_eq!(queue.admit(1000), 0);
+        check_eq!(queue.admit(u64::MAX), 0);
         // The client can go on.
-        queue.push_for(&client, jobs(&[4])?);
-        check_eq!(queue.admit(1000), 4);
+        queue.push_for(&client, jobs(&[MIB])?);
+        check_eq!(queue.admit(u64::MAX), MIB);
+        Ok(())
+    }
+
+    /// They keep their place, because fences are signalled in order.
+    #[test]
+    fn cancelled_jobs_have_their_turns() -> Result {
+        let queue = queue()?;
+        let (gone, other) = (ClientQueue::new(&queue)?, ClientQueue::new(&queue)?);
+        let mut queue = queue.lock();
+
+        queue.push_for(&gone, jobs(&[1, 2])?);
+        queue.push_for(&other, jobs(&[10])?);
+        queue.admit(1);
+        queue.cancel(&gone);
+        queue.admit(u64::MAX);
+        check!(taken(&queue).eq([1, 10, 2]));
+        check!(queue
+            .waiting
+            .iter()
+            .map(|job| job.is_cancelled())
+            .eq([false, false, true]));
         Ok(())
     }
 }

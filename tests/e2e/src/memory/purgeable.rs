@@ -16,7 +16,7 @@ use pddgpu::{
 use rustix::io::Errno;
 
 use crate::support::{
-    compare::{ensure_holds, ensure_zero},
+    compare::{ensure_holds, ensure_same, ensure_zero},
     engine::finish,
     fdinfo::Fdinfo,
     fixture::{trials, Bench},
@@ -31,6 +31,8 @@ pub fn tests() -> Vec<Trial> {
         eviction_drops_what_is_not_needed,
         the_shrinker_drops_pages_without_swap,
         purged_memory_cannot_be_used,
+        a_fault_takes_the_content_along,
+        purged_buffers_work_again,
         shared_buffers_are_needed,
         fdinfo_tells_what_may_go,
         rejects_what_makes_no_sense,
@@ -143,6 +145,44 @@ fn purged_memory_cannot_be_used(bench: &Bench) -> Result<()> {
     let mut word = [0; 4];
     buffer.map()?.read(0, &mut word);
     ensure!(word == [7, 0, 0, 0], "{word:?}");
+    Ok(())
+}
+
+/// A move for the CPU is no eviction: nothing is dropped, and nothing of others' is seen.
+fn a_fault_takes_the_content_along(bench: &Bench) -> Result<()> {
+    // What others have left where the buffer comes to.
+    let (other, _) = marked(bench, Domain::Vram)?;
+    other.move_to(Domain::Gtt)?;
+    finish(&other)?;
+    let buffer = bench.card.create(Create::new(SIZE, Domains::VRAM))?;
+    buffer.fill(0, SIZE, 0x0101_0101, &[])?;
+    finish(&buffer)?;
+    buffer.advise(Advice::DontNeed)?;
+    let content = buffer.map()?.to_vec();
+    ensure!(buffer.advise(Advice::WillNeed)?, "purged by a page fault");
+    ensure_same(&content, &vec![1; SIZE as usize], "after a page fault")
+}
+
+fn purged_buffers_work_again(bench: &Bench) -> Result<()> {
+    let (buffer, _) = marked(bench, Domain::Gtt)?;
+    let before = meminfo("GPUActive")?;
+    buffer.advise(Advice::DontNeed)?;
+    eventually(|| {
+        drop_caches()?;
+        ensure!(meminfo("GPUActive")? + SIZE <= before, "not purged");
+        Ok(())
+    })?;
+    ensure!(!buffer.advise(Advice::WillNeed)?, "not purged");
+    buffer.fill(0, SIZE, 0x0202_0202, &[])?;
+    for domain in [Domain::Gtt, Domain::Vram, Domain::Cpu] {
+        buffer.move_to(domain)?;
+        finish(&buffer)?;
+        ensure_holds(
+            &buffer.map()?,
+            &vec![2; SIZE as usize],
+            &format!("in {domain}"),
+        )?;
+    }
     Ok(())
 }
 
