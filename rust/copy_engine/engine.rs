@@ -324,9 +324,9 @@ impl Engine {
         Ok(inflight.retire(completed, self.stats.now(), retired, account))
     }
 
-    /// Whether all jobs have ended.
+    /// Whether all jobs have ended but those that wait for fences of others.
     pub(super) fn is_idle(&self, queue: &SubmitQueue<CopyEngine>) -> bool {
-        queue.is_empty() && self.inflight.lock().jobs.is_empty()
+        queue.is_empty() && queue.clients.is_empty() && self.inflight.lock().jobs.is_empty()
     }
 
     /// Calls `f` with the listener, if the engine is started.
