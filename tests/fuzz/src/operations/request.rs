@@ -43,6 +43,17 @@ impl Request {
         }
     }
 
+    /// The word of the argument whose lower half is a number of syncobjs. The DRM core of Linux 7.3
+    /// allocates memory for as many as it is told, and the kernel warns of more than it can have.
+    fn syncobj_count(self) -> Option<usize> {
+        match (self.group, self.number) {
+            (DRM, 0xc4 | 0xc5) => Some(1),
+            (DRM, 0xc3 | 0xcb | 0xcd) => Some(2),
+            (DRM, 0xca) => Some(3),
+            _ => None,
+        }
+    }
+
     fn encode(self) -> u64 {
         (self.direction << 30)
             | ((self.size as u64 & 0x3fff) << 16)
@@ -111,8 +122,15 @@ pub fn make(
         words[random.below(request.size.div_ceil(8))] = number(random);
     }
 
+    let place = match sent.syncobj_count() {
+        Some(word) => {
+            words[word] &= !0xffff_f000;
+            Place::Scratch
+        }
+        None => place(random),
+    };
     let scratch = thread.table.scratch(thread.number);
-    let address = match place(random) {
+    let address = match place {
         Place::Scratch => scratch,
         Place::AtTheEnd => thread.table.scratch_end() - random.below(request.size + 8) / 8 * 8,
         Place::Nowhere(address) => address,
