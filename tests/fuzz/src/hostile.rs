@@ -93,7 +93,10 @@ pub fn run(shared: &Shared, seeds: Range<u64>) -> Result<()> {
     let lies = card.lies()?;
     println!("{tally:?}, {lies} lies");
     ensure!(
-        lies > 20 * tally.seeds && tally.probed > 0 && tally.probed < tally.seeds.max(2),
+        // Of a few seeds all may let the driver probe the card.
+        lies > 20 * tally.seeds
+            && tally.probed > 0
+            && (tally.seeds < 100 || tally.probed < tally.seeds),
         "too few lies, or all of one sort: {tally:?}, {lies} lies"
     );
     Ok(())
