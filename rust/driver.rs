@@ -332,7 +332,7 @@ impl copy_engine::Listener for Listener {
 
     /// Unbinding the card and binding it again resets it.
     fn given_up(&self) {
-        self.0.wedged(drm::Recovery::Rebind);
+        self.0.wedged_until_rebind();
     }
 }
 

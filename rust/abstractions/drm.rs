@@ -30,8 +30,7 @@ pub(crate) use self::{
         Base,
         CgroupRegion,
         Device,
-        Entered,
-        Recovery, //
+        Entered, //
     },
     driver::{
         Driver,

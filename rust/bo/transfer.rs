@@ -85,7 +85,8 @@ impl Span {
 ///
 /// # Errors
 ///
-/// `EINVAL` for bytes of one buffer that overlap; `EFAULT` for a buffer whose content is not needed; `EIO` if the copy engine is wedged; `ENOMEM`,
+/// `EINVAL` for bytes of one buffer that overlap; `EACCES` for a `to` that may not be written;
+/// `EFAULT` for a buffer whose content is not needed; `EIO` if the copy engine is wedged; `ENOMEM`,
 /// `ENODEV`, `ERESTARTSYS`.
 pub(crate) fn pddgpu_bo_copy(
     file: &PddgpuFile,

@@ -22,8 +22,7 @@ use crate::{
 
 /// The syncobjs of a call.
 pub(super) struct Syncs {
-    /// What to wait for.
-    pub(super) waits: KVec<ARef<Fence>>,
+    waits: KVec<ARef<Fence>>,
     signals: KVec<drm::Signal>,
 }
 

@@ -23,7 +23,8 @@ use kernel::{
         to_result, //
     },
     prelude::*,
-    scatterlist::SGTable, //
+    scatterlist::SGTable,
+    types::Opaque, //
 };
 
 use crate::bindings::raw as bindings;
@@ -34,7 +35,7 @@ use crate::bindings::raw as bindings;
 ///
 /// Wraps a dma-buf that somebody holds a reference on.
 #[repr(transparent)]
-pub(crate) struct DmaBuf(kernel::types::Opaque<bindings::dma_buf>);
+pub(crate) struct DmaBuf(Opaque<bindings::dma_buf>);
 
 impl DmaBuf {
     /// # Safety

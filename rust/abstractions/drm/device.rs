@@ -160,13 +160,6 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// What makes a device work again that does not any more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Recovery {
-    /// To unbind the driver and to bind it again.
-    Rebind,
-}
-
 /// A DRM device with the data of its driver.
 ///
 /// # Invariants
@@ -202,17 +195,15 @@ impl<T: Types> Device<T> {
         &self.base
     }
 
-    /// Tells user space that the device does not work any more, and what makes it work again
-    /// (`drm_dev_wedged_event()`). May sleep.
-    pub(crate) fn wedged(&self, recovery: Recovery) {
-        let method = match recovery {
-            Recovery::Rebind => bindings::DRM_WEDGE_RECOVERY_REBIND,
-        };
+    /// Tells user space that the device does not work any more, until the driver is unbound from it
+    /// and bound again (`drm_dev_wedged_event()`). May sleep.
+    pub(crate) fn wedged_until_rebind(&self) {
+        const METHOD: c_ulong = bindings::DRM_WEDGE_RECOVERY_REBIND;
 
         // An event that cannot be sent is in the log.
         // SAFETY: The device is valid.
         let _ = unsafe {
-            bindings::drm_dev_wedged_event(self.base.as_raw(), method, core::ptr::null_mut())
+            bindings::drm_dev_wedged_event(self.base.as_raw(), METHOD, core::ptr::null_mut())
         };
     }
 
