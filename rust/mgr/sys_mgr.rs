@@ -18,7 +18,6 @@ use crate::{
         },
         ttm::{
             Layout,
-            Place,
             Request,
             ResourceManager, //
         }, //
@@ -61,14 +60,6 @@ impl ResourceManager for SysMgr {
 
     fn free(&self, size: Pin<&mut u64>) {
         self.stats.give_back(Heap::Cpu, *size);
-    }
-
-    fn intersects(&self, _size: &u64, _place: &Place) -> bool {
-        true
-    }
-
-    fn compatible(&self, _size: &u64, _place: &Place) -> bool {
-        true
     }
 
     fn debug(&self, p: &Printer) {

@@ -84,7 +84,7 @@ pub(crate) trait Driver:
     const INFO: DriverInfo;
 
     /// The driver's own ioctls, as [`ioctl::table`] checks them.
-    const IOCTLS: &'static [ioctl::Descriptor];
+    const IOCTLS: &'static [ioctl::Descriptor] = &[];
 
     /// Called when a client opens the device; creates the data of the file.
     fn open(dev: &Device<Self>) -> Result<Pin<KBox<Self::File>>>;
@@ -94,7 +94,7 @@ pub(crate) trait Driver:
     fn release(dev: &Device<Self>);
 
     /// Called when the device's debugfs directory was created, to add files to it.
-    fn debugfs_init(dir: &debugfs::Dir<'_, Self>);
+    fn debugfs_init(_dir: &debugfs::Dir<'_, Self>) {}
 }
 
 const GEM_FOPS: bindings::file_operations = bindings::file_operations {

@@ -60,7 +60,7 @@ impl Printer {
 /// A driver that tells of its clients.
 pub(crate) trait ShowFdinfo: Types {
     /// Prints what `/proc/PID/fdinfo` shows of an open file beside what the DRM core does.
-    fn show_fdinfo(dev: &Device<Self>, file: &File<Self>, p: &Printer);
+    fn show_fdinfo(_dev: &Device<Self>, _file: &File<Self>, _p: &Printer) {}
 }
 
 /// `show_fdinfo` of `struct drm_driver`. The kernel's own bindings do not know what is in a printer.

@@ -54,7 +54,9 @@ pub(crate) trait ImportForeign: Types {
     /// # Errors
     ///
     /// Any. `DRM_IOCTL_PRIME_FD_TO_HANDLE` fails with it.
-    fn import<'a>(dev: &'a Device<Self>, buf: &DmaBuf) -> Result<gem::Ref<'a, Self::Object>>;
+    fn import<'a>(_dev: &'a Device<Self>, _buf: &DmaBuf) -> Result<gem::Ref<'a, Self::Object>> {
+        Err(EOPNOTSUPP)
+    }
 }
 
 /// Export and import of dma-bufs for a driver.

@@ -22,7 +22,10 @@ use crate::abstractions::{
         ctx::OperationCtx,
         manager::BaseManager,
         object::Object,
-        placement::Place,
+        placement::{
+            MemType,
+            Place, //
+        },
         reserved::Locked,
         resource::Resource,
         types::{
@@ -70,7 +73,8 @@ pub(crate) enum RefKind {
 }
 
 /// `struct ttm_device_funcs` as a trait. The buffer's resv is held in every method that gets a
-/// [`Locked`].
+/// [`Locked`]. Methods with a body are for drivers that count, purge, or have work of their own on
+/// the device; the others need not write them.
 pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// What [`ranges`](Driver::ranges) returns.
     type Ranges<'a>: Iterator<Item = Range<u64>> + 'a;
@@ -87,7 +91,11 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     fn ranges<'a>(dev: &'a DrmDevice<Self>, res: &'a Resource, skip: u64) -> Self::Ranges<'a>;
 
     /// Where a buffer is evicted to, in order of preference.
-    fn evict_places(bo: &Locked<'_, Self>) -> &'static [Place];
+    fn evict_places(_bo: &Locked<'_, Self>) -> &'static [Place] {
+        const SYSTEM: Place = Place::anywhere(MemType::System);
+
+        &[SYSTEM]
+    }
 
     /// The managers whose memory consists of system pages, in the order in which the
     /// [`Shrinker`](super::Shrinker) walks them.
@@ -99,15 +107,17 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// Maps a buffer's pages, which are at these bus addresses, at the device addresses of `res`.
     /// Returns [`None`] if `res` has none. Called before a move to `res`.
     fn bind(
-        entered: &Entered<'_>,
-        dev: &DrmDevice<Self>,
-        res: &Resource,
-        pages: &[Range<u64>],
-    ) -> Option<Self::Binding>;
+        _entered: &Entered<'_>,
+        _dev: &DrmDevice<Self>,
+        _res: &Resource,
+        _pages: &[Range<u64>],
+    ) -> Option<Self::Binding> {
+        None
+    }
 
     /// Unmaps the device addresses, because the pages or the addresses are about to be freed. Not
     /// called once the device is unplugged; then the binding is dropped.
-    fn unbind(entered: &Entered<'_>, dev: &DrmDevice<Self>, binding: Self::Binding);
+    fn unbind(_entered: &Entered<'_>, _dev: &DrmDevice<Self>, _binding: Self::Binding) {}
 
     /// Decides how to move a buffer to `new`, and starts the copy if the device does it.
     ///
@@ -117,61 +127,73 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move>;
 
     /// A value that [`move_start`](Driver::move_start) passes to [`move_end`](Driver::move_end).
-    type Moving<'a>;
+    type Moving<'a>: Default;
 
     /// Called before a buffer is moved to `new`. `evict` says that TTM moves it to make room.
-    fn move_start<'a>(bo: &Locked<'a, Self>, new: &Resource, evict: bool) -> Self::Moving<'a>;
+    fn move_start<'a>(_bo: &Locked<'a, Self>, _new: &Resource, _evict: bool) -> Self::Moving<'a> {
+        Self::Moving::default()
+    }
 
     /// Called after a move with its result. Not called for [`Move::Hop`]: TTM moves the buffer to
     /// the hop, which is a move of its own, and then tries again.
-    fn move_end(bo: &Locked<'_, Self>, moving: Self::Moving<'_>, result: &Result<Moved>);
+    fn move_end(_bo: &Locked<'_, Self>, _moving: Self::Moving<'_>, _result: &Result<Moved>) {}
 
     /// Called when the last reference on a buffer is gone, before its memory is freed
     /// (`release_notify`). If it returns a fence, the memory is freed after that is signalled.
-    fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>>;
+    fn release(_bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
+        None
+    }
 
     /// Called first when the last reference on a buffer is gone. resv is not held.
-    fn free_start(object: &Object<Self>);
+    fn free_start(_object: &Object<Self>) {}
 
     /// Called last when a buffer is freed: its memory is gone, and the driver's data is dropped
     /// next. Also called for a buffer whose creation failed, then without
     /// [`free_start`](Driver::free_start). resv is not held.
-    fn free_end(object: &Object<Self>);
+    fn free_end(_object: &Object<Self>) {}
 
     /// Called when a client gets a handle of a buffer. resv is not held.
     ///
     /// # Errors
     ///
     /// Any. Then the client gets none.
-    fn handle_added(object: &Self::Object, client: &<Self::Drm as drm::Types>::File) -> Result;
+    fn handle_added(_object: &Self::Object, _client: &<Self::Drm as drm::Types>::File) -> Result {
+        Ok(())
+    }
 
     /// Called when a client gives a handle of a buffer back. resv is not held.
-    fn handle_dropped(object: &Self::Object, client: &<Self::Drm as drm::Types>::File);
+    fn handle_dropped(_object: &Self::Object, _client: &<Self::Drm as drm::Types>::File) {}
 
     /// Called when a dma-buf is being made of a buffer. resv is not held.
     ///
     /// # Errors
     ///
     /// Any. Then there will be none.
-    fn export_added(object: &Self::Object) -> Result;
+    fn export_added(_object: &Self::Object) -> Result {
+        Ok(())
+    }
 
     /// Called when a dma-buf of a buffer is gone. resv is not held.
-    fn export_dropped(object: &Self::Object);
+    fn export_dropped(_object: &Self::Object) {}
 
     /// Whether the content of a buffer may be dropped when memory is short.
-    fn may_purge(object: &Self::Object) -> bool;
+    fn may_purge(_object: &Self::Object) -> bool {
+        false
+    }
 
     /// Called when the content of a buffer was dropped.
-    fn purged(bo: &Locked<'_, Self>);
+    fn purged(_bo: &Locked<'_, Self>) {}
 
     /// How many pages of all buffers may be dropped, roughly.
-    fn purgeable_pages(dev: &DrmDevice<Self>) -> u64;
+    fn purgeable_pages(_dev: &DrmDevice<Self>) -> u64 {
+        0
+    }
 
     /// Called when another reference that keeps a buffer alive is added. resv is not held.
-    fn ref_added(object: &Self::Object, kind: RefKind);
+    fn ref_added(_object: &Self::Object, _kind: RefKind) {}
 
     /// Called when another reference that kept a buffer alive is dropped. resv is not held.
-    fn ref_dropped(object: &Self::Object, kind: RefKind);
+    fn ref_dropped(_object: &Self::Object, _kind: RefKind) {}
 
     /// Whether the CPU can access all of a buffer where it is now.
     ///
@@ -179,7 +201,9 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     ///
     /// Any, if it cannot and never will. A page fault ends as for
     /// [`make_accessible`](Driver::make_accessible).
-    fn is_accessible(bo: &Locked<'_, Self>) -> Result<bool>;
+    fn is_accessible(_bo: &Locked<'_, Self>) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Moves a buffer to where the CPU can access all of it. Called for page faults and `ptrace`.
     /// resv is not held; `mmap_lock` may be. It may wait for room.
@@ -188,23 +212,33 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     ///
     /// A page fault is tried again after `EBUSY`, `EINTR`, `ENODEV` and `ERESTARTSYS`. After any other
     /// error the process gets `SIGBUS`.
-    fn make_accessible(object: &Object<Self>) -> Result;
+    fn make_accessible(_object: &Object<Self>) -> Result {
+        Ok(())
+    }
 
     /// Whether a fence, which is not signalled, is of the device's own work.
-    fn is_own(dev: &DrmDevice<Self>, fence: &Fence) -> bool;
+    fn is_own(_dev: &DrmDevice<Self>, _fence: &Fence) -> bool {
+        false
+    }
 
     /// Whether a fence, which is not signalled, is of work that the device does before all that it is
     /// given from now on. So a move need not wait for it.
-    fn is_ordered(dev: &DrmDevice<Self>, fence: &Fence) -> bool;
+    fn is_ordered(_dev: &DrmDevice<Self>, _fence: &Fence) -> bool {
+        false
+    }
 
     /// Whether a buffer may be evicted now, or waited for if it is being freed. Called only if that
     /// would make room where it is wanted.
-    fn may_evict(bo: &Locked<'_, Self>) -> bool;
+    fn may_evict(_bo: &Locked<'_, Self>) -> bool {
+        true
+    }
 
     /// Checks whether a buffer may be mapped by user space. resv is not held.
     ///
     /// # Errors
     ///
     /// Any. `mmap()` fails with it.
-    fn may_mmap(object: &Self::Object) -> Result;
+    fn may_mmap(_object: &Self::Object) -> Result {
+        Ok(())
+    }
 }

@@ -10,6 +10,7 @@
 use core::{
     ops::Deref,
     ptr::{
+        addr_of,
         addr_of_mut,
         NonNull, //
     }, //
@@ -120,13 +121,17 @@ pub(crate) trait ResourceManager: Send + Sync + Sized + 'static {
 
     /// Whether a part of the resource is in the place's range, so that evicting it could make room
     /// there.
-    fn intersects(&self, resource: &Self::Resource, place: &Place) -> bool;
+    fn intersects(&self, _resource: &Self::Resource, _place: &Place) -> bool {
+        true
+    }
 
     /// Whether the whole resource is in the place's range.
-    fn compatible(&self, resource: &Self::Resource, place: &Place) -> bool;
+    fn compatible(&self, _resource: &Self::Resource, _place: &Place) -> bool {
+        true
+    }
 
     /// Prints the manager's state.
-    fn debug(&self, p: &Printer);
+    fn debug(&self, _p: &Printer) {}
 }
 
 /// A resource as it is allocated.
@@ -147,6 +152,15 @@ struct Managed<M: ResourceManager> {
 /// Wraps a `struct ttm_resource_manager` that is registered with a [`BaseDevice`].
 #[repr(transparent)]
 pub(crate) struct BaseManager(Opaque<bindings::ttm_resource_manager>);
+
+impl BaseDevice {
+    /// TTM's own manager of system memory, for drivers that have no other.
+    pub(crate) fn system(&self) -> &BaseManager {
+        // INVARIANT: It is initialised and registered as long as the device is.
+        // SAFETY: `BaseManager` is transparent over it.
+        unsafe { &*addr_of!((*self.as_raw()).sysman).cast() }
+    }
+}
 
 impl BaseManager {
     /// The device it is registered with.
