@@ -51,7 +51,7 @@ kernel::module_pci_driver! {
     params: {
         debug_level: u32 {
             default: 0,
-            description: "Memory statistics in the log: 0 none, 1 for drm.debug when a leak check finds something, 2 at each check",
+            description: "Log statistics: 0 never, 1 at leaks (drm.debug), 2 at each leak check",
         },
     },
 }
