@@ -98,11 +98,18 @@ pub struct Identity {
 }
 
 impl VirtualCard {
-    /// Opens the channel of the VM's first card. `None` if this machine has no such channel.
+    /// Opens the channel of the VM's first card. `None` if this machine has no such channel, or has
+    /// it for root only and the caller is somebody else.
     pub fn find() -> Result<Option<Self>> {
+        use io::ErrorKind::{NotFound, PermissionDenied};
+
         match Self::open(CHANNEL) {
             Ok(card) => Ok(Some(card)),
-            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(Error::File { cause, .. })
+                if matches!(cause.kind(), NotFound | PermissionDenied) =>
+            {
+                Ok(None)
+            }
             Err(e) => Err(e),
         }
     }

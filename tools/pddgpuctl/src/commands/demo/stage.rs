@@ -8,7 +8,7 @@ use pddgpu::{virtual_card::VirtualCard, Card, Device};
 pub struct Stage {
     pub card: Card,
     pub device: Device,
-    /// The virtual card's own view of itself. A real card has none.
+    /// The virtual card's own view of itself. A real card has none, and only root may see it.
     pub virtual_card: Option<VirtualCard>,
 }
 

@@ -4,6 +4,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    io,
     process::Command,
 };
 
@@ -22,13 +23,21 @@ const SAMPLE: &str = "pddgpu-sample";
 const SIZE: u64 = 1 << 20;
 
 /// What is left out without a view from the card's side.
-const NO_CHANNEL: &str = "looking from the card's side, which only the virtual card allows";
+const NO_CHANNEL: &str =
+    "looking from the card's side, which only the virtual card allows, and root only";
+
+/// What is left out where the C program is not installed.
+const NO_SAMPLE: &str = "running pddgpu-sample, which is not installed";
 
 /// Runs the C program and adds what it prints.
 pub fn c_sample(notes: &mut Notes) -> Result<()> {
-    let output = Command::new(SAMPLE)
-        .output()
-        .with_context(|| format!("cannot run {SAMPLE}"))?;
+    let output = match Command::new(SAMPLE).output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            notes.add_left_out(NO_SAMPLE);
+            return Ok(());
+        }
+        output => output.with_context(|| format!("cannot run {SAMPLE}"))?,
+    };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         notes.add(line);
     }
