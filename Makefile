@@ -9,6 +9,7 @@
 RUN ?=
 SUITE ?=
 KERNEL ?= stock
+COMPILE ?=
 SECONDS ?= 600
 SEED ?=
 ROUND ?=
@@ -16,7 +17,7 @@ SEEDS ?= 500
 FIRST ?= 0
 rust_files = $(shell find rust tests/kunit tests/debug_kernel -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
 c_files = $(shell find c_shims include tests -name '*.[ch]')
-shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain vm tests .ci)
+shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain dkms vdev vm tests .ci)
 
 help:
 	@echo 'Use it:'
@@ -25,6 +26,7 @@ help:
 	@echo '  make modules            builds pddgpu.ko for the stock kernel'
 	@echo '  make KDIR=DIR modules   builds it for another kernel, in this folder'
 	@echo '  make man                writes manual pages and shell completions of the programs'
+	@echo '  make deb                makes Debian packages and checks them with lintian'
 	@echo
 	@echo 'Test it:'
 	@echo '  make test               runs every test but the VM tests on the debug kernel'
@@ -34,6 +36,9 @@ help:
 	@echo '  make fuzz               runs random programs (KERNEL=stock|debug SECONDS=600 SEED= ROUND=)'
 	@echo '  make hostile            has the card lie (KERNEL=stock|debug SEEDS=500 FIRST=0)'
 	@echo '  make test-igt           runs the generic tests of igt-gpu-tools (KERNEL=stock|debug)'
+	@echo '  make test-install       installs, upgrades and purges the packages on a new Debian'
+	@echo '  make test-kernels       builds the driver for other kernels, and writes docs/kernels.md'
+	@echo '  make test-samples       runs samples/ttm, a small TTM driver, in the VM'
 	@echo '  make coverage           tells which lines and branches the tests reach'
 	@echo
 	@echo 'Measure it:'
@@ -46,6 +51,9 @@ help:
 	@echo '  make rustfmtcheck       checks its format; make rustfmt mends it'
 	@echo '  make checkpatch         checks the C code'
 	@echo '  make shellcheck         checks the scripts'
+	@echo
+	@echo 'Send it:'
+	@echo '  make patches            writes the driver as patches for the kernel (COMPILE=compile)'
 	@echo
 	@echo 'Document it:'
 	@echo '  make doc                builds the documentation and checks its links'
@@ -103,6 +111,21 @@ bench-move:
 man:
 	@toolchain/enter cargo run --quiet -p pddgpu-manual -- "$$(toolchain/where target)/manual"
 
+deb:
+	@toolchain/make-deb
+
+test-install:
+	@tests/install/run
+
+test-kernels:
+	@tests/kernels/run
+
+test-samples:
+	@tests/samples/run
+
+patches:
+	@upstream/run $(COMPILE)
+
 prepare:
 	@toolchain/prepare
 
@@ -144,4 +167,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell test test-debug test-igt kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell deb test test-debug test-igt test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

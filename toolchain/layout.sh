@@ -29,6 +29,11 @@ content_key() {
 root_dir=$cache/root-$suite-$(content_key packages backports.pref make-root)
 # What only the documentation needs is in a root of its own, which nothing else waits for.
 doc_root_dir=$cache/docroot-$suite-$(content_key packages-doc backports.pref make-root)
+# So is what only packages are made and checked with.
+deb_root_dir=$cache/debroot-$suite-$(content_key packages-deb backports.pref make-root)
+
+# The machine that packages are installed on to test them.
+machine_dir=$cache/machine-$suite-$(content_key ../tests/install/make-machine)
 
 # Sets release, version, stock_dir, kernel_dir and debug_dir from the version written
 # down, fails when there is none yet.
@@ -36,7 +41,8 @@ kernel_layout() {
 	[ -s "$cache/kernel-version" ] || return 1
 	read -r release version <"$cache/kernel-version"
 	stock_dir=$cache/stock-$release-$(content_key modules fetch-kernel "=$version")
-	kernel_dir=$cache/kernel-$release-$(content_key make-kernel rustc-metadata extract-image \
+	kernel_dir=$cache/kernel-$release-$(content_key make-kernel ../dkms/make-metadata \
+		../dkms/rustc-metadata extract-image \
 		"=${root_dir##*/}" "=${stock_dir##*/}")
 	debug_dir=$cache/debug-$release-$(content_key make-debug-kernel debug.config \
 		"=${root_dir##*/}" "=${stock_dir##*/}")
@@ -47,3 +53,4 @@ checkout=$(printf %s "$repo" | sha256sum | cut -c1-12)
 target_dir=$cache/target-$checkout
 module_dir=$cache/module-$checkout
 doc_dir=$module_dir/doc
+deb_dir=$module_dir/deb
