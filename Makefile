@@ -13,6 +13,7 @@ COMPILE ?=
 SECONDS ?= 600
 SEED ?=
 ROUND ?=
+COVERAGE ?=
 SEEDS ?= 500
 FIRST ?= 0
 rust_files = $(shell find rust tests/kunit tests/debug_kernel -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
@@ -33,7 +34,7 @@ help:
 	@echo '  make test-debug         runs those'
 	@echo '  make kunit              runs the KUnit suites there (SUITE=glob, or suite.case)'
 	@echo '  make selftest-checkers  shows that the debug kernel finds mistakes'
-	@echo '  make fuzz               runs random programs (KERNEL=stock|debug SECONDS=600 SEED= ROUND=)'
+	@echo '  make fuzz               runs random programs (KERNEL=stock|debug SECONDS=600 SEED= ROUND= COVERAGE=1)'
 	@echo '  make hostile            has the card lie (KERNEL=stock|debug SEEDS=500 FIRST=0)'
 	@echo '  make test-igt           runs the generic tests of igt-gpu-tools (KERNEL=stock|debug)'
 	@echo '  make test-install       installs, upgrades and purges the packages on a new Debian'
@@ -91,7 +92,8 @@ selftest-checkers:
 	@tests/debug_kernel/run
 
 fuzz:
-	@tests/fuzz/run --kernel "$(KERNEL)" --seconds "$(SECONDS)" --seed "$(SEED)" --round "$(ROUND)"
+	@tests/fuzz/run --kernel "$(KERNEL)" --seconds "$(SECONDS)" --seed "$(SEED)" --round "$(ROUND)" \
+		--coverage "$(COVERAGE)"
 
 hostile:
 	@tests/fuzz/hostile --kernel "$(KERNEL)" --seeds "$(SEEDS)" --first "$(FIRST)"

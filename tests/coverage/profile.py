@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""profile.py WORK-DIR PDDGPU.KO LOG…: a table of the lines and branches that ran in VMs.
+"""profile.py WORK-DIR PDDGPU.KO LOG… [--beyond LOG…]
+
+A table of the lines and branches that ran in VMs; or, with --beyond, a list of the lines that ran
+in the VMs of the logs after it, and in none of those before it.
 
 The logs are the kernel logs of those VMs. The counters that coverage.c wrote to them become a
 profile for llvm-cov, in the text form that llvm-profdata reads.
 """
 
+import argparse
+import collections
 import hashlib
 import json
 import os
@@ -114,21 +119,62 @@ def row(name, *numbers):
     print("|", " | ".join(map(str, cells)), "|")
 
 
-def main():
-    work, module, *logs = map(pathlib.Path, sys.argv[1:])
+def source(filename):
+    """The name of a file of the driver, or None for what is not written by hand there."""
+    path = pathlib.Path(os.path.normpath(filename))
+    if path.is_relative_to(SOURCES) and not path.match("*_generated.rs"):
+        return str(path.relative_to(SOURCES))
+
+
+def export(work, module, logs, *arguments):
+    """What llvm-cov says of the runs that these logs are of."""
     runs = [counters(log) for log in logs]
     if not all(runs) or len({len(run) for run in runs}) != 1:
         sys.exit("the logs' counters are not those of one module: "
                  f"{[len(run) for run in runs]}")
     made = profile(work, module, [sum(values) for values in zip(*runs)])
-    report = subprocess.run(["llvm-cov", "export", "-summary-only", "-instr-profile", made, module],
-                            check=True, stdout=subprocess.PIPE).stdout
-    files = {}
-    for file in json.loads(report)["data"][0]["files"]:
-        name = pathlib.Path(os.path.normpath(file["filename"]))
-        if name.is_relative_to(SOURCES) and not name.match("*_generated.rs"):
-            files[str(name.relative_to(SOURCES))] = file["summary"]
-    table(files)
+    return subprocess.run(["llvm-cov", "export", *arguments, "-instr-profile", made, module],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def lines(work, module, logs):
+    """The lines that ran, as pairs of a file and a number."""
+    name = None
+    for line in export(work, module, logs, "-format=lcov").splitlines():
+        kind, _, text = line.partition(":")
+        if kind == "SF":
+            name = source(text)
+        elif kind == "DA" and name:
+            number, count, *_ = map(int, text.split(","))
+            if count:
+                yield name, number
+
+
+def beyond(new):
+    """The lines of each file, and how many there are in all."""
+    by_file = collections.defaultdict(list)
+    for name, number in sorted(new):
+        by_file[name].append(str(number))
+    for name, numbers in by_file.items():
+        print(f"{name}: {', '.join(numbers)}")
+    print(f"{len(new)} lines that the tests do not reach")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", type=pathlib.Path)
+    parser.add_argument("module", type=pathlib.Path)
+    parser.add_argument("logs", type=pathlib.Path, nargs="+")
+    parser.add_argument("--beyond", type=pathlib.Path, nargs="+")
+    args = parser.parse_args()
+    if args.beyond:
+        found, tested = (set(lines(args.work, args.module, logs))
+                         for logs in (args.beyond, args.logs))
+        beyond(found - tested)
+        return
+    report = json.loads(export(args.work, args.module, args.logs, "-summary-only"))
+    table({name: file["summary"] for file in report["data"][0]["files"]
+           if (name := source(file["filename"]))})
 
 
 main()

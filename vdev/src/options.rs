@@ -28,6 +28,7 @@ const REGISTERS_LEN: u64 = 64 * KIB;
 
 /// Bytes of a BAR that is too small to be of use.
 const SMALL_BAR_LEN: u64 = 4 * KIB;
+const TINY_BAR_LEN: u64 = 256;
 
 /// Feature bits whose engines exist.
 const FEATURES_MASK: u32 = FEATURE_GART | FEATURE_COPY | FEATURE_FILL | FEATURE_ECC;
@@ -113,6 +114,8 @@ pub enum Odd {
     NoAperture,
     /// BAR2 has 4 KiB
     SmallAperture,
+    /// BAR2 has 256 bytes, less than a page
+    TinyAperture,
     /// BAR2 is at least twice as long as the VRAM
     LargeAperture,
 }
@@ -268,6 +271,7 @@ impl Options {
                 Odd::SmallRegisters => card.registers_len = SMALL_BAR_LEN,
                 Odd::NoAperture => card.aperture_len = 0,
                 Odd::SmallAperture => card.aperture_len = SMALL_BAR_LEN,
+                Odd::TinyAperture => card.aperture_len = TINY_BAR_LEN,
                 Odd::LargeAperture => card.aperture_len = (2 * vram_len).next_power_of_two(),
             }
         }
@@ -458,6 +462,7 @@ mod tests {
         assert_eq!(card("--odd small-registers").unwrap().registers_len, 4096);
         assert_eq!(card("--odd no-aperture").unwrap().aperture_len, 0);
         assert_eq!(card("--odd small-aperture").unwrap().aperture_len, 4096);
+        assert_eq!(card("--odd tiny-aperture").unwrap().aperture_len, 256);
         assert_eq!(card("--odd large-aperture").unwrap().aperture_len, 2 * GIB);
         assert_eq!(
             card("--vram 24M --odd large-aperture")

@@ -4,6 +4,7 @@
 
 mod copies;
 mod faults;
+mod interrupts;
 mod load;
 mod pipelining;
 mod transfer_order;
@@ -16,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
         copies::tests(),
         pipelining::tests(),
         faults::tests(),
+        interrupts::tests(),
         load::tests(),
         transfers::tests(),
         transfer_order::tests(),

@@ -197,6 +197,15 @@ impl VirtualCard {
         Ok(bytes)
     }
 
+    /// Raises the card's interrupt, whatever its registers say. Tells whether somebody gets it.
+    pub fn interrupt(&mut self) -> Result<bool> {
+        let answer = self.request("irq", json!({}))?;
+        answer
+            .get("delivered")
+            .and_then(Value::as_bool)
+            .ok_or_else(|| unexpected("not told whether it was delivered"))
+    }
+
     /// The value of one of the card's counters. They begin at 0 when the card starts.
     pub fn counter(&mut self, name: &str) -> Result<u64> {
         let answer = self.request("counters", json!({}))?;

@@ -113,13 +113,17 @@ const ODD_BARS: &[(&str, &str, OddBars)] = &[
     ("no_aperture", "bar2", |registers, aperture| {
         registers >= REGISTERS && aperture == 0
     }),
+    ("tiny_aperture", "bar2", |registers, aperture| {
+        registers >= REGISTERS && 0 < aperture && aperture < PAGE
+    }),
     ("large_aperture", "aperture", |registers, aperture| {
-        registers >= REGISTERS && aperture > 0
+        registers >= REGISTERS && aperture > PAGE
     }),
 ];
 
 /// Bytes of the registers.
 const REGISTERS: u64 = 64 << 10;
+const PAGE: u64 = 4096;
 
 pub fn tests() -> Vec<Trial> {
     let name = |what| format!("{}::refuses_{what}", module_path!());
