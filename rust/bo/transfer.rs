@@ -108,15 +108,16 @@ pub(crate) fn pddgpu_bo_copy(
 
     from.with_both_locked(to, |from, to| {
         let mut after = Waits::new(engine, jobs, after);
-
-        after.add(from, Usage::Write)?;
-        after.add(to, Usage::Read)?;
         let entered = from.dev().enter()?;
         let transfer = Transfer::Copy {
             from: copy_end(from, present(from)?, &entered)?.part(source.0.start, source.size())?,
             to: copy_end(to, present(to)?, &entered)?
                 .part(destination.0.start, destination.size())?,
         };
+
+        // An exporter whose memory was mapped just now may still be moving it there.
+        after.add(from, Usage::Write)?;
+        after.add(to, Usage::Read)?;
         let read = if core::ptr::eq(from.object(), to.object()) {
             None
         } else {
@@ -164,14 +165,14 @@ pub(crate) fn pddgpu_bo_fill(
     };
     let to = to.reserve()?;
     let mut after = Waits::new(engine, jobs, after);
-
-    after.add(&to, Usage::Read)?;
     let entered = to.dev().enter()?;
     let transfer = Transfer::Fill {
         to: copy_end(&to, present(&to)?, &entered)?
             .part(destination.0.start, destination.size())?,
         value,
     };
+
+    after.add(&to, Usage::Read)?;
     let write = to.reserve_fence()?;
     let owner = JobOwner::client(
         file.data().client.clone(),

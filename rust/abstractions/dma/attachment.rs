@@ -13,10 +13,7 @@ use core::{
 };
 
 use kernel::{
-    device::{
-        self,
-        Bound, //
-    },
+    device,
     dma::DataDirection,
     error::{
         from_err_ptr,
@@ -94,7 +91,7 @@ impl Attachment {
     ///
     /// `data` must be what the functions of `ops` expect, until the attachment is dropped.
     pub(crate) unsafe fn new(
-        dev: &device::Device<Bound>,
+        dev: &device::Device,
         buf: &DmaBuf,
         ops: &'static bindings::dma_buf_attach_ops,
         data: *mut c_void,

@@ -91,6 +91,12 @@ impl Base {
         Ok(NonNull::new(region).map(CgroupRegion))
     }
 
+    /// The parent device, which may be unbound.
+    pub(crate) fn parent(&self) -> &device::Device {
+        // SAFETY: A DRM device holds a reference on its parent.
+        unsafe { device::Device::from_raw((*self.as_raw()).dev) }
+    }
+
     /// Enters a section in which the device stays plugged in (`drm_dev_enter()`).
     ///
     /// Returns [`None`] once the device is unplugged. The section may sleep; an unplug waits for
@@ -144,12 +150,9 @@ pub(crate) struct Entered<'a> {
 impl Entered<'_> {
     /// The bound parent device.
     pub(crate) fn parent(&self) -> &device::Device<Bound> {
-        // SAFETY: A DRM device holds a reference on its parent.
-        let parent: &device::Device = unsafe { device::Device::from_raw((*self.dev.as_raw()).dev) };
-
         // SAFETY: By the type invariant the device is not unplugged; `Registration` unplugs it, and
         // waits for this section, before the parent is unbound.
-        unsafe { parent.as_bound() }
+        unsafe { self.dev.parent().as_bound() }
     }
 }
 

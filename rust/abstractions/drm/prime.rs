@@ -33,7 +33,10 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// A GEM object that is told of the dma-bufs made of it.
+/// A GEM object of which dma-bufs are made.
+///
+/// A device that can be told of moves is attached dynamically, and maps the object where it is. For
+/// any other the DRM core's `pin` pins it first (`struct drm_gem_object_funcs`).
 pub(crate) trait Exported: gem::Object {
     /// A dma-buf is being made of the object. If that fails in the end,
     /// [`export_dropped`](Self::export_dropped) is called.
@@ -45,6 +48,26 @@ pub(crate) trait Exported: gem::Object {
 
     /// A dma-buf of the object is gone.
     fn export_dropped(&self);
+
+    /// Has the object's pages be where another device can reach them, because one maps them through
+    /// this dma-buf. They stay there until it is told of a move, or has unmapped them.
+    ///
+    /// # Errors
+    ///
+    /// Any. Then they are not mapped.
+    ///
+    /// # Safety
+    ///
+    /// The object's resv must be held.
+    unsafe fn map_added(&self, buf: &DmaBuf) -> Result;
+
+    /// A device has unmapped the pages.
+    ///
+    /// # Safety
+    ///
+    /// The object's resv must be held. There must have been a call of
+    /// [`map_added`](Self::map_added) for it.
+    unsafe fn map_dropped(&self);
 }
 
 /// A driver that makes objects of the dma-bufs of other devices.
@@ -64,16 +87,16 @@ pub(crate) struct Exports<T: Types>(PhantomData<T>);
 
 impl<T: Types<Object: Exported>> Exports<T> {
     const OPS: bindings::dma_buf_ops = bindings::dma_buf_ops {
-        attach: Some(bindings::drm_gem_map_attach),
-        detach: Some(bindings::drm_gem_map_detach),
-        map_dma_buf: Some(bindings::drm_gem_map_dma_buf),
-        unmap_dma_buf: Some(bindings::drm_gem_unmap_dma_buf),
+        attach: None,
+        detach: None,
+        pin: Some(Self::pin_callback),
+        unpin: Some(Self::unpin_callback),
+        map_dma_buf: Some(Self::map_callback),
+        unmap_dma_buf: Some(Self::unmap_callback),
         release: Some(Self::release_callback),
         mmap: Some(bindings::drm_gem_dmabuf_mmap),
         vmap: Some(bindings::drm_gem_dmabuf_vmap),
         vunmap: Some(bindings::drm_gem_dmabuf_vunmap),
-        pin: None,
-        unpin: None,
         begin_cpu_access: None,
         end_cpu_access: None,
     };
@@ -116,6 +139,69 @@ impl<T: Types<Object: Exported>> Exports<T> {
             object.export_dropped();
         }
         buf
+    }
+
+    /// Pins the object. Called when a device that cannot be told of moves maps it, and when another
+    /// one asks for it.
+    extern "C" fn pin_callback(attach: *mut bindings::dma_buf_attachment) -> c_int {
+        // SAFETY: The dma-buf is one of ours, so it has an object of ours, whose functions are
+        // static. Its resv is held.
+        let ret = unsafe {
+            let gem: *mut bindings::drm_gem_object = (*(*attach).dmabuf).priv_.cast();
+
+            (*(*gem).funcs).pin.map_or(0, |pin| pin(gem))
+        };
+
+        // That would mean that it could never be pinned, and the dma-buf core warns of it.
+        if ret == EBUSY.to_errno() {
+            return EAGAIN.to_errno();
+        }
+        ret
+    }
+
+    extern "C" fn unpin_callback(attach: *mut bindings::dma_buf_attachment) {
+        // SAFETY: As in `pin_callback`; it was pinned there.
+        unsafe {
+            let gem: *mut bindings::drm_gem_object = (*(*attach).dmabuf).priv_.cast();
+
+            if let Some(unpin) = (*(*gem).funcs).unpin {
+                unpin(gem);
+            }
+        }
+    }
+
+    extern "C" fn map_callback(
+        attach: *mut bindings::dma_buf_attachment,
+        direction: bindings::dma_data_direction,
+    ) -> *mut bindings::sg_table {
+        // SAFETY: The dma-buf core calls this with an attachment of a dma-buf of ours, which has an
+        // object of ours, and with resv held.
+        unsafe {
+            let object = T::Object::from_gem((*(*attach).dmabuf).priv_.cast());
+
+            if let Err(err) = object.map_added(DmaBuf::from_raw((*attach).dmabuf)) {
+                // CAST: An errno as a pointer, as `ERR_PTR()` makes it.
+                return err.to_errno() as isize as *mut bindings::sg_table;
+            }
+            let table = bindings::drm_gem_map_dma_buf(attach, direction);
+
+            if kernel::error::from_err_ptr(table).is_err() {
+                object.map_dropped();
+            }
+            table
+        }
+    }
+
+    extern "C" fn unmap_callback(
+        attach: *mut bindings::dma_buf_attachment,
+        table: *mut bindings::sg_table,
+        direction: bindings::dma_data_direction,
+    ) {
+        // SAFETY: The dma-buf core calls this with what `map_callback` returned, and with resv held.
+        unsafe {
+            bindings::drm_gem_unmap_dma_buf(attach, table, direction);
+            T::Object::from_gem((*(*attach).dmabuf).priv_.cast()).map_dropped();
+        }
     }
 
     extern "C" fn release_callback(buf: *mut bindings::dma_buf) {

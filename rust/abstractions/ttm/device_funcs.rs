@@ -139,8 +139,12 @@ impl<T: Driver> Vtable<T> {
             let bo = unsafe { Locked::new(object) };
 
             // What was mapped for DMA is being unmapped, and is not to move on meanwhile.
-            if bo.resource().is_some() {
+            if let Some(old) = bo.resource() {
                 drop(bo.dev().enter()?);
+                // The pages go, or there are none. The driver waits for what uses them.
+                if !(old.uses_tt() && new.uses_tt()) {
+                    bo.invalidate_mappings();
+                }
             }
             let binding = bo.bind(new)?;
             let moving = T::move_start(&bo, new, evict);

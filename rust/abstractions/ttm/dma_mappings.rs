@@ -76,8 +76,11 @@ impl<T: Driver> DmaMappings<T> {
 
                         // The content is not needed: user space cannot reach it any more.
                         if let Some(object) = Object::<T>::from_ttm(bo.as_ptr()) {
-                            if !(*bo.as_ptr()).deleted {
-                                Locked::new(object).discard();
+                            let mut bo = Locked::new(object);
+
+                            bo.invalidate_mappings();
+                            if !(*bo.as_ttm()).deleted && !bo.is_mapped_elsewhere() {
+                                bo.discard();
                             }
                         }
                     }

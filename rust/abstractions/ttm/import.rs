@@ -31,6 +31,7 @@ use crate::{
             ctx::OperationCtx,
             device::BaseDevice,
             driver::Driver,
+            importers::Importers,
             object::{
                 Object,
                 PRIORITY_NEEDED, //
@@ -70,7 +71,9 @@ impl<T: Driver> Object<T> {
             return Err(EINVAL);
         }
 
-        let entered = dev.enter()?;
+        // Attaching takes as long as the exporter likes, so an unplug does not wait for it. It maps
+        // nothing: that is done inside of a section.
+        drop(dev.enter()?);
         let mut this = KBox::<Self>::new_uninit(GFP_KERNEL_ACCOUNT | __GFP_ZERO)?;
         let raw = this.as_mut_ptr();
 
@@ -78,12 +81,13 @@ impl<T: Driver> Object<T> {
         // initialised the buffer it has no tt, and so `invalidate_callback` leaves it alone.
         unsafe {
             addr_of_mut!((*raw).import).write(Some(Attachment::new(
-                entered.parent(),
+                dev.base().parent(),
                 buf,
                 const { &Self::ATTACH_OPS },
                 raw.cast(),
             )?));
             addr_of_mut!((*raw).cgroup).write(MemCgroup::current());
+            addr_of_mut!((*raw).importers).write(Importers::new());
             if let Err(err) = pin_init::raw_try_init(addr_of_mut!((*raw).data), data) {
                 core::ptr::drop_in_place(addr_of_mut!((*raw).cgroup));
                 core::ptr::drop_in_place(addr_of_mut!((*raw).import));

@@ -5,6 +5,7 @@
 //! C header: [`include/drm/ttm/ttm_bo.h`](srctree/include/drm/ttm/ttm_bo.h)
 
 use core::{
+    cell::UnsafeCell,
     mem::offset_of,
     ops::Deref,
     ptr::{
@@ -33,9 +34,12 @@ use crate::{
             gem, //
         },
         memcg::MemCgroup,
-        ttm::types::{
-            DrmDevice,
-            Types, //
+        ttm::{
+            importers::Importers,
+            types::{
+                DrmDevice,
+                Types, //
+            }, //
         }, //
     },
     bindings::raw as bindings, //
@@ -68,6 +72,8 @@ pub(crate) struct Object<T: Types> {
     pub(super) cgroup: MemCgroup,
     /// The dma-buf of another device whose memory it has.
     pub(super) import: Option<Attachment>,
+    /// What other devices have mapped of it. Protected by resv.
+    pub(super) importers: UnsafeCell<Importers>,
     pub(super) data: T::Object,
 }
 

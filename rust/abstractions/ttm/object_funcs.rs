@@ -22,6 +22,7 @@ use kernel::{
 
 use crate::{
     abstractions::{
+        dma::attachment::DmaBuf,
         drm::{
             gem::Ref,
             prime::{
@@ -35,6 +36,7 @@ use crate::{
             ctx::OperationCtx,
             device::BaseDevice,
             driver::Driver,
+            importers::Importers,
             object::{
                 Object,
                 PRIORITY_NEEDED, //
@@ -43,7 +45,10 @@ use crate::{
                 placement,
                 Place, //
             },
-            reserved::Reserved,
+            reserved::{
+                Locked,
+                Reserved, //
+            },
             types::DrmDevice,
             vm, //
         }, //
@@ -101,6 +106,7 @@ impl<T: Driver> Object<T> {
         unsafe {
             addr_of_mut!((*raw).cgroup).write(MemCgroup::current());
             addr_of_mut!((*raw).import).write(None);
+            addr_of_mut!((*raw).importers).write(Importers::new());
         }
 
         // From here on `destroy_callback` frees the box.
@@ -206,5 +212,15 @@ impl<T: Driver> Exported for Object<T> {
 
     fn export_dropped(&self) {
         T::export_dropped(self);
+    }
+
+    unsafe fn map_added(&self, buf: &DmaBuf) -> Result {
+        // SAFETY: By the trait's requirements resv is held.
+        Self::map_for(&mut unsafe { Locked::new(self) }, buf)
+    }
+
+    unsafe fn map_dropped(&self) {
+        // SAFETY: By the trait's requirements resv is held.
+        Self::unmapped(&unsafe { Locked::new(self) });
     }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers whose memory other devices use through a dma-buf: they are pinned in system memory as long
-//! as a device is attached.
+//! Buffers whose memory other devices use through a dma-buf without being told of moves: they are
+//! pinned in system memory as long as it is mapped.
 //!
-//! The functions here are those of `struct drm_gem_object_funcs` that the DRM core's dma-buf operations
-//! call.
+//! The functions here are those of `struct drm_gem_object_funcs` that the dma-buf operations call.
 //!
 //! C source: `drivers/gpu/drm/drm_prime.c`
 
@@ -36,6 +35,13 @@ use crate::{
     bindings::raw as bindings, //
 };
 
+/// Where other devices can reach a buffer: where it is, if that is system memory. Addresses in GTT are
+/// scarce, and another device has no use for them.
+pub(super) const PLACES: [Place; 2] = [
+    Place::anywhere(MemType::System),
+    Place::anywhere(MemType::Tt),
+];
+
 impl<T: Driver> Locked<'_, T> {
     /// Moves the buffer to system memory and keeps it there (`ttm_bo_pin()`).
     ///
@@ -43,12 +49,6 @@ impl<T: Driver> Locked<'_, T> {
     ///
     /// `ENOMEM`; `ERESTARTSYS` on a signal; those of the move.
     fn pin(&mut self) -> Result {
-        // Where it is, if that is system memory. Addresses in GTT are scarce, and the other device
-        // has no use for them.
-        const PLACES: [Place; 2] = [
-            Place::anywhere(MemType::System),
-            Place::anywhere(MemType::Tt),
-        ];
         let mut ctx = OperationCtx::interruptible();
 
         if self.pin_count() == 0 {
@@ -89,12 +89,12 @@ impl<T: Driver> Object<T> {
         unsafe { Self::locked(gem) }.unpin();
     }
 
-    /// The pages of a pinned buffer.
+    /// The pages of a buffer that is in system memory.
     pub(super) extern "C" fn get_sg_table_callback(
         gem: *mut bindings::drm_gem_object,
     ) -> *mut bindings::sg_table {
-        // SAFETY: The DRM core calls this with an object of ours that it has pinned: so it has a
-        // populated tt.
+        // SAFETY: The DRM core calls this with an object of ours that is in system memory: so it
+        // has a populated tt.
         unsafe {
             let tt = (*gem.cast::<bindings::ttm_buffer_object>()).ttm;
 

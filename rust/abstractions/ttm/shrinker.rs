@@ -252,6 +252,10 @@ impl Walk {
             if self.only_purge && !may_purge {
                 return;
             }
+            // Telling other devices would mean to wait for them.
+            if locked.is_mapped_elsewhere() {
+                return;
+            }
             if locked
                 .validate(&[Place::anywhere(MemType::System)], ctx)
                 .and_then(|()| locked.wait(ctx))

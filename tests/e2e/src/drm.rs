@@ -8,6 +8,7 @@ mod fdinfo;
 mod mem_info;
 mod prime;
 mod syncobj;
+mod two_cards;
 
 use libtest_mimic::Trial;
 
@@ -17,6 +18,7 @@ pub fn tests() -> Vec<Trial> {
         mem_info::tests(),
         dumb::tests(),
         prime::tests(),
+        two_cards::tests(),
         syncobj::tests(),
     ]
     .into_iter()

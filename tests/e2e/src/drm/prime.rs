@@ -13,11 +13,12 @@ use rustix::{fs::OFlags, io::Errno, mm::MapFlags};
 
 use crate::support::{
     compare::{ensure_holds, ensure_same},
+    dma_heap,
     driver::Driver,
     engine::finish,
     fixture::{trials, Bench},
     mmap::try_mmap,
-    prime::{export, udmabuf_of, Imported},
+    prime::{export, map, udmabuf_of, Imported},
     vgem,
 };
 
@@ -25,10 +26,11 @@ pub fn tests() -> Vec<Trial> {
     let mut tests = trials!(card_trial:
         copies_to_and_from_a_memfd,
         takes_buffers_of_another_driver,
+        takes_buffers_of_the_system_heap,
         counts_what_it_imported,
         what_is_imported_stays_where_it_is,
         read_only_stays_read_only,
-        another_device_pins_what_it_is_attached_to,
+        who_only_attaches_pins_nothing,
     );
     tests.extend(trials!(driver_trial:
         unbinds_while_another_device_is_attached,
@@ -99,6 +101,21 @@ fn takes_buffers_of_another_driver(bench: &Bench) -> Result<()> {
     ensure_holds(&other.map()?, &content, "through vgem's buffer")
 }
 
+fn takes_buffers_of_the_system_heap(bench: &Bench) -> Result<()> {
+    let shared = dma_heap::buffer(SIZE)?;
+    let imported = Imported::new(&bench.card, &shared)?;
+    let (buffer, content) = own(bench, Domain::Vram)?;
+    let (other, _) = own(bench, Domain::Gtt)?;
+    copy(&bench.card, [buffer.handle(), imported.handle], SIZE)?;
+    let mapped = map(&shared, SIZE as usize)?;
+    ensure!(
+        mapped.ends_with(&content[SIZE as usize - 4096..]),
+        "the CPU sees something else in the heap's buffer"
+    );
+    copy(&bench.card, [imported.handle, other.handle()], SIZE)?;
+    ensure_holds(&other.map()?, &content, "through the heap's buffer")
+}
+
 fn counts_what_it_imported(bench: &Bench) -> Result<()> {
     let before = bench.heap(Domain::Cpu)?;
     let (shared, _memory) = udmabuf_of(SIZE)?;
@@ -162,23 +179,22 @@ fn read_only_stays_read_only(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn another_device_pins_what_it_is_attached_to(bench: &Bench) -> Result<()> {
+/// vgem attaches without mapping anything, and its mappings by the CPU are those of this driver.
+fn who_only_attaches_pins_nothing(bench: &Bench) -> Result<()> {
     let (buffer, content) = own(bench, Domain::Vram)?;
     let shared = export(&buffer)?;
-    let attached = vgem::Attached::new(&shared)?;
-    let info = buffer.info()?;
-    ensure!(info.placement != Domain::Vram, "vgem cannot reach {info:?}");
-    ensure_holds(&buffer.map()?, &content, "what vgem has")?;
-    let errno = buffer.move_to(Domain::Vram).err().and_then(|e| e.errno());
-    ensure!(errno == Some(Errno::BUSY), "{errno:?}");
+    let _attached = vgem::Attached::new(&shared)?;
+    for domain in [Domain::Gtt, Domain::Cpu, Domain::Vram] {
+        buffer.move_to(domain)?;
+        finish(&buffer)?;
+        let info = buffer.info()?;
+        ensure!(info.placement == domain, "{domain}: {info:?}");
+        ensure_holds(&buffer.map()?, &content, "what vgem has")?;
+    }
     // It can be copied from all the same.
     let (other, _) = own(bench, Domain::Vram)?;
     copy(&bench.card, [buffer.handle(), other.handle()], SIZE)?;
-    ensure_holds(&other.map()?, &content, "a copy of what vgem has")?;
-    drop(attached);
-    buffer.move_to(Domain::Vram)?;
-    finish(&buffer)?;
-    ensure_holds(&buffer.map()?, &content, "back in VRAM")
+    ensure_holds(&other.map()?, &content, "a copy of what vgem has")
 }
 
 fn unbinds_while_another_device_is_attached(driver: &Driver) -> Result<()> {

@@ -3,56 +3,19 @@
 //! Fences of another driver's: of vgem, which signals them when it is told to, or after ten seconds.
 
 use std::{
-    ffi::c_void,
     fs::{self, File},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd},
     path::Path,
     process::Command,
-    ptr,
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use rustix::{
-    fs::OFlags,
-    io::{self, Errno},
-    ioctl::{ioctl, opcode, Ioctl, IoctlOutput, Opcode},
-};
+use rustix::{fs::OFlags, ioctl::opcode};
+
+use crate::support::{plain_ioctl::call, sync_file};
 
 /// The letter and the first number of a driver's ioctls.
 const DRM: (u8, u8) = (b'd', 0x40);
-
-/// `DMA_BUF_SYNC_READ | DMA_BUF_SYNC_WRITE`.
-const SYNC_RW: u32 = 3;
-
-/// The argument of an ioctl that is a plain structure.
-struct Call<T> {
-    opcode: Opcode,
-    argument: T,
-}
-
-// SAFETY: The constructors pair each number with its structure.
-unsafe impl<T: Copy> Ioctl for Call<T> {
-    type Output = T;
-    const IS_MUTATING: bool = true;
-
-    fn opcode(&self) -> Opcode {
-        self.opcode
-    }
-
-    fn as_ptr(&mut self) -> *mut c_void {
-        ptr::from_mut(&mut self.argument).cast()
-    }
-
-    unsafe fn output_from_ptr(_output: IoctlOutput, argument: *mut c_void) -> io::Result<T> {
-        // SAFETY: It is the structure of `as_ptr`.
-        Ok(unsafe { *argument.cast() })
-    }
-}
-
-fn call<T: Copy>(file: impl AsFd, opcode: Opcode, argument: T) -> Result<T, Errno> {
-    // SAFETY: The number and the structure are a pair, as the callers have them from the headers.
-    unsafe { ioctl(file, Call { opcode, argument }) }
-}
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -68,14 +31,6 @@ struct FenceAttach {
 struct FenceSignal {
     fence: u32,
     flags: u32,
-}
-
-/// The argument of `DMA_BUF_IOCTL_EXPORT_SYNC_FILE` and `DMA_BUF_IOCTL_IMPORT_SYNC_FILE`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct SyncFile {
-    flags: u32,
-    fd: i32,
 }
 
 /// A fence that is not signalled. Dropping it signals it.
@@ -104,19 +59,10 @@ impl Fence {
         let made = drm_ffi::gem::handle_to_fd(vgem.as_fd(), dumb.handle, flags.bits())?;
         // SAFETY: The kernel has just opened it for us.
         let buffer = unsafe { OwnedFd::from_raw_fd(made.fd) };
-        let opcode = opcode::read_write::<SyncFile>(b'b', 2);
-        let export = SyncFile {
-            flags: SYNC_RW,
-            fd: -1,
-        };
-        let fd = call(&buffer, opcode, export)
-            .context("EXPORT_SYNC_FILE")?
-            .fd;
         Ok(Self {
             vgem,
             number,
-            // SAFETY: The kernel has just opened it for us.
-            sync_file: unsafe { OwnedFd::from_raw_fd(fd) },
+            sync_file: sync_file::of(buffer)?,
         })
     }
 
@@ -127,13 +73,7 @@ impl Fence {
 
     /// Puts it on a dma-buf, as any user may.
     pub fn put_on(&self, buffer: impl AsFd) -> Result<()> {
-        let opcode = opcode::write::<SyncFile>(b'b', 3);
-        let import = SyncFile {
-            flags: SYNC_RW,
-            fd: self.sync_file.as_raw_fd(),
-        };
-        call(buffer, opcode, import).context("IMPORT_SYNC_FILE")?;
-        Ok(())
+        sync_file::put(buffer, self.sync_file())
     }
 }
 
