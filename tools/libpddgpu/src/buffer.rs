@@ -142,6 +142,11 @@ impl Buffer {
         })
     }
 
+    /// A buffer that has this handle, and so many bytes.
+    pub(crate) fn from_handle(card: Card, handle: u32, size: u64) -> Self {
+        Self { card, handle, size }
+    }
+
     /// The handle. It is valid in the file of [`Buffer::card`] only.
     pub fn handle(&self) -> u32 {
         self.handle

@@ -34,6 +34,7 @@ mod mapping;
 mod mask;
 mod query;
 pub mod raw;
+mod sharing;
 mod statistics;
 mod syncobj;
 mod transfer;

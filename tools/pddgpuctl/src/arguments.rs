@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{create, leaks, stats, top, transfer};
+use crate::commands::{create, export, leaks, stats, top, transfer};
 
 /// The heading of options that all commands have.
 const EVERYWHERE: &str = "Options of every command";
@@ -70,6 +70,13 @@ pub(crate) enum Command {
 
     /// Have the card fill memory with a value, check it, and print the rate.
     Fill(transfer::FillArguments),
+
+    /// Run a command that gets a buffer as a dma-buf.
+    ///
+    /// The command inherits the dma-buf as an open file, and finds its number in the variable
+    /// PDDGPU_DMABUF. When it has ended the buffer is freed, unless somebody else still has the
+    /// dma-buf. The exit status is that of the command.
+    Export(export::Arguments),
 
     /// Print how much of each kind of memory is in use.
     ///

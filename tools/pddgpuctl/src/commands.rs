@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod create;
 pub mod demo;
+pub mod export;
 pub mod heaps;
 pub mod info;
 pub mod leaks;

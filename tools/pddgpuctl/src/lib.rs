@@ -19,7 +19,7 @@ use pddgpu::Card;
 
 pub use arguments::Arguments;
 use arguments::Command;
-use commands::{create, demo, heaps, info, leaks, list, stats, top, transfer};
+use commands::{create, demo, export, heaps, info, leaks, list, stats, top, transfer};
 
 /// Does what the command line says. Gives the exit status of the program.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -35,6 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Clients => commands::clients::run(&card, json)?,
         Command::Copy(arguments) => transfer::copy(&card, arguments, json)?,
         Command::Fill(arguments) => transfer::fill(&card, arguments, json)?,
+        Command::Export(arguments) => return export::run(&card, arguments),
         Command::Heaps => heaps::run(&card, json)?,
         Command::Stats(arguments) => stats::run(&card, arguments, json)?,
         Command::Leaks(arguments) => return leaks::run(&card, arguments, json),

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::gem_list;
+use pddgpu::{gem_list, Domain};
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::Value;
 
@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
         create_tells_where_the_buffer_went,
         create_holds_until_interrupted,
         list_shows_other_processes,
+        export_gives_a_command_a_dma_buf,
         errors_go_to_stderr_with_a_status,
     )
 }
@@ -118,6 +119,31 @@ fn list_shows_other_processes(bench: &Bench) -> Result<()> {
     ensure!(found["buffers"][0]["size"] == buffer.size(), "{found}");
     ensure!(found["pid"] == std::process::id(), "{found}");
     Ok(())
+}
+
+fn export_gives_a_command_a_dma_buf(bench: &Bench) -> Result<()> {
+    let before = bench.heap(Domain::Gtt)?;
+    let script =
+        "test -e /proc/self/fd/$PDDGPU_DMABUF && cat /proc/self/fdinfo/$PDDGPU_DMABUF; exit 7";
+    let output = Command::new("pddgpuctl")
+        .args([
+            "export",
+            "--size",
+            "8K",
+            "--read-only",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(7), "{output:?}");
+    ensure!(
+        text.contains("size:\t8192\n") && text.contains("exp_name:\tpddgpu\n"),
+        "{text}"
+    );
+    bench.await_heap(&before)
 }
 
 fn errors_go_to_stderr_with_a_status(_: &Bench) -> Result<()> {
