@@ -7,6 +7,7 @@ mod dumb;
 mod fdinfo;
 mod mem_info;
 mod prime;
+mod rust_crate;
 mod syncobj;
 mod two_cards;
 
@@ -19,6 +20,7 @@ pub fn tests() -> Vec<Trial> {
         dumb::tests(),
         prime::tests(),
         two_cards::tests(),
+        rust_crate::tests(),
         syncobj::tests(),
     ]
     .into_iter()

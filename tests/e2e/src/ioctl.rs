@@ -3,6 +3,7 @@
 //! Tests of the ioctls, one by one, and of who may call them.
 
 mod clients;
+mod compat;
 mod gem_create;
 mod gem_info;
 mod gem_mmap;
@@ -24,6 +25,7 @@ pub fn tests() -> Vec<Trial> {
         gem_wait::tests(),
         gem_move::tests(),
         clients::tests(),
+        compat::tests(),
         unprivileged::tests(),
     ]
     .into_iter()

@@ -12,6 +12,7 @@ pub mod examples;
 pub mod fault_injection;
 pub mod fdinfo;
 pub mod fixture;
+pub mod ioctl_32;
 pub mod kmsg;
 pub mod leaker;
 pub mod marked;

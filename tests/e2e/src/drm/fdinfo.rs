@@ -9,6 +9,7 @@ use libtest_mimic::Trial;
 use pddgpu::{Card, Create, Deadline, Domain, Domains, Features};
 
 use crate::support::{
+    driver::slot,
     fdinfo::Fdinfo,
     fixture::{trials, Bench},
     nodes::set_client_name,
@@ -55,12 +56,20 @@ fn ensure_has(card: &Card, domain: Domain, expected: [u64; 4]) -> Result<()> {
 fn names_the_client(bench: &Bench) -> Result<()> {
     let before = Fdinfo::of(bench.card.as_fd())?;
     ensure!(before.get("drm-driver")? == "pddgpu");
-    ensure!(before.get("drm-pdev")?.contains(':'));
+    ensure!(before.get("drm-pdev")? == slot(&bench.card)?);
     let id: u64 = before.get("drm-client-id")?.parse()?;
     let other = Card::open(bench.card.path())?;
     ensure!(Fdinfo::of(other.as_fd())?.get("drm-client-id")? != id.to_string());
     set_client_name(&other, "a-test")?;
     ensure!(Fdinfo::of(other.as_fd())?.get("drm-client-name")? == "a-test");
+    // What would look like lines of its own, or is too long, is no name.
+    let long = "n".repeat(65);
+    for name in ["two words", "a\nb", "a\0b", long.as_str()] {
+        ensure!(set_client_name(&other, name).is_err(), "{name:?} is a name");
+    }
+    ensure!(Fdinfo::of(other.as_fd())?.get("drm-client-name")? == "a-test");
+    set_client_name(&other, "")?;
+    ensure!(Fdinfo::of(other.as_fd())?.get("drm-client-name").is_err());
     Ok(())
 }
 
