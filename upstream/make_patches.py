@@ -331,12 +331,15 @@ def compile_each(series, build):
         series.git("checkout", "-q", "--force", commit)
         subject = run("git", "log", "-1", "--format=%s", cwd=series.tree,
                       capture_output=True).stdout.strip()
-        for kind, extra in [("m", []), ("y", ["KBUILD_BUILTIN=1"])]:
+        objects = ["rust/pddgpu.o"] + [f"c_shims/{path.stem}.o" for path in
+                                       sorted((series.tree / TREE / "c_shims").glob("*.c"))]
+        # There is no vmlinux that what is built in could be linked to.
+        for kind, goals in [("m", ["modules"]), ("y", objects)]:
             log = series.out / f"compile-{kind}.log"
             with log.open("w") as output:
                 result = subprocess.run(
                     [series.repository / "toolchain/enter", "make", "-C", build, f"M={series.tree / TREE}", f"MO={series.out}/{kind}",
-                     f"CONFIG_DRM_PDDGPU={kind}", "-j2", f"KCFLAGS={include}", *extra, "modules"],
+                     f"CONFIG_DRM_PDDGPU={kind}", "-j2", f"KCFLAGS={include}", *goals],
                     stdout=output, stderr=subprocess.STDOUT)
             print(f"{'ok' if result.returncode == 0 else 'FAILED':<7} ={kind} {subject}",
                   flush=True)
