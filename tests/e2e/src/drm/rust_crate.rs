@@ -49,7 +49,6 @@ fn it_knows_the_driver(bench: &Bench) -> Result<()> {
     let node = Node::open(bench.card.path())?;
     ensure!(node.get_driver()?.name() == "pddgpu");
     for (capability, value) in [
-        (DriverCapability::DumbBuffer, 1),
         (DriverCapability::Prime, 3),
         (DriverCapability::SyncObj, 1),
         (DriverCapability::TimelineSyncObj, 1),
