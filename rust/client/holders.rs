@@ -23,6 +23,10 @@ use crate::{
     uapi::Domain, //
 };
 
+/// How many clients may have a handle of one buffer. All of their figures change with interrupts off
+/// when a job of the card ends.
+const MAX_CLIENTS: usize = 1024;
+
 /// Whether the content of a buffer has to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -171,7 +175,7 @@ impl Holders {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
+    /// `EMLINK` if [`MAX_CLIENTS`] others have one; `ENOMEM`.
     pub(crate) fn add_handle(&self, client: &Arc<Client>) -> Result {
         let mut memory = KVec::new();
 
@@ -179,7 +183,12 @@ impl Holders {
             let needed = {
                 let mut state = self.state.lock();
 
-                if state.find(client).is_some() || state.add(client, &mut memory) {
+                let is_known = state.find(client).is_some();
+
+                if !is_known && state.others.len() + 1 == MAX_CLIENTS {
+                    return Err(EMLINK);
+                }
+                if is_known || state.add(client, &mut memory) {
                     self.count_handle(&mut state, client);
                     return Ok(());
                 }
@@ -275,6 +284,11 @@ impl Holders {
     /// Notes that a dma-buf of the buffer is gone.
     pub(crate) fn remove_export(&self) {
         self.change(|state| state.exports -= 1);
+    }
+
+    /// The domain that the buffer should be in.
+    pub(crate) fn wanted(&self) -> Domain {
+        self.state.lock().wanted
     }
 
     /// Notes the domain that the buffer is in; [`None`] if it has no memory.

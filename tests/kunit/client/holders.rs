@@ -52,6 +52,30 @@ mod tests {
     }
 
     #[test]
+    fn so_many_clients_can_have_a_buffer() -> Result {
+        let buffer = buffer()?;
+        let mut clients = KVec::new();
+
+        for _ in 0..MAX_CLIENTS {
+            let client = Client::new()?;
+
+            buffer.add_handle(&client)?;
+            clients.push(client, GFP_KERNEL)?;
+        }
+        let late = Client::new()?;
+        check_eq!(buffer.add_handle(&late), Err(EMLINK));
+        check_eq!(late.memory(Domain::Vram), bytes(0, 0, 0));
+        // Who has it already gets further handles.
+        buffer.add_handle(&clients[0])?;
+        buffer.remove_handle(&clients[0]);
+
+        buffer.remove_handle(&clients[1]);
+        buffer.add_handle(&late)?;
+        check_eq!(late.memory(Domain::Vram), bytes(SIZE, SIZE, SIZE));
+        Ok(())
+    }
+
+    #[test]
     fn a_buffer_counts_for_each_client_that_has_it() -> Result {
         let buffer = buffer()?;
         let mut clients = KVec::new();

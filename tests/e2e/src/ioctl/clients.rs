@@ -14,10 +14,15 @@ use pddgpu::{
     },
     Card, Create, CreateFlags, Domain, Domains,
 };
-use rustix::{io::Errno, mm::MapFlags};
+use rustix::{
+    io::Errno,
+    mm::MapFlags,
+    process::{getrlimit, setrlimit, Resource, Rlimit},
+};
 
 use crate::support::{
     child::{self, Child, Part},
+    engine::finish,
     fixture::{trials, Bench},
     mmap::try_mmap,
     patience::eventually,
@@ -30,6 +35,7 @@ pub fn tests() -> Vec<Trial> {
         closing_the_file_frees_everything,
         a_killed_client_leaves_nothing,
         work_at_the_same_time,
+        only_so_many_share_a_buffer,
     )
 }
 
@@ -178,5 +184,37 @@ fn work(card: &Card, worker: u8) -> Result<()> {
             "worker {worker}, turn {turn}: {from} to {to}"
         );
     }
+    Ok(())
+}
+
+/// What a client's job ends with must not take long, however many have the buffer.
+fn only_so_many_share_a_buffer(bench: &Bench) -> Result<()> {
+    const MOST: usize = 1024;
+    let limit = getrlimit(Resource::Nofile);
+    let needed = Some(MOST as u64 + 64);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: needed,
+            maximum: limit.maximum.max(needed),
+        },
+    )?;
+    let buffer = bench.card.create(Create::new(4096, Domains::VRAM))?;
+    let shared = buffer.export(true)?;
+    let import = || Card::open(bench.card.path())?.import(&shared);
+    let mut others = Vec::new();
+    for _ in 1..MOST {
+        others.push(import()?);
+    }
+    let late = import().err().and_then(|error| error.errno());
+    // It works for those who have it, and there is room again when one goes.
+    buffer.fill(0, 4096, 1, &[])?;
+    finish(&buffer)?;
+    others.pop();
+    let next = import();
+    drop(others);
+    setrlimit(Resource::Nofile, limit)?;
+    ensure!(late == Some(Errno::MLINK), "one too many: {late:?}");
+    next?;
     Ok(())
 }
