@@ -12,6 +12,7 @@ use crate::{
         pddgpu_bo_move,
         BoPlacement, //
     },
+    client::Content,
     device::{
         PddgpuDevice,
         PddgpuDrm,
@@ -94,6 +95,25 @@ impl Ioctl for GemInfo {
             // CAST: bindgen reads it as -1.
             .unwrap_or(uapi::PDDGPU_GPU_ADDR_NONE as u64);
         args.visible = placement.visible;
+
+        let preferred = bo.holders.wanted();
+        args.preferred = preferred as u32;
+        args.state = 0;
+        for (holds, bit) in [
+            (
+                placement.domain != Some(preferred),
+                uapi::DRM_PDDGPU_STATE_DISPLACED,
+            ),
+            (
+                bo.holders.content() == Content::Purged,
+                uapi::DRM_PDDGPU_STATE_PURGED,
+            ),
+            (bo.is_imported(), uapi::DRM_PDDGPU_STATE_IMPORTED),
+        ] {
+            if holds {
+                args.state |= bit;
+            }
+        }
         Ok(())
     }
 }

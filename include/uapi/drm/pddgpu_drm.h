@@ -140,6 +140,13 @@ struct drm_pddgpu_gem_mmap {
 	__u64 offset;
 };
 
+/** define DRM_PDDGPU_STATE_DISPLACED - it is not in the domain it should be in */
+#define DRM_PDDGPU_STATE_DISPLACED	(1 << 0)
+/** define DRM_PDDGPU_STATE_PURGED - its content was dropped, see GEM_ADVISE */
+#define DRM_PDDGPU_STATE_PURGED		(1 << 1)
+/** define DRM_PDDGPU_STATE_IMPORTED - it has the memory of another device */
+#define DRM_PDDGPU_STATE_IMPORTED	(1 << 2)
+
 /**
  * struct drm_pddgpu_gem_info - ask about a buffer
  *
@@ -178,6 +185,13 @@ struct drm_pddgpu_gem_info {
 	 * they are now: all of them outside VRAM.
 	 */
 	__u64 visible;
+	/**
+	 * @preferred: out: the one domain the buffer should be in: the first of
+	 * @domains, or where GEM_MOVE has put it since. (1.1)
+	 */
+	__u32 preferred;
+	/** @state: out: bits of DRM_PDDGPU_STATE_*. (1.1) */
+	__u32 state;
 };
 
 /**

@@ -73,6 +73,14 @@ pub struct Info {
     pub gpu_addr: Option<u64>,
     /// Bytes that the CPU can reach where the buffer is now. Outside VRAM these are all bytes.
     pub visible: u64,
+    /// The domain that the buffer should be in. `None` if the driver is of version 1.0.
+    pub preferred: Option<Domain>,
+    /// Whether it is elsewhere.
+    pub displaced: bool,
+    /// Whether its content was dropped.
+    pub purged: bool,
+    /// Whether it has the memory of another device.
+    pub imported: bool,
 }
 
 /// Whether the content of a buffer has to be kept.
@@ -180,6 +188,10 @@ impl Buffer {
             })?,
             gpu_addr: (args.gpu_addr != raw::GPU_ADDR_NONE).then_some(args.gpu_addr),
             visible: args.visible,
+            preferred: Domain::from_bit(args.preferred),
+            displaced: args.state & raw::DRM_PDDGPU_STATE_DISPLACED != 0,
+            purged: args.state & raw::DRM_PDDGPU_STATE_PURGED != 0,
+            imported: args.state & raw::DRM_PDDGPU_STATE_IMPORTED != 0,
         })
     }
 

@@ -141,6 +141,7 @@ fn what_is_imported_stays_where_it_is(bench: &Bench) -> Result<()> {
         (info.size, info.placement, info.visible) == (SIZE, Domains::CPU.bits(), SIZE),
         "{info:?}"
     );
+    ensure!(info.state == raw::DRM_PDDGPU_STATE_IMPORTED, "{info:?}");
     for (domain, expected) in [
         (Domains::VRAM, Err(Errno::INVAL)),
         (Domains::GTT, Err(Errno::INVAL)),

@@ -13,6 +13,7 @@ use crate::support::{
 pub fn tests() -> Vec<Trial> {
     trials!(card_trial:
         tells_what_was_asked_for,
+        tells_where_it_should_be,
         sees_all_of_a_buffer_outside_vram,
         sees_all_of_a_buffer_that_needs_cpu_access,
         sees_nothing_of_a_buffer_at_the_top,
@@ -34,6 +35,35 @@ fn tells_what_was_asked_for(bench: &Bench) -> Result<()> {
     ensure!(
         info.domains == Domains::all() && info.flags == flags,
         "{info:?}"
+    );
+    Ok(())
+}
+
+fn tells_where_it_should_be(bench: &Bench) -> Result<()> {
+    let buffer = bench.card.create(Create::new(1 << 20, Domains::all()))?;
+    let info = buffer.info()?;
+    ensure!(
+        info.preferred == Some(Domain::Vram) && !info.displaced && !info.purged && !info.imported,
+        "{info:?}"
+    );
+    buffer.move_to(Domain::Gtt)?;
+    let info = buffer.info()?;
+    ensure!(
+        info.preferred == Some(Domain::Gtt) && !info.displaced,
+        "moved: {info:?}"
+    );
+    buffer.move_to(Domain::Vram)?;
+    // All of VRAM for others.
+    let size = bench.heap(Domain::Vram)?.usable / 8 / 4096 * 4096;
+    let mut hogs = Vec::new();
+    while !buffer.info()?.displaced {
+        ensure!(hogs.len() < 16, "never evicted: {:?}", buffer.info()?);
+        hogs.push(bench.card.create(Create::new(size, Domains::VRAM))?);
+    }
+    let info = buffer.info()?;
+    ensure!(
+        info.preferred == Some(Domain::Vram) && info.placement != Domain::Vram,
+        "evicted: {info:?}"
     );
     Ok(())
 }

@@ -91,6 +91,7 @@ fn eviction_drops_what_is_not_needed(bench: &Bench) -> Result<()> {
         needed.info()?
     );
     ensure!(!is_readable(&other_map)?, "purged memory can be read");
+    ensure!(other.info()?.purged, "GEM_INFO: {:?}", other.info()?);
     ensure!(!other.advise(Advice::DontNeed)?, "not purged");
     ensure!(!other.advise(Advice::WillNeed)?, "not purged");
     ensure!(other.advise(Advice::WillNeed)?, "told twice");
