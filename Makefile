@@ -40,6 +40,7 @@ help:
 	@echo '  make test-install       installs, upgrades and purges the packages on a new Debian'
 	@echo '  make test-kernels       builds the driver for other kernels, and writes docs/kernels.md'
 	@echo '  make test-samples       runs samples/ttm, a small TTM driver, in the VM'
+	@echo '  make test-tools         runs gputop, lsgpu, drm_info and nvtop on the card'
 	@echo '  make coverage           tells which lines and branches the tests reach'
 	@echo
 	@echo 'Measure it:'
@@ -100,6 +101,9 @@ hostile:
 
 test-igt:
 	@tests/igt/run --kernel "$(KERNEL)"
+
+test-tools:
+	@tests/tools/run
 
 coverage:
 	@tests/coverage/run
@@ -169,4 +173,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell deb test test-debug test-igt test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell deb test test-debug test-igt test-tools test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

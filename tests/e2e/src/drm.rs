@@ -9,6 +9,7 @@ mod mem_info;
 mod prime;
 mod rust_crate;
 mod syncobj;
+mod tools;
 mod two_cards;
 
 use libtest_mimic::Trial;
@@ -19,6 +20,7 @@ pub fn tests() -> Vec<Trial> {
         mem_info::tests(),
         dumb::tests(),
         prime::tests(),
+        tools::tests(),
         two_cards::tests(),
         rust_crate::tests(),
         syncobj::tests(),
