@@ -46,6 +46,8 @@ help:
 	@echo 'Measure it:'
 	@echo '  make bench-stats        counts what the statistics cost'
 	@echo '  make bench-move         measures moves by the card and by the CPU'
+	@echo '  make bench-copy         counts what copies cost that signal a syncobj'
+	@echo '  make bench-fdinfo       counts what it costs to ask for the figures of a client'
 	@echo
 	@echo 'Check the source:'
 	@echo '  make floors             checks that imports go down, and that nothing is too long'
@@ -114,6 +116,12 @@ bench-stats:
 bench-move:
 	@tests/bench/move
 
+bench-copy:
+	@tests/bench/copy
+
+bench-fdinfo:
+	@tests/bench/fdinfo
+
 man:
 	@toolchain/enter cargo run --quiet -p pddgpu-manual -- "$$(toolchain/where target)/manual"
 
@@ -173,4 +181,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell deb test test-debug test-igt test-tools test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench-stats bench-move man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell deb test test-debug test-igt test-tools test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench-stats bench-move bench-copy bench-fdinfo man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

@@ -5,7 +5,9 @@
 //! Under `vm/run --icount` the guest's clock counts instructions, one to the ns, so that what is
 //! printed is instructions and the same on every machine.
 
+mod copies;
 mod create;
+mod fdinfo;
 mod moves;
 
 use anyhow::Result;
@@ -18,11 +20,17 @@ enum Command {
     Create(create::Options),
     /// Moves buffers between VRAM and GTT, and prints what that takes.
     Move(moves::Options),
+    /// Copies buffers, each with a syncobj to be signalled, and moves as many.
+    Copy(copies::Options),
+    /// Reads what the kernel says of clients with few and with many buffers.
+    Fdinfo(fdinfo::Options),
 }
 
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Create(options) => create::run(&options),
         Command::Move(options) => moves::run(&options),
+        Command::Copy(options) => copies::run(&options),
+        Command::Fdinfo(options) => fdinfo::run(&options),
     }
 }

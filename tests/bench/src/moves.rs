@@ -43,13 +43,13 @@ fn parse_hex(text: &str) -> Result<u32, std::num::ParseIntError> {
 }
 
 /// A thread that keeps the processor from idling, and knows the time it has had it.
-struct Idler {
+pub struct Idler {
     stop: Arc<AtomicBool>,
     stat: PathBuf,
 }
 
 impl Idler {
-    fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = std::sync::mpsc::channel();
         let seen = stop.clone();
@@ -72,7 +72,8 @@ impl Idler {
         })
     }
 
-    fn time(&self) -> Result<Duration> {
+    /// The time it has had.
+    pub fn time(&self) -> Result<Duration> {
         let stat = fs::read_to_string(&self.stat)?;
         let ns = stat.split(' ').next().context("an empty schedstat")?;
 
@@ -87,7 +88,7 @@ impl Drop for Idler {
 }
 
 /// Moves all buffers; tells how long that took, without idling if there is an idler.
-fn move_all(buffers: &[Buffer], domain: Domain, idler: Option<&Idler>) -> Result<Duration> {
+pub fn move_all(buffers: &[Buffer], domain: Domain, idler: Option<&Idler>) -> Result<Duration> {
     let idle = || idler.map_or(Ok(Duration::ZERO), Idler::time);
     let (start, idle_before) = (Instant::now(), idle()?);
 
