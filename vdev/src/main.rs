@@ -2,10 +2,17 @@
 
 //! `pddgpu-vdev`: the virtual card as a program.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
 use pddgpu_vdev::Options;
 
-fn main() -> Result<()> {
-    pddgpu_vdev::run(&Options::parse())
+fn main() -> ExitCode {
+    match pddgpu_vdev::run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pddgpu-vdev: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -11,6 +11,7 @@ shows a problem), 125 (there is no status), 128 + n (stopped by signal n).
 import argparse
 import contextlib
 import ctypes
+import errno
 import os
 import selectors
 import shutil
@@ -53,6 +54,11 @@ def on_signal(number, _frame):
     raise Stopped(128 + number)
 
 
+def lost_terminal(error):
+    """Whether a write failed because nobody has the other end any more."""
+    return error.errno in (errno.EPIPE, errno.EIO)
+
+
 def spawn(command, **kwargs):
     """A child that does not outlive this process, however that ends."""
     libc = ctypes.CDLL(None)
@@ -69,7 +75,9 @@ def write_all(fd, data):
     try:
         while data:
             data = data[os.write(fd, data):]
-    except BrokenPipeError:
+    except OSError as error:
+        if not lost_terminal(error):
+            raise
         raise Stopped(128 + signal.SIGPIPE) from None
 
 
@@ -130,8 +138,8 @@ class Session:
         self.cards.append((card, log))
         if card.stdout.readline().strip() != b"ready":
             card.wait()
-            raise Stopped(125, f"the virtual card did not start: {' '.join(command)}\n"
-                          + kernel_log.tail(log, 20))
+            # Its log says why, which is printed with those of all cards.
+            raise Stopped(125, "the virtual card did not start")
 
     def port(self, name):
         """A socket to the guest: our end, and the other one's number for QEMU."""
@@ -202,8 +210,17 @@ class Session:
         if self.args.tty:
             self.terminal = termios.tcgetattr(0)
             tty.setraw(0)
+            signal.signal(signal.SIGWINCH, self.on_resize)
+            self.on_resize()
         # Apart, because a guest that reads nothing must not keep its output back.
         threading.Thread(target=self.pump_stdin, daemon=True).start()
+
+    def on_resize(self, *_):
+        """The guest's terminal is as large as this one."""
+        with contextlib.suppress(OSError):
+            size = os.get_terminal_size(0)
+            if size.columns and size.lines:
+                self.control.sendall(b"resize %d %d\n" % (size.lines, size.columns))
 
     def pump_stdin(self):
         data = b"-"
@@ -216,6 +233,9 @@ class Session:
                     self.stdin_sock.sendall(data)
                 else:
                     os.kill(os.getpid(), signal.SIGINT)
+        if self.args.tty:
+            # Nobody has the terminal any more, and not every shell tells what it ran.
+            os.kill(os.getpid(), signal.SIGHUP)
 
     def finished(self):
         return self.failure is not None or (
@@ -285,7 +305,7 @@ def report(session, status, message):
     if problems:
         print("vm: the guest's kernel log shows a problem:", file=sys.stderr)
         print(problems, file=sys.stderr)
-    elif status in (124, 125) and message:
+    elif status in (124, 125) and message and os.path.getsize(log):
         print("vm: the end of the guest's kernel log:", file=sys.stderr)
         print(kernel_log.tail(log, 40), file=sys.stderr)
     if status == 125:
@@ -294,7 +314,7 @@ def report(session, status, message):
                 print(f"vm: the end of card {index}'s log:\n{kernel_log.tail(path, 10)}",
                       file=sys.stderr)
     keep = session.args.verbose or problems or status == 125 or message
-    if keep:
+    if keep and os.path.getsize(log):
         kept = session.args.keep
         shutil.copyfile(log, kept)
         print(f"vm: the whole kernel log: {kept}", file=sys.stderr)
