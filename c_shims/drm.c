@@ -20,11 +20,11 @@ void shim_drm_gem_object_put(struct drm_gem_object *obj)
 	drm_gem_object_put(obj);
 }
 
-struct dmem_cgroup_region *shim_drmm_cgroup_register_region(struct drm_device *dev,
-							    const char *name, u64 size)
+struct dmem_cgroup_region *
+shim_drmm_cgroup_register_region(struct drm_device *dev, const char *name,
+				 const struct dmem_cgroup_init *init)
 {
-	return drmm_cgroup_register_region(dev, name,
-					   &(struct dmem_cgroup_init){ .size = size });
+	return drmm_cgroup_register_region(dev, name, init);
 }
 
 u64 shim_drm_vma_node_offset_addr(struct drm_vma_offset_node *node)

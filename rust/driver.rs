@@ -51,6 +51,7 @@ use crate::{
         pci::WcBar,
         ratelimit::RateLimit,
         ttm::{
+            cgroup_region,
             Aperture,
             BaseDevice,
             DmaMappings,
@@ -258,7 +259,7 @@ fn new_device(
         pin_init::pin_init_scope(move || {
             let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
             let stats = MemoryStats::init(dev, heap_totals(&gmc), PddgpuDrm::debug_level)?;
-            let region = base.cgroup_region(c"vram", gmc.vram_size())?;
+            let region = cgroup_region::<BoDriver>(&base, c"vram", gmc.vram_size())?;
             let own = vram.as_ref().map_or(0, ReservedVram::size);
             let engine = match &vram {
                 Some(vram) => Some(Engine::new(

@@ -26,6 +26,7 @@ mod ctx;
 mod device;
 mod device_funcs;
 mod dma_mappings;
+mod dmem;
 mod driver;
 mod export;
 mod fault;
@@ -52,6 +53,7 @@ pub(crate) use self::{
     ctx::OperationCtx,
     device::BaseDevice,
     dma_mappings::DmaMappings,
+    dmem::cgroup_region,
     driver::{
         Driver,
         Move,

@@ -82,10 +82,28 @@ impl Base {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn cgroup_region(&self, name: &CStr, size: u64) -> Result<Option<CgroupRegion>> {
-        // SAFETY: By the type invariant; the name is copied. The region lasts as long as the device.
+    ///
+    /// # Safety
+    ///
+    /// The functions of `ops` may be called with the device as their last argument until the DRM
+    /// core has released all of it, so also after its data is gone. They may be called at any time
+    /// at which a cgroup is charged for the memory.
+    pub(crate) unsafe fn cgroup_region(
+        &self,
+        name: &CStr,
+        size: u64,
+        ops: &'static bindings::dmem_cgroup_ops,
+    ) -> Result<Option<CgroupRegion>> {
+        let init = bindings::dmem_cgroup_init {
+            size,
+            ops,
+            reclaim_priv: self.as_raw().cast(),
+        };
+
+        // SAFETY: By the type invariant; the name and `init` are copied. The region lasts as long as
+        // the device.
         let region = from_err_ptr(unsafe {
-            bindings::drmm_cgroup_register_region(self.as_raw(), name.as_char_ptr(), size)
+            bindings::drmm_cgroup_register_region(self.as_raw(), name.as_char_ptr(), &init)
         })?;
 
         Ok(NonNull::new(region).map(CgroupRegion))
