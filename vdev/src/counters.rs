@@ -27,8 +27,10 @@ pub struct Counters {
     pub config_writes: u64,
     /// Resets by the RESET register.
     pub register_resets: u64,
-    /// Resets by the client, such as a reboot of the machine.
+    /// Function level resets.
     pub function_resets: u64,
+    /// Resets by the client: of the bus, or because the machine boots or wakes up.
+    pub bus_resets: u64,
     /// Times the aperture has been opened or closed.
     pub aperture_toggles: u64,
     /// DMA mappings ever made.

@@ -21,7 +21,9 @@ use crate::options::{Card, Chip};
 use crate::pci::config::{self, PciConfig};
 use crate::pci::msi::Msi;
 use crate::regs::register_file::{Effect, RegisterFile};
-use crate::regs::table::{ECC_STATUS, GART_FAULT_STATUS, IH_RING_RPTR, REGISTERS};
+use crate::regs::table::{
+    ECC_STATUS, GART_FAULT_STATUS, IH_RING_RPTR, MC_STATUS, REGISTERS, VRAM_LOST,
+};
 
 /// The parts of the function that a client can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Device {
     work: Arc<Condvar>,
     /// What a test wants to go wrong.
     pub injections: Injections,
+    /// Whether somebody has pulled the card out: nothing answers.
+    is_gone: bool,
     /// Whether and how the card lies.
     pub hostile: Hostile,
     /// Configuration space.
@@ -69,6 +73,7 @@ impl Device {
             command: CommandProcessor::default(),
             work: Arc::default(),
             injections: Injections::default(),
+            is_gone: false,
             hostile: Hostile::new(card.hostile),
             config: PciConfig::new(card),
             msi: Msi::default(),
@@ -107,6 +112,10 @@ impl Device {
 
     /// Reads from a region.
     pub fn read(&mut self, region: Region, offset: u64, data: &mut [u8]) {
+        if self.is_gone {
+            data.fill(0xff);
+            return;
+        }
         match region {
             Region::Registers => {
                 self.counters.register_reads += 1;
@@ -125,6 +134,9 @@ impl Device {
 
     /// Writes to a region.
     pub fn write(&mut self, region: Region, offset: u64, data: &[u8]) {
+        if self.is_gone {
+            return;
+        }
         match region {
             Region::Registers => {
                 self.counters.register_writes += 1;
@@ -237,10 +249,29 @@ impl Device {
         self.set_aperture(false);
     }
 
-    /// Resets the function, as a machine that boots again does, and a function level reset.
+    /// A function level reset.
     pub fn reset_function(&mut self) {
         self.counters.function_resets += 1;
         self.reset();
+    }
+
+    /// A reset of the bus, or power that was gone: also the VRAM loses its content. So does a machine
+    /// that boots, or wakes up.
+    pub fn reset_bus(&mut self) {
+        self.counters.bus_resets += 1;
+        self.reset();
+        if let Err(error) = self.memory.vram.scramble() {
+            eprintln!("pddgpu-vdev: the VRAM did not lose its content: {error}");
+        }
+        self.registers.set(MC_STATUS, VRAM_LOST);
+    }
+
+    /// Pulls the card out of its slot, or plugs it in again. While it is out it reads as ones, and starts
+    /// no access of its own. It has lost its power, and comes up as a new one would.
+    pub fn set_gone(&mut self, gone: bool) {
+        self.reset_bus();
+        self.config.power_on();
+        self.is_gone = gone;
     }
 
     /// Maps guest memory for the card; see [`crate::memory::dma::DmaSpace::map`].

@@ -234,6 +234,11 @@ impl VirtualCard {
         self.request("clear_injections", json!({})).map(drop)
     }
 
+    /// Pulls the card out of its slot, or plugs it in again as after power-on. The machine is not told.
+    pub fn set_gone(&mut self, gone: bool) -> Result<()> {
+        self.request("unplug", json!({"gone": gone})).map(drop)
+    }
+
     /// Changes what the card says it is from the next reset or probe on. An `Identity::default()`
     /// takes all changes back.
     pub fn set_identity(&mut self, identity: &Identity) -> Result<()> {

@@ -81,6 +81,9 @@ enum Request {
         count: u64,
     },
     ClearInjections {},
+    Unplug {
+        gone: bool,
+    },
     Hostile {
         seed: Option<u64>,
     },
@@ -232,6 +235,7 @@ fn execute(
         }
         Request::LoseInterrupt { count } => device.lock().injections.lose_interrupts = count,
         Request::ClearInjections {} => device.lock().injections = Injections::default(),
+        Request::Unplug { gone } => device.lock().set_gone(gone),
         Request::Hostile { seed } => device.lock().hostile = Hostile::new(seed),
     }
     Ok((object(fields), read))

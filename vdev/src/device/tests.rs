@@ -143,6 +143,45 @@ fn reset_keeps_vram_only() {
 }
 
 #[test]
+fn a_reset_of_the_bus_loses_vram_and_says_so() {
+    let mut device = device("");
+    write32(&mut device, 0x10c, 1);
+    write32(&mut device, 0x108, 1);
+    device.write(Region::Aperture, 0, b"kept");
+    device.reset_function();
+    assert_eq!(read32(&mut device, 0x10c), 0);
+    write32(&mut device, 0x108, 1);
+    device.reset_bus();
+    assert_eq!(
+        (read32(&mut device, 0x108), read32(&mut device, 0x10c)),
+        (0, 1)
+    );
+    let mut data = [0; 4];
+    device.vram().read(0, &mut data).unwrap();
+    assert_ne!(&data, b"kept");
+    assert_eq!(device.counters.bus_resets, 1);
+}
+
+#[test]
+fn a_card_that_was_pulled_out_reads_as_ones() {
+    let mut device = device("");
+    write32(&mut device, 0x108, 1);
+    device.write(Region::Aperture, 0, b"kept");
+    device.write(Region::Config, 4, &[6]);
+    device.set_gone(true);
+    assert_eq!(read32(&mut device, 0), u32::MAX);
+    assert_eq!(read(&mut device, Region::Config, 0, 4), [0xff; 4]);
+    assert_eq!(read(&mut device, Region::Aperture, 0, 4), [0xff; 4]);
+    write32(&mut device, 0x108, 1);
+    assert!(!device.vram().is_open());
+
+    device.set_gone(false);
+    assert_eq!(read32(&mut device, 0), 0x2000);
+    assert_eq!(read32(&mut device, 0x10c), 1);
+    assert!(!device.config.bus_master());
+}
+
+#[test]
 fn interrupts_without_a_listener_are_lost() {
     let mut device = device("");
     assert!(!device.interrupt());

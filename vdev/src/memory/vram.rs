@@ -45,6 +45,9 @@ const CHUNK: usize = 1 << 20;
 /// Bytes that have to be in a hole for [`VramAccess`] to notice it.
 const GRAIN: u64 = 256 << 10;
 
+/// What is in the memory when its content is lost.
+const GARBAGE: [u8; 4] = [0xde, 0xc0, 0xad, 0x0b];
+
 /// Why an access to the VRAM failed.
 #[derive(Debug, Error)]
 pub enum VramError {
@@ -301,6 +304,17 @@ impl Vram {
             fill(&self.aperture, 0..self.aperture_len, [0xff; 4])?;
         }
         Ok(true)
+    }
+
+    /// Has the memory lose its content. What held nothing still reads zero.
+    pub fn scramble(&self) -> io::Result<()> {
+        let open = self.exclusive();
+        for (file, range) in self.pieces(*open, 0..self.len) {
+            for data in data_in(file, range)? {
+                fill(file, data, GARBAGE)?;
+            }
+        }
+        Ok(())
     }
 
     /// The range as `start..end`, if it lies within the VRAM.

@@ -85,6 +85,11 @@ impl PciConfig {
         config
     }
 
+    /// Puts every byte back to its value at power-on.
+    pub fn power_on(&mut self) {
+        self.bytes.clone_from(&self.initial);
+    }
+
     fn put(&mut self, offset: usize, bytes: &[u8]) {
         self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
     }
@@ -141,7 +146,7 @@ impl PciConfig {
     pub fn write(&mut self, offset: u64, data: &[u8]) -> bool {
         for (at, new) in (offset..LEN).zip(data) {
             if at as usize == DEVICE_CONTROL && new & INITIATE_RESET != 0 {
-                self.bytes.clone_from(&self.initial);
+                self.power_on();
                 return true;
             }
             let mask = self.writable[at as usize];

@@ -123,7 +123,7 @@ impl ServerBackend for Backend {
     }
 
     fn reset(&mut self) -> io::Result<()> {
-        self.0.lock().reset_function();
+        self.0.lock().reset_bus();
         Ok(())
     }
 

@@ -52,11 +52,13 @@ pub struct RegisterFile {
 impl RegisterFile {
     /// The registers of a card that is `identity`, just powered on.
     pub fn new(identity: Identity) -> Self {
-        RegisterFile {
+        let mut this = RegisterFile {
             shown: identity.clone(),
             own: identity,
             values: [0; REGISTERS.len()],
-        }
+        };
+        this.set(MC_STATUS, VRAM_LOST);
+        this
     }
 
     /// Shows `by` where it has values, and the card's own identity elsewhere. Survives a reset,
@@ -65,9 +67,12 @@ impl RegisterFile {
         self.shown = self.own.overridden(by);
     }
 
-    /// Puts every register back to its value at power-on.
+    /// Puts every register back to its value after a reset. What MC_STATUS says of the VRAM stays.
     pub fn reset(&mut self) {
+        let status = self.get(MC_STATUS);
+
         self.values = [0; REGISTERS.len()];
+        self.set(MC_STATUS, status);
     }
 
     /// The register that covers the four bytes at `offset`, and how many bits into it they are.
@@ -280,7 +285,7 @@ pub(crate) mod tests {
     fn engines_that_are_not_there_are_unlisted() {
         let mut file = RegisterFile::new(identity());
         for offset in [
-            0x040, 0x10c, 0x110, 0x118, 0x128, 0x148, 0x200, 0x210, 0x300, 0x314, 0xfffc,
+            0x040, 0x130, 0x110, 0x118, 0x128, 0x148, 0x200, 0x210, 0x300, 0x314, 0xfffc,
         ] {
             assert_eq!(file.read(offset), Err(Unlisted), "{offset:#x}");
             assert_eq!(file.write(offset, 1), Err(Unlisted), "{offset:#x}");
@@ -366,6 +371,19 @@ pub(crate) mod tests {
         assert_eq!(file.read(0x148), Ok(1));
         file.write(0x148, 1).unwrap();
         assert_eq!(file.read(0x148), Ok(0));
+    }
+
+    #[test]
+    fn a_loss_of_vram_is_told_until_it_was_heard() {
+        let mut file = file(0);
+        assert_eq!(file.read(0x10c), Ok(1), "power-on");
+        file.write(0x10c, 0).unwrap();
+        file.reset();
+        assert_eq!(file.read(0x10c), Ok(1));
+        file.write(0x10c, 1).unwrap();
+        assert_eq!(file.read(0x10c), Ok(0));
+        file.reset();
+        assert_eq!(file.read(0x10c), Ok(0));
     }
 
     #[test]

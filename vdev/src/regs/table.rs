@@ -18,6 +18,8 @@ pub const FEATURE_ECC: u32 = 1 << 3;
 pub const ENABLE: u64 = 1 << 0;
 /// MC_VRAM_CTRL: ECC.
 pub const VRAM_ECC: u64 = 1 << 1;
+/// MC_STATUS: VRAM has lost its content.
+pub const VRAM_LOST: u64 = 1 << 0;
 /// GART_FAULT_STATUS: there is a fault.
 pub const GART_FAULT_VALID: u64 = 1 << 0;
 /// GART_FAULT_STATUS: it was a write.
@@ -45,7 +47,7 @@ pub enum Kind {
     ReadWrite(u64),
     /// Reads what the engines say; writes are ignored. Resets to 0.
     ReadOnly,
-    /// Reads what the engines say; ones that are written clear bits. Resets to 0.
+    /// Reads what the card says; ones that are written clear bits. Resets to 0, except MC_STATUS.
     WriteOneToClear,
     /// Reads 0; a write is an event.
     WriteOnly,
@@ -118,6 +120,7 @@ pub const REGISTERS: &[Register] = &[
     register(0x0100, "MC_VRAM_CTRL", 4, Kind::ReadWrite(ENABLE | VRAM_ECC)),
     register(0x0104, "MC_GTT_CTRL", 4, Kind::ReadWrite(ENABLE)),
     register(0x0108, "MC_FB_CTRL", 4, Kind::ReadWrite(ENABLE)),
+    register(0x010c, "MC_STATUS", 4, Kind::WriteOneToClear),
     register(0x0110, "GART_TABLE_BASE", 8, Kind::ReadWrite(PAGE_ADDRESS)).of(FEATURE_GART),
     register(0x0118, "GART_FLUSH", 4, Kind::WriteOnly).of(FEATURE_GART),
     register(0x0120, "GART_FAULT_ADDR", 8, Kind::ReadOnly).of(FEATURE_GART),
@@ -166,6 +169,7 @@ pub const RESET: Reg = Reg::at(0x008);
 pub const MC_VRAM_CTRL: Reg = Reg::at(0x100);
 pub const MC_GTT_CTRL: Reg = Reg::at(0x104);
 pub const MC_FB_CTRL: Reg = Reg::at(0x108);
+pub const MC_STATUS: Reg = Reg::at(0x10c);
 pub const GART_TABLE_BASE: Reg = Reg::at(0x110);
 pub const GART_FLUSH: Reg = Reg::at(0x118);
 pub const GART_FAULT_ADDR: Reg = Reg::at(0x120);

@@ -229,6 +229,8 @@ fn resets_clear_every_register() {
     rig.one(FENCE, 1, 8, 0);
     rig.device.report_ecc(8);
     rig.set(8, 0x5253_5421);
+    assert_eq!(rig.get(0x10c), 1, "VRAM had no content at power-on");
+    rig.set(0x10c, 1);
     for offset in (0x100..0x400).step_by(4) {
         assert_eq!(rig.get(offset), 0, "{offset:#x}");
     }
