@@ -9,6 +9,7 @@
 #include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/notifier.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -142,4 +143,9 @@ void shim_mem_cgroup_put(struct mem_cgroup *memcg)
 struct mem_cgroup *shim_set_active_memcg(struct mem_cgroup *memcg)
 {
 	return set_active_memcg(memcg);
+}
+
+int shim_notifier_from_errno(int err)
+{
+	return notifier_from_errno(err);
 }

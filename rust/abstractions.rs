@@ -13,6 +13,7 @@ pub(crate) mod memcg;
 pub(crate) mod memory;
 pub(crate) mod msi;
 pub(crate) mod pci;
+pub(crate) mod pm;
 pub(crate) mod ratelimit;
 pub(crate) mod rwsem;
 pub(crate) mod stackdepot;

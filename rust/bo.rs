@@ -11,7 +11,9 @@ mod advice;
 mod copy_end;
 mod create;
 mod driver;
+mod evacuation;
 mod import;
+mod loss;
 mod moves;
 mod object;
 mod placement;
@@ -21,6 +23,11 @@ mod transfer;
 pub(crate) use self::{
     advice::pddgpu_bo_advise,
     create::pddgpu_bo_create,
+    evacuation::{
+        evacuate_vram,
+        return_to_vram, //
+    },
+    loss::settle_all,
     moves::pddgpu_bo_move,
     object::{
         vram_addresses,

@@ -51,6 +51,7 @@ mod job;
 mod queue;
 mod ranges;
 mod recovery;
+mod sleep;
 mod start_stop;
 mod submit;
 mod transfer;

@@ -20,6 +20,7 @@
 //! Then devres unmaps the BARs. [`Pddgpu`], the data of the DRM device, stays until the last file,
 //! mapping and dma-buf is gone.
 
+mod power;
 mod wipe;
 
 use core::ops::Range;
@@ -48,7 +49,12 @@ use crate::{
     abstractions::{
         dma,
         drm,
-        pci::WcBar,
+        pci::{
+            self as bus,
+            Channel,
+            Verdict,
+            WcBar, //
+        },
         ratelimit::RateLimit,
         ttm::{
             cgroup_region,
@@ -59,7 +65,8 @@ use crate::{
             MemType,
             Shrinker, //
         },
-        turnstile::Turnstile, //
+        turnstile::Turnstile,
+        workqueue::Periodic, //
     },
     bo::BoDriver,
     copy_engine::{
@@ -74,7 +81,13 @@ use crate::{
         PddgpuDevice,
         PddgpuDrm, //
     },
-    driver::wipe::Wipe,
+    driver::{
+        power::{
+            Power,
+            Return, //
+        },
+        wipe::Wipe, //
+    },
     hw::{
         gmc::{
             self,
@@ -135,6 +148,7 @@ impl drm::Driver for PddgpuDrm {
 /// Unbind drops the fields in the order in which they are declared. The module documentation says
 /// why it is this order.
 pub(crate) struct PddgpuData<'bound> {
+    power: Power,
     _mem_info: MemInfo<'bound>,
     _shrinker: Shrinker<BoDriver>,
     _open: Option<copy_engine::Open<'bound>>,
@@ -173,6 +187,7 @@ impl pci::Driver for PddgpuDriver {
 
         let gmc = Gmc::read(dev, regs.access(dev)?, aperture.bar().size())?;
         let enabled = gmc::Enabled::new(dev, regs.clone(), &gmc)?;
+        let regs_for_power = regs.clone();
         let vram = gmc.reserved_vram();
         log_card(dev, &gmc, vram.is_some());
 
@@ -182,15 +197,19 @@ impl pci::Driver for PddgpuDriver {
         let dma_mappings = DmaMappings::new(ddev.clone());
         let shrinker = Shrinker::new(ddev.clone())
             .inspect_err(|err| dev_err!(dev, "no shrinker: {:?}\n", err))?;
-        let engine = start_engine(pdev, &ddev)
+        let back = Periodic::for_card(dev, ddev.clone())?;
+        let engine = start_engine(pdev, &ddev, back.clone())
             .inspect_err(|err| dev_err!(dev, "cannot start the engine: {:?}\n", err))?;
         let open = engine.as_ref().map(copy_engine::Running::open);
         let wipe = Wipe::new(dev, ddev.clone(), engine);
 
+        let power = Power::new(back, regs_for_power)
+            .inspect_err(|err| dev_err!(dev, "no notices of sleep: {:?}\n", err))?;
         let mem_info = sysfs::init(dev, ddev.clone())
             .inspect_err(|err| dev_err!(dev, "no files in sysfs: {:?}\n", err))?;
 
         Ok(PddgpuData {
+            power,
             _mem_info: mem_info,
             _shrinker: shrinker,
             _open: open,
@@ -201,6 +220,73 @@ impl pci::Driver for PddgpuDriver {
             _dma_mappings: dma_mappings,
             _gmc: enabled,
         })
+    }
+}
+
+impl bus::Driver for PddgpuDriver {
+    type State = Power;
+
+    fn state<'a>(data: Pin<&'a PddgpuData<'_>>) -> &'a Power {
+        &data.get_ref().power
+    }
+
+    fn suspend(dev: &pci::Device<Bound>, power: &Power) -> Result {
+        power.rest(dev.as_ref())
+    }
+
+    fn resume(dev: &pci::Device<Bound>, power: &Power) -> Result {
+        power.wake(dev.as_ref())
+    }
+
+    fn reset_prepare(dev: &pci::Device<Bound>, power: &Power) {
+        let dev = dev.as_ref();
+
+        if let Err(err) = power.rest(dev) {
+            dev_err!(dev, "VRAM could not be saved before a reset: {:?}\n", err);
+            let _ = power.halt(dev);
+        }
+    }
+
+    fn reset_done(dev: &pci::Device<Bound>, power: &Power) {
+        let dev = dev.as_ref();
+
+        match power.wake(dev) {
+            Ok(()) => power.back.begin(),
+            Err(err) => dev_err!(dev, "does not work after a reset: {:?}\n", err),
+        }
+    }
+
+    fn error_detected(
+        _dev: &pci::Device<device::Normal>,
+        power: &Power,
+        channel: Channel,
+    ) -> Verdict {
+        match channel {
+            Channel::Open => Verdict::Recovered,
+            Channel::Frozen => {
+                power.cut_off();
+                Verdict::NeedReset
+            }
+            Channel::Failed => {
+                power.cut_off();
+                Verdict::Disconnect
+            }
+        }
+    }
+
+    fn slot_reset(dev: &pci::Device<Bound>, power: &Power) -> Verdict {
+        match power.wake(dev.as_ref()) {
+            Ok(()) => Verdict::Recovered,
+            Err(_) => Verdict::Disconnect,
+        }
+    }
+
+    fn error_resume(_dev: &pci::Device<Bound>, power: &Power) {
+        power.back.begin();
+    }
+
+    fn shutdown(dev: &pci::Device<Bound>, power: &Power) {
+        let _ = power.halt(dev.as_ref());
     }
 }
 
@@ -314,26 +400,40 @@ fn new_device(
 fn start_engine<'bound>(
     pdev: &'bound pci::Device<Bound>,
     ddev: &ARef<PddgpuDevice>,
+    back: Arc<Periodic<Return>>,
 ) -> Result<Option<copy_engine::Running<'bound>>> {
     let Some(engine) = &ddev.engine else {
         return Ok(None);
     };
-    let listener = Arc::new(Listener(ddev.clone()), GFP_KERNEL)?;
+    let listener = Arc::new(
+        Listener {
+            ddev: ddev.clone(),
+            back,
+        },
+        GFP_KERNEL,
+    )?;
 
     copy_engine::Running::new(pdev, engine.clone(), listener).map(Some)
 }
 
 /// What is done about what happens to a card.
-struct Listener(ARef<PddgpuDevice>);
+struct Listener {
+    ddev: ARef<PddgpuDevice>,
+    back: Arc<Periodic<Return>>,
+}
 
 impl copy_engine::Listener for Listener {
     fn page_lost(&self, page: Range<u64>) {
-        retire_page(&self.0, page);
+        retire_page(&self.ddev, page);
+    }
+
+    fn vram_lost(&self) {
+        self.back.vram_lost();
     }
 
     /// Unbinding the card and binding it again resets it.
     fn given_up(&self) {
-        self.0.wedged_until_rebind();
+        self.ddev.wedged_until_rebind();
     }
 }
 

@@ -42,7 +42,7 @@ mod sysfs;
 mod trace;
 mod uapi;
 
-kernel::module_pci_driver! {
+kernel::module_driver!(<T>, abstractions::pci::Adapter<T>, {
     type: driver::PddgpuDriver,
     name: "pddgpu",
     authors: ["The pddgpu authors"],
@@ -54,7 +54,7 @@ kernel::module_pci_driver! {
             description: "Log statistics: 0 never, 1 at leaks (drm.debug), 2 at each leak check",
         },
     },
-}
+});
 
 impl device::ModuleRoot for device::PddgpuDrm {
     type Module = LocalModule;

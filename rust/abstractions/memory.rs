@@ -7,6 +7,7 @@
 
 use kernel::{
     ffi::c_uint,
+    page::PAGE_SHIFT,
     types::NotThreadSafe, //
 };
 
@@ -20,6 +21,14 @@ pub(crate) fn total() -> u64 {
     unsafe { bindings::si_meminfo(&mut info) };
 
     info.totalram as u64 * u64::from(info.mem_unit)
+}
+
+/// Bytes that can be allocated without swapping (`si_mem_available()`), roughly.
+pub(crate) fn available() -> u64 {
+    // SAFETY: Only reads counters.
+    let pages = unsafe { bindings::si_mem_available() };
+
+    u64::try_from(pages).unwrap_or(0) << PAGE_SHIFT
 }
 
 /// A section in which allocations do not enter memory reclaim (`memalloc_noreclaim_save()`).

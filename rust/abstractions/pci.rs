@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! PCI BARs that hold memory.
+//! PCI: BARs that hold memory, and drivers that handle sleep and resets.
 //!
 //! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
+
+mod driver;
 
 use core::{
     ops::Range,
@@ -29,6 +31,13 @@ use kernel::{
 };
 
 use crate::bindings::raw as bindings;
+
+pub(crate) use self::driver::{
+    Adapter,
+    Channel,
+    Driver,
+    Verdict, //
+};
 
 /// A PCI BAR, mapped write-combined.
 ///

@@ -61,6 +61,7 @@ pub(crate) use self::{
         RefKind, //
     },
     fences::Usage,
+    lru::for_each_buffer,
     manager::{
         BaseManager,
         Layout,
@@ -81,7 +82,10 @@ pub(crate) use self::{
         usage,
         Resource, //
     },
-    shrinker::Shrinker,
+    shrinker::{
+        free_swap,
+        Shrinker, //
+    },
     types::Types, //
 };
 

@@ -104,6 +104,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Resu
                 tracking <- dev.stats.track(*bp, file.client_id()),
                 created: Atomic::new(false),
                 free_start: FreeStart::new(),
+                evacuated: Atomic::new(false),
             }? Error),
             finish,
         )

@@ -43,6 +43,7 @@ use crate::{
             purged, //
         },
         copy_end::copy_end,
+        loss,
         object::{
             domain_and_visible,
             vram_addresses,
@@ -136,6 +137,8 @@ impl ttm::Driver for BoDriver {
         let Some(old) = bo.resource() else {
             return Ok(Move::Null);
         };
+
+        loss::settle(bo, ctx)?;
 
         // Only if there was no other way to make room.
         if bo.is_in_use() {
@@ -275,6 +278,9 @@ impl ttm::Driver for BoDriver {
         if bo.resource().is_none() {
             return Err(EINVAL);
         }
+        if loss::is_stale(bo) {
+            return Ok(false);
+        }
         Ok(domain_and_visible(bo).1 == bo.object().size())
     }
 
@@ -289,6 +295,7 @@ impl ttm::Driver for BoDriver {
             let result = make_room(pdev, |room| {
                 let mut locked = room.reserve(bo)?;
 
+                loss::settle(&locked, &mut OperationCtx::interruptible())?;
                 if Self::is_accessible(&locked)? {
                     return Ok(());
                 }

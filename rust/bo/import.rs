@@ -63,6 +63,7 @@ fn import<'a>(dev: &'a PddgpuDevice, buf: &DmaBuf) -> Result<Ref<'a, Bo>> {
             tracking <- dev.stats.track(bp, NO_CLIENT),
             created: Atomic::new(false),
             free_start: FreeStart::new(),
+            evacuated: Atomic::new(false),
         }? Error),
     )?;
 

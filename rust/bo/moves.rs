@@ -2,7 +2,10 @@
 
 //! Moves of buffers that user space asks for.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
 
 use crate::{
     abstractions::ttm::OperationCtx,
@@ -66,6 +69,7 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     let here = BoPlacement::new(&locked);
     if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
         locked.used();
+        bo.evacuated.store(false, Relaxed);
         bo.holders.set_wanted(domain);
         return Ok(());
     }
@@ -90,6 +94,7 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     let result = locked.validate(&[place], &mut OperationCtx::interruptible());
     bo.holders.serve(None);
     if result.is_ok() {
+        bo.evacuated.store(false, Relaxed);
         bo.holders.set_wanted(domain);
     }
     result

@@ -54,6 +54,8 @@ pub(crate) struct BoData {
     /// Whether the creation succeeded. Only then is the free counted.
     pub(super) created: Atomic<bool>,
     pub(super) free_start: FreeStart,
+    /// Whether it was moved out of VRAM only because the card was going to lose it.
+    pub(super) evacuated: Atomic<bool>,
 }
 
 /// A buffer.

@@ -33,6 +33,7 @@ use crate::{
     bo::{
         advice::check_needed,
         copy_end::copy_end,
+        loss,
         object::{
             Bo,
             BoDriver, //
@@ -214,6 +215,7 @@ fn engine<'a>(
 fn present<'a>(bo: &'a Locked<'_, BoDriver>) -> Result<&'a Resource> {
     check_needed(bo.object())?;
     bo.dev().check_engine()?;
+    loss::settle(bo, &mut OperationCtx::interruptible())?;
     bo.populate(&mut OperationCtx::interruptible())?;
     bo.resource().ok_or(EFAULT)
 }

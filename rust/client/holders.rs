@@ -57,6 +57,8 @@ struct State {
     wanted: Domain,
     place: Option<Domain>,
     content: Content,
+    /// Whether the content was once lost with the card's memory.
+    lost: bool,
     /// The client whose call is being served with the buffer locked.
     served: Option<Arc<Client>>,
 }
@@ -149,6 +151,7 @@ impl Holders {
                     wanted,
                     place: None,
                     content: Content::Needed,
+                    lost: false,
                     served: client,
                 }),
             }),
@@ -259,6 +262,16 @@ impl Holders {
         self.state.lock().content
     }
 
+    /// Whether the content was once lost with the card's memory.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state.lock().lost
+    }
+
+    /// Notes that the content was lost with the card's memory.
+    pub(crate) fn set_lost(&self) {
+        self.state.lock().lost = true;
+    }
+
     /// Notes that the content may be dropped, if it was not yet, or that it was dropped, or that it
     /// is needed. Returns what it was before.
     ///
@@ -328,6 +341,11 @@ impl Busy {
             holders,
             ended: Atomic::new(false),
         }
+    }
+
+    /// Notes that the job has found the content of the buffer lost.
+    pub(crate) fn set_lost(&self) {
+        self.holders.set_lost();
     }
 
     /// Notes that the job has ended, if it was not yet.

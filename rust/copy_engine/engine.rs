@@ -84,6 +84,9 @@ pub(crate) trait Listener: Send + Sync {
     /// A page of VRAM, as byte offsets, had an uncorrectable error.
     fn page_lost(&self, page: Range<u64>);
 
+    /// VRAM has lost its content, and nobody had announced that.
+    fn vram_lost(&self);
+
     /// The engine was given up after repeated failures.
     fn given_up(&self);
 }
@@ -117,6 +120,8 @@ pub(crate) struct Engine {
     pub(super) awaited_signalled: Atomic<bool>,
     /// Whether the listener was told so.
     told: Atomic<bool>,
+    /// Whether VRAM has lost its content, and the listener was not told so yet.
+    pub(super) vram_lost: Atomic<bool>,
     /// Who is told of what happens; [`None`] while the engine is not started.
     #[pin]
     pub(super) listener: Mutex<Option<Arc<dyn Listener>>>,
@@ -204,6 +209,7 @@ impl Engine {
                 wedged: Atomic::new(false),
                 awaited_signalled: Atomic::new(false),
                 told: Atomic::new(false),
+                vram_lost: Atomic::new(false),
                 listener <- new_mutex!(None),
                 closed: Atomic::new(false),
                 context: Atomic::new(0),
@@ -338,9 +344,12 @@ impl Engine {
         }
     }
 
-    /// Tells the listener, once, if the engine was given up. No lock is held that anyone needs to
-    /// signal a fence.
-    pub(super) fn tell_if_given_up(&self) {
+    /// Tells the listener if VRAM has lost its content and, once, if the engine was given up. No lock is
+    /// held that anyone needs to signal a fence.
+    pub(super) fn tell_what_happened(&self) {
+        if self.vram_lost.xchg(false, Relaxed) {
+            self.tell(|listener| listener.vram_lost());
+        }
         if self.is_wedged() && !self.is_closed() && !self.told.xchg(true, Relaxed) {
             self.tell(|listener| listener.given_up());
         }

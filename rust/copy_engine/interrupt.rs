@@ -29,7 +29,10 @@ use crate::{
             Engine,
             Hw, //
         },
-        queue::SubmitQueue, //
+        queue::{
+            Power,
+            SubmitQueue, //
+        }, //
     },
     hw::regs::*, //
 };
@@ -219,7 +222,7 @@ impl Handler {
             let _signalling = Signalling::begin();
             let mut queue = engine.queue.lock();
 
-            if queue.context.is_none() {
+            if queue.context.is_none() || queue.power == Power::Off {
                 return Ok(false);
             }
             engine.handle_rest(&mut queue, hw)?
@@ -230,7 +233,7 @@ impl Handler {
 
             engine.tell(|listener| listener.page_lost(start..start + PAGE_SIZE as u64));
         }
-        engine.tell_if_given_up();
+        engine.tell_what_happened();
         Ok(found.rest)
     }
 }

@@ -104,6 +104,14 @@ impl Work {
         Iterator::chain(from.into_iter(), [(self.to(), at.to)]).filter(|(end, _)| end.is_windowed())
     }
 
+    /// Whether it reads memory at GPU addresses in `range`.
+    pub(super) fn reads(&self, range: &Range<u64>) -> bool {
+        match self {
+            Self::Copy { from, .. } => from.is_mapped_in(range),
+            Self::Fill { .. } => false,
+        }
+    }
+
     /// Whether it needs a transfer window.
     pub(super) fn is_windowed(&self) -> bool {
         self.windowed(&Progress::default()).next().is_some()
@@ -263,6 +271,8 @@ pub(super) struct Job<T: Timeline> {
     pub(super) owner: JobOwner,
     /// Whether it does nothing any more, because the client is gone.
     cancelled: Atomic<bool>,
+    /// Whether what it was to copy is lost.
+    lost: Atomic<bool>,
     /// Fences that are to be signalled before it begins.
     after: KVec<Pin<KBox<Awaited<T>>>>,
     /// The fence; set when the job is queued.
@@ -306,6 +316,7 @@ impl<T: Timeline> Job<T> {
                 work,
                 owner,
                 cancelled: Atomic::new(false),
+                lost: Atomic::new(false),
                 after,
                 fence: SetOnce::new(),
                 last: Atomic::new(u64::MAX),
@@ -328,6 +339,27 @@ impl<T: Timeline> Job<T> {
     /// Whether it does nothing any more.
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Relaxed)
+    }
+
+    /// Notes that what it was to copy is lost: it fills with zeroes instead, and its buffers have lost
+    /// their content.
+    pub(super) fn set_lost(&self) {
+        self.lost.store(true, Relaxed);
+        for buffer in self.owner.buffers.iter().flatten() {
+            buffer.set_lost();
+        }
+    }
+
+    /// The packet for the card, of one of its [`Work`].
+    pub(super) fn packet(&self, packet: Packet) -> Packet {
+        match packet {
+            Packet::Copy { to, bytes, .. } if self.lost.load(Relaxed) => Packet::Fill {
+                value: 0,
+                to,
+                bytes,
+            },
+            packet => packet,
+        }
     }
 
     /// Bytes that it counts for among the jobs of clients; 0 for a move or a clear.

@@ -2,6 +2,8 @@
 
 //! Jobs that are not wholly in the command ring yet, and what submission needs.
 
+use core::ops::Range;
+
 use kernel::{
     list::{
         List,
@@ -61,12 +63,25 @@ pub(super) struct Partial<T: Timeline> {
     pub(super) progress: Progress,
 }
 
+/// Whether jobs are submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Power {
+    /// They are.
+    On,
+    /// Only those that are here already, because the card is going to rest.
+    Draining,
+    /// None: the card is at rest, and nobody accesses it.
+    Off,
+}
+
 /// The state of submission.
 pub(crate) struct SubmitQueue<T: Timeline> {
     /// The context of the jobs' fences; [`None`] while the engine is not started.
     pub(super) context: Option<Arc<Context<T>>>,
     /// Whether clients' jobs are accepted.
     pub(super) open: bool,
+    /// Whether jobs are submitted.
+    pub(super) power: Power,
     pub(super) commands: CommandRing,
     /// The jobs of clients that are not here yet.
     pub(super) clients: List<ClientQueue<T, Self>>,
@@ -96,6 +111,7 @@ impl<T: Timeline> SubmitQueue<T> {
         Ok(Self {
             context: None,
             open: false,
+            power: Power::On,
             commands: CommandRing::new(&vram.commands)?,
             clients: List::new(),
             blocked: List::new(),
@@ -156,6 +172,16 @@ impl<T: Timeline> SubmitQueue<T> {
             .iter()
             .next()
             .or_else(|| partial.map(|partial| partial.job.as_arc_borrow()))
+    }
+
+    /// Has the jobs fill with zeroes that would copy from `vram`, because it has lost its content. What
+    /// one of them would have read that another one writes before counts as lost, too.
+    pub(super) fn lose(&mut self, vram: &Range<u64>) {
+        for job in self.waiting.iter() {
+            if job.work.reads(vram) {
+                job.set_lost();
+            }
+        }
     }
 
     /// Puts all submitted jobs, those in `inflight` too, back to the front of the queue, in their

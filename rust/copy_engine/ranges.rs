@@ -102,6 +102,17 @@ impl CopyEnd {
         })
     }
 
+    /// Whether it is at GPU addresses in `window`, wholly or in part.
+    pub(super) fn is_mapped_in(&self, window: &Range<u64>) -> bool {
+        match self {
+            Self::Mapped(ranges) => ranges
+                .ranges
+                .iter()
+                .any(|range| range.start < window.end && window.start < range.end),
+            Self::SystemPages(_) => false,
+        }
+    }
+
     /// Bytes of it.
     pub(super) fn bytes(&self) -> u64 {
         self.ranges().bytes

@@ -40,6 +40,7 @@ use crate::{
         queue::{
             LastProgress,
             Position,
+            Power,
             SubmitQueue, //
         }, //
     },
@@ -127,6 +128,10 @@ impl Engine {
         }
 
         let failed_too_often = self.requeue(queue);
+        if gmc::vram_lost(hw.regs) {
+            queue.lose(&self.gmc.vram);
+            self.vram_lost.store(true, Relaxed);
+        }
         let obeys = CommandRing::is_stopped(hw.regs);
         if !obeys {
             dev_err!(self.dev, "copy engine: goes on after a reset\n");
@@ -172,7 +177,7 @@ impl Engine {
 
     /// Gives the engine up: it reaches no memory any more, and the fences of all jobs are signalled
     /// with `EIO`.
-    fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) {
+    pub(super) fn wedge(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) {
         dev_err!(self.dev, "copy engine: given up, memory cannot be moved\n");
         gmc::isolate(hw.regs);
         self.wedged.store(true, Release);
@@ -207,13 +212,17 @@ impl Tick for Engine {
             let mut queue = self.queue.lock();
 
             queue.context.as_ref()?;
+            if queue.power == Power::Off {
+                queue.watched = false;
+                return None;
+            }
             self.log(self.check_hang(&mut queue, hw));
             queue.watched = !self.is_idle(&queue);
             self.note_poll();
             queue.watched
         };
 
-        self.tell_if_given_up();
+        self.tell_what_happened();
         watched.then_some(POLL)
     }
 }

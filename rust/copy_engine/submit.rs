@@ -42,6 +42,7 @@ use crate::{
         },
         queue::{
             Partial,
+            Power,
             SubmitQueue, //
         },
         ranges::{
@@ -134,7 +135,7 @@ impl CopyEngine {
     /// Submits what is new in the queue, and has the watchdog watch it.
     pub(super) fn go_on(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) {
         self.log(self.fill_ring(queue, hw));
-        if !queue.watched {
+        if !queue.watched && queue.power != Power::Off {
             queue.watched = true;
             queue.last_progress.at = self.note_poll();
             self.kick(POLL);
@@ -169,7 +170,11 @@ impl Engine {
 
     /// Submits chunks until the queue is empty, the ring is full, or no transfer window is free.
     pub(super) fn fill_ring(&self, queue: &mut SubmitQueue<CopyEngine>, hw: Hw<'_>) -> Result {
-        self.admit_clients(queue);
+        match queue.power {
+            Power::On => self.admit_clients(queue),
+            Power::Draining => (),
+            Power::Off => return Ok(()),
+        }
         while let Some(mut partial) = queue.pop() {
             let Some(window) = self.find_window(queue, &partial.job, hw) else {
                 queue.put_back(partial);
@@ -249,7 +254,8 @@ impl Engine {
         let commands = &mut queue.commands;
         let mut push = |packet| commands.push(self.aperture.bar(), hw.parent, packet);
         if !job.is_cancelled() {
-            job.work.next_chunk(progress, window_address, &mut push)?;
+            job.work
+                .next_chunk(progress, window_address, |packet| push(job.packet(packet)))?;
         }
 
         let mut inflight = self.inflight.lock();

@@ -51,11 +51,13 @@ struct Table {
     /// Whether entries were changed since the last flush, so that the card may have stale ones
     /// cached.
     stale: bool,
+    /// Whether the card cannot be accessed. Then only the copy is changed.
+    offline: bool,
 }
 
 impl Table {
     fn flush(&mut self, regs: &Registers<'_>) {
-        if self.stale {
+        if self.stale && !self.offline {
             mb(Write);
             regs.write_reg(GART_FLUSH::from_raw(1));
             self.stale = false;
@@ -86,6 +88,7 @@ impl Gart {
             table <- new_mutex!(Table {
                 entries,
                 stale: false,
+                offline: false,
             }),
         }))
     }
@@ -105,6 +108,8 @@ impl Gart {
         let mut table = self.table.lock();
         let mut at = first;
 
+        let offline = table.offline;
+
         table.stale = true;
         for range in ranges {
             let end = at + ((range.end - range.start) >> PAGE_SHIFT);
@@ -116,6 +121,7 @@ impl Gart {
 
             self.write(
                 parent,
+                offline,
                 at,
                 entries.iter_mut().enumerate().map(|(index, entry)| {
                     let value = first.wrapping_add((index as u64) << PAGE_SHIFT);
@@ -139,10 +145,12 @@ impl Gart {
         let first = pages.start;
         let pages = usize::try_from(pages.start)?..usize::try_from(pages.end)?;
         let mut table = self.table.lock();
+        let offline = table.offline;
         let entries = table.entries.get_mut(pages).ok_or(EINVAL)?;
 
         self.write(
             parent,
+            offline,
             first,
             entries.iter_mut().map(|entry| {
                 *entry = 0;
@@ -157,6 +165,11 @@ impl Gart {
     /// Drops the entries that the card has cached, if any were changed since the last flush.
     pub(crate) fn flush(&self, regs: &Registers<'_>) {
         self.table.lock().flush(regs);
+    }
+
+    /// Notes that the card cannot be accessed, until [`recover`](Self::recover).
+    pub(crate) fn set_offline(&self) {
+        self.table.lock().offline = true;
     }
 
     /// Calls `reset`, which may reset the card, then writes the whole table from the driver's copy
@@ -174,19 +187,25 @@ impl Gart {
         let mut table = self.table.lock();
 
         reset(regs)?;
-        self.write(parent, 0, table.entries.iter().copied())?;
+        table.offline = false;
+        self.write(parent, false, 0, table.entries.iter().copied())?;
         table.stale = true;
         regs.try_write_reg(GART_TABLE_BASE::from_raw(self.base))?;
         Ok(())
     }
 
-    /// Writes entries to the table in VRAM, from page `first` on.
+    /// Writes entries to the table in VRAM, from page `first` on, unless the card is offline.
     fn write(
         &self,
         parent: &Device<Bound>,
+        offline: bool,
         first: u64,
         entries: impl Iterator<Item = u64>,
     ) -> Result {
+        if offline {
+            entries.for_each(drop);
+            return Ok(());
+        }
         let start = self.base + first * size_of::<u64>() as u64;
 
         self.vram.write(parent, start, entries)

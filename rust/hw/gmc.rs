@@ -44,7 +44,7 @@ pub(crate) const RESERVED_PAGES: u64 = GTT_MAX_TRANSFER_SIZE * GTT_NUM_TRANSFER_
 pub(crate) const RESERVED_SIZE: u64 = RESERVED_PAGES << PAGE_SHIFT;
 
 /// The description of a card that its registers give, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Gmc {
     /// Which chip it is.
     pub(crate) chip: Chip,
@@ -202,6 +202,23 @@ pub(crate) fn reset(regs: &Registers<'_>, gmc: &Gmc) {
     let _ = regs.read(CHIP_ID);
 }
 
+/// Disables the aperture, the GTT window and VRAM.
+pub(crate) fn disable(regs: &Registers<'_>) {
+    regs.write_reg(MC_FB_CTRL::zeroed());
+    regs.write_reg(MC_GTT_CTRL::zeroed());
+    regs.write_reg(MC_VRAM_CTRL::zeroed());
+}
+
+/// Whether VRAM has lost its content since this was last asked.
+pub(crate) fn vram_lost(regs: &Registers<'_>) -> bool {
+    let is_lost = regs.read(MC_STATUS).lost();
+
+    if is_lost {
+        regs.write_reg(MC_STATUS::zeroed().with_lost(true));
+    }
+    is_lost
+}
+
 /// Whether the card is as [`reset`] has left it. It is not after a reset of the function.
 pub(crate) fn is_enabled(regs: &Registers<'_>) -> bool {
     regs.read(MC_VRAM_CTRL).enable()
@@ -235,7 +252,11 @@ impl<'a> Enabled<'a> {
         regs: Arc<BoundRegisters>,
         gmc: &Gmc,
     ) -> Result<Self> {
-        reset(regs.access(dev)?, gmc);
+        let access = regs.access(dev)?;
+
+        reset(access, gmc);
+        // Nothing of it was ours.
+        vram_lost(access);
         Ok(Self { regs, dev })
     }
 }
@@ -243,9 +264,7 @@ impl<'a> Enabled<'a> {
 impl Drop for Enabled<'_> {
     fn drop(&mut self) {
         if let Ok(regs) = self.regs.access(self.dev) {
-            regs.write_reg(MC_FB_CTRL::zeroed());
-            regs.write_reg(MC_GTT_CTRL::zeroed());
-            regs.write_reg(MC_VRAM_CTRL::zeroed());
+            disable(regs);
         }
     }
 }

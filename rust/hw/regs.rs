@@ -90,6 +90,11 @@ register! {
         0:0 enable => bool;
     }
 
+    /// Whether VRAM has lost its content since power-on. Writing 1 to `lost` clears it.
+    pub(crate) MC_STATUS(u32) @ 0x0000010c {
+        0:0 lost => bool;
+    }
+
     /// VRAM offset of the GART table.
     pub(crate) GART_TABLE_BASE(u64) @ 0x00000110 {
         63:0 offset;

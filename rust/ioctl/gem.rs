@@ -109,6 +109,7 @@ impl Ioctl for GemInfo {
                 uapi::DRM_PDDGPU_STATE_PURGED,
             ),
             (bo.is_imported(), uapi::DRM_PDDGPU_STATE_IMPORTED),
+            (bo.holders.is_lost(), uapi::DRM_PDDGPU_STATE_LOST),
         ] {
             if holds {
                 args.state |= bit;

@@ -25,8 +25,11 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Full,
+            Relaxed,
+            Release, //
         },
         Arc,
         Mutex,
@@ -81,6 +84,34 @@ struct State {
     reservations: Reservations,
 }
 
+impl State {
+    /// Calls `f` with all that is free, if anything is. Nothing is known to be zero afterwards.
+    ///
+    /// `gpu_buddy_reset_clear()` removes blocks from a tree while it walks that, and so misses some.
+    ///
+    /// # Errors
+    ///
+    /// Those of `f`; `ENOMEM`.
+    fn forget_cleared(&mut self, f: impl FnOnce(&Blocks) -> Result) -> Result {
+        let free = self.mm.avail();
+
+        if free == 0 {
+            return Ok(());
+        }
+        // All of it, for a moment.
+        let blocks = self.mm.alloc(
+            &AllocMode::Simple,
+            free,
+            PAGE_SIZE as u64,
+            AllocFlags::default(),
+        )?;
+        let result = f(&blocks);
+
+        self.mm.free(blocks, false);
+        result
+    }
+}
+
 /// Usage of VRAM, in bytes.
 pub(crate) struct Usage {
     /// Bytes that are not free.
@@ -101,6 +132,8 @@ pub(crate) struct VramResource {
     size: u64,
     /// Bytes of the blocks that are inside the aperture.
     visible: u64,
+    /// How often VRAM had lost its content when that of the blocks was last whole.
+    losses: Atomic<u64>,
     /// The fence of the job that zeroes the blocks before they are freed.
     wiped: SetOnce<ARef<Fence>>,
 }
@@ -153,6 +186,8 @@ pub(crate) struct VramMgr {
     own: u64,
     /// Bytes in use that are inside the aperture. Read without a lock.
     vis_usage: Atomic<i64>,
+    /// How often VRAM has lost its content.
+    losses: Atomic<u64>,
     stats: Arc<Stats>,
 }
 
@@ -183,6 +218,7 @@ impl VramMgr {
                 own,
                 // CAST: A part of VRAM.
                 vis_usage: Atomic::new(*own as i64),
+                losses: Atomic::new(0),
                 stats,
             }? Error))
         })
@@ -253,27 +289,15 @@ impl VramMgr {
     ///
     /// `ENOMEM`.
     pub(crate) fn used_ranges(&self) -> Result<KVVec<Range<u64>>> {
-        let mut state = self.state.lock();
-        let free = state.mm.avail();
         let mut clean = RBTree::new();
 
-        // All that is free, for a moment.
-        if free > 0 {
-            let blocks = state.mm.alloc(
-                &AllocMode::Simple,
-                free,
-                PAGE_SIZE as u64,
-                AllocFlags::default(),
-            )?;
-            let result = blocks.clean().try_for_each(|range| {
+        self.state.lock().forget_cleared(|blocks| {
+            blocks.clean().try_for_each(|range| {
                 clean
                     .try_create_and_insert(range.start, range.end, GFP_KERNEL)
                     .map(drop)
-            });
-
-            state.mm.free(blocks, false);
-            result?;
-        }
+            })
+        })?;
 
         let mut used = KVVec::new();
         let mut at = self.own;
@@ -287,6 +311,25 @@ impl VramMgr {
             used.push(at..self.size, GFP_KERNEL)?;
         }
         Ok(used)
+    }
+
+    /// Notes that VRAM has lost its content: all buffers in it are [stale](Self::is_stale), and nothing is
+    /// known to be zero any more.
+    pub(crate) fn content_lost(&self) {
+        self.losses.fetch_add(1, Full);
+        // No block has to be split for that, so it takes no memory.
+        let _ = self.state.lock().forget_cleared(|_| Ok(()));
+    }
+
+    /// Whether VRAM has lost its content since the resource was allocated, or was last
+    /// [fresh](Self::set_fresh).
+    pub(crate) fn is_stale(&self, resource: &VramResource) -> bool {
+        resource.losses.load(Acquire) != self.losses.load(Acquire)
+    }
+
+    /// Notes that the resource has content again. The buffer's resv is held.
+    pub(crate) fn set_fresh(&self, resource: &VramResource) {
+        resource.losses.store(self.losses.load(Acquire), Release);
     }
 
     /// Tries again to reserve what is pending, as memory may have become free.
@@ -361,6 +404,7 @@ impl ResourceManager for VramMgr {
             blocks: Some(blocks),
             size,
             visible,
+            losses: Atomic::new(self.losses.load(Acquire)),
             wiped: SetOnce::new(),
         })
     }

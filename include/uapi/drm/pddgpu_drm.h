@@ -146,6 +146,14 @@ struct drm_pddgpu_gem_mmap {
 #define DRM_PDDGPU_STATE_PURGED		(1 << 1)
 /** define DRM_PDDGPU_STATE_IMPORTED - it has the memory of another device */
 #define DRM_PDDGPU_STATE_IMPORTED	(1 << 2)
+/**
+ * define DRM_PDDGPU_STATE_LOST - its content was lost with the card's memory
+ *
+ * By a reset, or because the power was gone, and the driver could not save it.
+ * The buffer was zeroed then, and works as before. The bit stays for as long as
+ * the buffer lives.
+ */
+#define DRM_PDDGPU_STATE_LOST		(1 << 3)
 
 /**
  * struct drm_pddgpu_gem_info - ask about a buffer

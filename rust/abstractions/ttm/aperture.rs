@@ -3,9 +3,20 @@
 //! The aperture: the PCI BAR through which the CPU accesses memory on the device.
 
 use kernel::{
+    new_condvar,
+    new_mutex,
     prelude::*,
     static_lock_class,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        Arc,
+        CondVar,
+        Mutex, //
+    }, //
 };
 
 use crate::abstractions::{
@@ -36,6 +47,14 @@ pub(crate) struct Aperture {
     /// Held for reading by code that needs the aperture, and for writing while it is shut.
     #[pin]
     open: RwSemaphore,
+    /// Whether it was [closed](Self::close). It is closed while `open` is held for writing, and opened
+    /// while `waiting` is held.
+    is_closed: Atomic<bool>,
+    /// Held by those who wait for [`reopen`](Self::reopen).
+    #[pin]
+    waiting: Mutex<()>,
+    #[pin]
+    opened: CondVar,
 }
 
 impl Aperture {
@@ -49,6 +68,9 @@ impl Aperture {
             pin_init!(Self {
                 bar,
                 open <- RwSemaphore::new(name, static_lock_class!()),
+                is_closed: Atomic::new(false),
+                waiting <- new_mutex!(()),
+                opened <- new_condvar!(),
             }),
             GFP_KERNEL,
         )
@@ -66,11 +88,44 @@ impl Aperture {
     /// fence. So an allocation inside of this section must not wait for reclaim. It is marked
     /// `memalloc_noreclaim` for the page tables that a page fault allocates here.
     pub(super) fn hold_open(&self) -> Open<'_> {
-        let no_reclaim = NoReclaim::begin();
+        loop {
+            if self.is_closed.load(Acquire) {
+                self.wait_until_open();
+            }
+            let no_reclaim = NoReclaim::begin();
+            let guard = self.open.read();
 
-        Open {
-            _guard: self.open.read(),
-            _no_reclaim: no_reclaim,
+            // Unless it was closed again.
+            if !self.is_closed.load(Acquire) {
+                return Open {
+                    _guard: guard,
+                    _no_reclaim: no_reclaim,
+                };
+            }
+        }
+    }
+
+    /// Closes the aperture until [`reopen`](Self::reopen): until then no buffer of `dev` is mapped by user
+    /// space, and page faults and accesses by the kernel wait. They hold the lock of a buffer meanwhile,
+    /// and keep the device from being unplugged.
+    pub(crate) fn close(&self, dev: &BaseDevice) {
+        self.shut(dev, || self.is_closed.store(true, Release));
+    }
+
+    /// Opens the aperture again, if it was closed.
+    pub(crate) fn reopen(&self) {
+        let waiting = self.waiting.lock();
+
+        self.is_closed.store(false, Release);
+        drop(waiting);
+        self.opened.notify_all();
+    }
+
+    fn wait_until_open(&self) {
+        let mut waiting = self.waiting.lock();
+
+        while self.is_closed.load(Acquire) {
+            self.opened.wait(&mut waiting);
         }
     }
 

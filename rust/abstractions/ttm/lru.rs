@@ -15,7 +15,10 @@ use kernel::error::from_err_ptr;
 use crate::{
     abstractions::ttm::{
         ctx::OperationCtx,
-        manager::BaseManager, //
+        driver::Driver,
+        manager::BaseManager,
+        object::Object,
+        reserved::Locked, //
     },
     bindings::raw as bindings, //
 };
@@ -66,4 +69,23 @@ pub(super) fn walk(
 
     // SAFETY: The cursor was initialised above. This gives back the last buffer.
     unsafe { bindings::ttm_bo_lru_cursor_fini(cursor) };
+}
+
+/// Calls `f` for the buffers in a manager's memory, the least recently used first, until it breaks.
+/// It waits for their locks. `f` may move them. A buffer that comes or goes meanwhile may be missed, and
+/// those that are being freed are left out.
+pub(crate) fn for_each_buffer<T: Driver>(
+    man: &BaseManager,
+    ctx: &mut OperationCtx,
+    mut f: impl FnMut(&mut Locked<'_, T>, &mut OperationCtx) -> ControlFlow<()>,
+) {
+    walk(man, ctx, Busy::Wait, |bo, ctx| {
+        // SAFETY: The walk holds the buffer's resv, and a reference, during the call.
+        unsafe {
+            match Object::<T>::from_ttm(bo.as_ptr()) {
+                Some(object) if !(*bo.as_ptr()).deleted => f(&mut Locked::new(object), ctx),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    });
 }

@@ -180,7 +180,7 @@ fn may_swap(sc: &bindings::shrink_control) -> bool {
 }
 
 /// Free swap, in pages.
-fn free_swap() -> u64 {
+pub(crate) fn free_swap() -> u64 {
     // SAFETY: Only reads a counter.
     unsafe { bindings::ttm_backup_bytes_avail() >> PAGE_SHIFT }
 }

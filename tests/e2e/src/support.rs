@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod compare;
+pub mod config_space;
 pub mod controller;
 pub mod dma_heap;
 pub mod driver;
@@ -12,6 +13,8 @@ pub mod examples;
 pub mod fault_injection;
 pub mod fdinfo;
 pub mod fixture;
+pub mod hog;
+pub mod holdings;
 pub mod ioctl_32;
 pub mod kmsg;
 pub mod leaker;

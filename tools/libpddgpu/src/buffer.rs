@@ -81,6 +81,9 @@ pub struct Info {
     pub purged: bool,
     /// Whether it has the memory of another device.
     pub imported: bool,
+    /// Whether the content was lost with the card's memory, at some time since the buffer was created.
+    /// The buffer was zeroed then.
+    pub content_lost: bool,
 }
 
 /// Whether the content of a buffer has to be kept.
@@ -192,6 +195,7 @@ impl Buffer {
             displaced: args.state & raw::DRM_PDDGPU_STATE_DISPLACED != 0,
             purged: args.state & raw::DRM_PDDGPU_STATE_PURGED != 0,
             imported: args.state & raw::DRM_PDDGPU_STATE_IMPORTED != 0,
+            content_lost: args.state & raw::DRM_PDDGPU_STATE_LOST != 0,
         })
     }
 

@@ -5,7 +5,6 @@
 use std::{
     fs::File,
     os::unix::fs::FileExt,
-    ptr,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
 };
@@ -13,11 +12,11 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{virtual_card::pages::PAGE, Card, Create, CreateFlags, Domain};
-use rustix::mm::{mlock, mmap_anonymous, munmap, MapFlags, ProtFlags};
 
 use crate::support::{
     driver::Driver,
     fixture::{skip, trials, Bench},
+    hog::Hog,
     marked::Marked,
     meminfo::{drop_caches, meminfo, Swap},
     patience::eventually,
@@ -201,33 +200,6 @@ fn the_kernel_reads_and_writes_swapped_buffers(bench: &Bench) -> Result<()> {
     other.check_page(at, &now)?;
     marked.map.read(0, &mut now);
     marked.check_page(0, &now)
-}
-
-/// Memory of our own that cannot be swapped out.
-struct Hog {
-    at: *mut std::ffi::c_void,
-    len: usize,
-}
-
-impl Hog {
-    fn of(bytes: u64) -> Result<Self> {
-        let len = usize::try_from(bytes)?;
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: A new mapping that nothing else uses.
-        unsafe {
-            let at = mmap_anonymous(ptr::null_mut(), len, access, MapFlags::PRIVATE)?;
-            let hog = Self { at, len };
-            mlock(at, len).context("mlock")?;
-            Ok(hog)
-        }
-    }
-}
-
-impl Drop for Hog {
-    fn drop(&mut self) {
-        // SAFETY: Our own mapping, which nothing refers to.
-        unsafe { munmap(self.at, self.len) }.expect("it is mapped");
-    }
 }
 
 /// A working set that leaves no room for another program: it has to make some.
