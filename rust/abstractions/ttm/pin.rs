@@ -47,11 +47,13 @@ impl<T: Driver> Locked<'_, T> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `ERESTARTSYS` on a signal; those of the move.
+    /// `ENODEV` if the device is gone, and the content with it; `ENOMEM`; `ERESTARTSYS` on a signal;
+    /// those of the move.
     fn pin(&mut self) -> Result {
         let mut ctx = OperationCtx::interruptible();
 
         if self.pin_count() == 0 {
+            drop(self.dev().enter()?);
             self.validate(&PLACES, &mut ctx)?;
             self.populate(&mut ctx)?;
             // The content may still be on its way.

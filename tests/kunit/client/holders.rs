@@ -106,7 +106,7 @@ mod tests {
         let buffer = buffer()?;
 
         buffer.add_handle(&client)?;
-        buffer.add_export();
+        buffer.add_export()?;
         check_eq!(client.memory(Domain::Vram), bytes(SIZE, SIZE, SIZE));
         buffer.remove_export();
         check_eq!(client.memory(Domain::Vram), bytes(SIZE, 0, SIZE));

@@ -13,7 +13,8 @@ use crate::{
         drm::gem::Ref,
         ttm::{
             MemType,
-            OperationCtx, //
+            OperationCtx,
+            Place, //
         }, //
     },
     hw::gmc,
