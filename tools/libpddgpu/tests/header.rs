@@ -138,7 +138,7 @@ fn programs_of_32_bits_see_the_same_abi() {
 fn ioctl_numbers_stay() {
     assert_eq!(raw::PDDGPU_IOCTL_GEM_CREATE, 0xc020_6440);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_MMAP, 0xc010_6441);
-    assert_eq!(raw::PDDGPU_IOCTL_GEM_INFO, 0xc038_6442);
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_INFO, 0xc040_6442);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_WAIT, 0x4010_6443);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_MOVE, 0x4018_6444);
     assert_eq!(raw::PDDGPU_IOCTL_QUERY, 0xc010_6445);

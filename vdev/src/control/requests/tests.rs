@@ -121,8 +121,12 @@ fn requests_about_registers() {
             "{}",
         ),
         (
-            r#"{"op":"read_reg","offset":264,"width":8}"#,
+            r#"{"op":"read_reg","offset":264,"width":4}"#,
             r#"{"value":1}"#,
+        ),
+        (
+            r#"{"op":"read_reg","offset":264,"width":8}"#,
+            r#"{"value":4294967297}"#,
         ),
         (
             r#"{"op":"set_identity","identity":{"chip_id":16384,"vram_size":0}}"#,
