@@ -85,7 +85,6 @@ fn a_program_of_32_bits_asks_what_the_card_is(bench: &Bench) -> Result<()> {
         query: raw::DRM_PDDGPU_QUERY_DEVICE,
         size: size_of::<raw::drm_pddgpu_query_device>() as u32,
         data: low.address(),
-        ..Default::default()
     };
     low.ioctl(&bench.card, raw::PDDGPU_IOCTL_QUERY, &mut query)?;
     let device: raw::drm_pddgpu_query_device = low.read();
