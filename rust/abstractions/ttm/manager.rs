@@ -155,7 +155,10 @@ pub(crate) struct BaseManager(Opaque<bindings::ttm_resource_manager>);
 
 impl BaseDevice {
     /// TTM's own manager of system memory, for drivers that have no other.
-    #[allow(dead_code, reason = "a driver with a manager of its own does without it")]
+    #[allow(
+        dead_code,
+        reason = "a driver with a manager of its own does without it"
+    )]
     pub(crate) fn system(&self) -> &BaseManager {
         // INVARIANT: It is initialised and registered as long as the device is.
         // SAFETY: `BaseManager` is transparent over it.
