@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -42,8 +42,16 @@ impl Card {
             .read(true)
             .write(true)
             .open(path)
-            .map_err(Error::from_file(path))?;
-        let driver = driver_name(&file).map_err(Error::from_file(path))?;
+            .map_err(|cause| match cause.kind() {
+                io::ErrorKind::PermissionDenied => Error::Denied { path: path.into() },
+                // A folder, for one.
+                io::ErrorKind::IsADirectory => Error::NoCard { path: path.into() },
+                _ => Error::from_file(path)(cause),
+            })?;
+        let driver = driver_name(&file).map_err(|cause| match Errno::from_io_error(&cause) {
+            Some(Errno::NOTTY | Errno::INVAL) => Error::NoCard { path: path.into() },
+            _ => Error::from_file(path)(cause),
+        })?;
         if driver != DRIVER {
             return Err(Error::OtherDriver {
                 path: path.into(),
@@ -102,6 +110,15 @@ impl Card {
     /// The path of the node that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The number that the DRM core has given this client, as in fdinfo.
+    pub fn client_id(&self) -> Result<u64> {
+        let path = format!("/proc/self/fdinfo/{}", self.as_fd().as_raw_fd());
+        let text = fs::read_to_string(&path).map_err(Error::from_file(&path))?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("drm-client-id:")?.trim().parse().ok())
+            .ok_or_else(|| Error::Unexpected(format!("{path}: no drm-client-id")))
     }
 
     /// The ioctls themselves, without any checks.

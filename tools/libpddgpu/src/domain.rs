@@ -107,7 +107,10 @@ mod tests {
             assert_eq!(mask.to_string().parse(), Ok(mask));
         }
         assert_eq!("vram, gtt".parse(), Ok(Domains::VRAM | Domains::GTT));
-        assert!("vram,disk".parse::<Domains>().is_err());
+        assert_eq!(
+            "vram,disk".parse::<Domains>(),
+            Err("unknown domain 'disk': there are vram, gtt, cpu".to_owned())
+        );
     }
 
     #[test]

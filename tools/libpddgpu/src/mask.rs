@@ -37,10 +37,20 @@ pub(crate) fn parse_names<M: bitflags::Flags<Bits = u32>>(
         let name = word.replace('-', "_").to_ascii_uppercase();
         let bits = M::from_name(&name)
             .or_else(|| M::from_name(&format!("VRAM_{name}")))
-            .ok_or_else(|| format!("unknown {kind} '{word}'"))?;
+            .ok_or_else(|| format!("unknown {kind} '{word}': there are {}", known::<M>()))?;
         mask.insert(bits);
     }
     Ok(mask)
+}
+
+/// All names there are, as users write them.
+fn known<M: bitflags::Flags>() -> String {
+    let names = M::FLAGS.iter().map(|flag| {
+        let name = flag.name();
+        let name = name.strip_prefix("VRAM_").unwrap_or(name);
+        name.to_ascii_lowercase().replace('_', "-")
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Lets masks be printed, parsed and serialized by the names of their bits.

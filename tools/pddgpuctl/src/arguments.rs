@@ -103,7 +103,7 @@ pub(crate) enum Command {
 
     /// Show the card's memory and its clients on the full screen, as they change.
     ///
-    /// The screen has the use of each kind of memory now and before, operations with their rates
+    /// With --json, its figures are printed once instead. The screen has the use of each kind of memory now and before, operations with their rates
     /// and times, leaks, and what each client takes up. Each column of a bar is one refresh, the
     /// latest at the right. The list of clients comes from debugfs, which only root may read. q
     /// and ^C end the program.

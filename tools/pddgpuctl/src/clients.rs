@@ -11,9 +11,10 @@ use rustix::{io::Errno, process::geteuid};
 
 use crate::output::text::printable;
 
-/// Reads the list of all clients. An error comes with advice where there is any.
+/// Reads the list of all clients but this process. An error comes with advice where there is any.
 pub fn read(card: &Card) -> Result<Vec<Client>> {
-    gem_list::read(card).map_err(|error| {
+    let own = card.client_id()?;
+    let mut clients = gem_list::read(card).map_err(|error| {
         let advice = match error.errno() {
             Some(Errno::ACCESS | Errno::PERM) if !geteuid().is_root() => {
                 Some("only root may see every client's buffers")
@@ -23,9 +24,11 @@ pub fn read(card: &Card) -> Result<Vec<Client>> {
         };
         match advice {
             Some(advice) => anyhow::Error::new(error).context(advice),
-            None => error.into(),
+            None => anyhow::Error::new(error),
         }
-    })
+    })?;
+    clients.retain(|client| client.id != Some(own));
+    Ok(clients)
 }
 
 /// The name and number of the client's process. Buffers without a handle have none.

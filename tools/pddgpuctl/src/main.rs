@@ -4,15 +4,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use pddgpuctl::Arguments;
-
 fn main() -> ExitCode {
-    match pddgpuctl::run(&Arguments::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("pddgpuctl: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    pddgpuctl::main()
 }

@@ -148,9 +148,9 @@ fn export_gives_a_command_a_dma_buf(bench: &Bench) -> Result<()> {
 
 fn errors_go_to_stderr_with_a_status(_: &Bench) -> Result<()> {
     for (arguments, message) in [
-        ("create --size 0 --domain vram", "GEM_CREATE"),
-        ("create --size 1M --domain moon", "moon"),
-        ("--device /dev/null info", "/dev/null"),
+        ("create --size 0 --domain vram", "at least 1 byte"),
+        ("create --size 1M --domain moon", "there are vram, gtt, cpu"),
+        ("--device /dev/null info", "/dev/null: no card"),
         ("--device /dev/nothing info", "/dev/nothing"),
     ] {
         let output = run(arguments)?;

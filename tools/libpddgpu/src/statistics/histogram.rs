@@ -12,6 +12,8 @@ const BUCKETS: usize = raw::PDDGPU_TIME_BUCKETS as usize;
 /// How many operations took how long. Bucket `i` counts those that took from 2^i to less than
 /// 2^(i + 1) ns. The first one also counts those that took less, and the last one those that took
 /// more.
+///
+/// In JSON it has an entry for each bucket that counted something: 2^i, and the number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram(pub [u64; BUCKETS]);
 
@@ -56,7 +58,8 @@ impl Default for Histogram {
 
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0)
+        let used = self.0.iter().enumerate().filter(|(_, &count)| count > 0);
+        serializer.collect_map(used.map(|(bucket, count)| (1u64 << bucket, count)))
     }
 }
 

@@ -29,9 +29,9 @@ counters! {
         vram_used: Bytes in info,
         /// VRAM that is free now.
         vram_free: Bytes in info,
-        /// GTT address space that buffers take up now.
+        /// Memory of GTT that buffers take up now, also while they pass through it.
         gtt_used: Bytes in info,
-        /// GTT address space that buffers could still take up.
+        /// Memory of GTT that buffers could still take up.
         gtt_free: Bytes in info,
         /// Memory of the CPU domain that buffers take up now.
         cpu_used: Bytes in info,

@@ -117,6 +117,6 @@ mod tests {
         let json = serde_json::to_value(times()).unwrap();
         assert_eq!(json["max_ns"], 5000);
         assert_eq!(json["p50_ns"], 2048);
-        assert_eq!(json["histogram"][10], 3);
+        assert_eq!(json["histogram"]["1024"], 3);
     }
 }

@@ -7,20 +7,26 @@ use pddgpu::{
     fdinfo::{self, Client},
     Card,
 };
+use rustix::process::geteuid;
 
 use crate::output::{
-    json,
+    json, stdout,
     table::Table,
     text::{or_dash, printable},
     units::{duration, size},
 };
 
 pub fn run(card: &Card, json: bool) -> Result<()> {
-    let clients = fdinfo::read(card)?;
+    let own = card.client_id()?;
+    let mut clients = fdinfo::read(card)?;
+    clients.retain(|client| client.id != own);
     if json {
         return json::print(&clients);
     }
-    table(&clients).lines().for_each(|line| println!("{line}"));
+    table(&clients).print()?;
+    if !geteuid().is_root() {
+        stdout::print("Clients of other users are not shown: that takes root.\n")?;
+    }
     Ok(())
 }
 

@@ -2,8 +2,6 @@
 
 //! `pddgpuctl create`: creates a buffer.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::Args;
 use pddgpu::{Card, Create, CreateFlags, Domains, Info};
@@ -13,11 +11,14 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::output::{
-    json,
-    table::print_fields,
-    text::address,
-    units::{parse_size, size},
+use crate::{
+    advice,
+    output::{
+        json, stdout,
+        table::print_fields,
+        text::address,
+        units::{parse_alignment, parse_buffer_size, parse_domains, size},
+    },
 };
 
 #[derive(Args)]
@@ -26,12 +27,12 @@ pub struct Arguments {
     ///
     /// Larger units may be used, as in 64K, 1M or 2G. The driver rounds the size up to whole pages
     /// of 4096 bytes.
-    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_buffer_size)]
     pub size: u64,
 
     /// Allow the buffer to be in these domains: vram, gtt, cpu, or several with commas between
     /// them.
-    #[arg(long, value_name = "DOMAINS")]
+    #[arg(long, value_name = "DOMAINS", value_parser = parse_domains)]
     pub domain: Domains,
 
     /// Ask for more: cpu-access-required, no-cpu-access, cleared, contiguous, or several with
@@ -55,7 +56,7 @@ pub struct Arguments {
     #[arg(
         long,
         value_name = "BYTES",
-        value_parser = parse_size,
+        value_parser = parse_alignment,
         default_value = "0",
         hide_default_value = true
     )]
@@ -84,20 +85,19 @@ pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<()> {
     let create = Create::new(arguments.size, arguments.domain)
         .alignment(arguments.alignment)
         .flags(arguments.flags);
-    let buffer = card.create(create)?;
+    let buffer = advice::create(card, create)?;
     let (handle, info) = (buffer.handle(), buffer.info()?);
     if json {
         let info = &info;
         json::print(&Created { handle, info })?;
     } else {
-        print_fields(&fields(handle, &info));
+        print_fields(&fields(handle, &info))?;
     }
 
     if let Some(mut signals) = signals {
         if !json {
-            println!("Held until ^C.");
+            stdout::print("Held until ^C.\n")?;
         }
-        io::stdout().flush()?;
         signals.forever().next();
     }
     buffer.close()?;

@@ -29,40 +29,40 @@ pub fn run(card: &Card, json: bool) -> Result<ExitCode> {
 
     let mut report = Report::new(json);
     report.step("The card", |notes| {
-        notes.add(format!("node: {}", card.path().display()));
+        notes.add(format!("node: {}", card.path().display()))?;
         for (name, value) in info::fields(&stage.device) {
-            notes.add(format!("{name}: {value}"));
+            notes.add(format!("{name}: {value}"))?;
         }
         Ok(())
-    });
+    })?;
     report.step("Heaps before", |notes| {
-        notes.table(&heaps::table(&before));
+        notes.table(&heaps::table(&before))?;
         Ok(())
-    });
-    report.step("The design documents' snippets, in C", steps::c_sample);
+    })?;
+    report.step("The design documents' snippets, in C", steps::c_sample)?;
     report.step("A buffer in each domain", |notes| {
         steps::each_domain(stage, notes)
-    });
+    })?;
     report.step("A contiguous buffer in VRAM", |notes| {
         steps::contiguous(stage, notes)
-    });
-    report.step("A split buffer in VRAM", |notes| steps::split(stage, notes));
+    })?;
+    report.step("A split buffer in VRAM", |notes| steps::split(stage, notes))?;
     report.step("VRAM -> GTT -> VRAM with its content", |notes| {
         steps::there_and_back(stage, notes)
-    });
+    })?;
     report.step("Heaps after", |notes| {
         let after = await_heaps(card, &before)?;
-        notes.table(&heaps::table(&after));
+        notes.table(&heaps::table(&after))?;
         ensure!(after == before, "the heaps are not as they were before");
-        notes.add("as before: nothing is left behind");
+        notes.add("as before: nothing is left behind")?;
         Ok(())
-    });
+    })?;
 
     let passed = report.passed();
     if json {
         json::print(&report)?;
     } else {
-        report.print_summary();
+        report.print_summary()?;
     }
     Ok(if passed {
         ExitCode::SUCCESS

@@ -12,8 +12,7 @@ pub fn run(card: &Card, json: bool) -> Result<()> {
     if json {
         return json::print(&heaps);
     }
-    table(&heaps).lines().for_each(|line| println!("{line}"));
-    Ok(())
+    table(&heaps).print()
 }
 
 /// A table with one row for each heap.
@@ -22,6 +21,7 @@ pub fn table(heaps: &[Heap]) -> Table {
         "Heap",
         "Used",
         "Reserved",
+        "Free",
         "Usable",
         "Total",
         "Visible used",
@@ -32,6 +32,7 @@ pub fn table(heaps: &[Heap]) -> Table {
             heap.domain.to_string(),
             size(heap.used),
             size(heap.reserved),
+            size(heap.total.saturating_sub(heap.used)),
             size(heap.usable),
             size(heap.total),
             size(heap.visible_used),

@@ -21,9 +21,8 @@ pub fn run(card: &Card, json: bool) -> Result<()> {
     if json {
         return json::print(&Info { node, device });
     }
-    print_fields(&[("Node", node)]);
-    print_fields(&fields(device));
-    Ok(())
+    print_fields(&[("Node", node)])?;
+    print_fields(&fields(device))
 }
 
 /// What there is to say about a card. Each value has a name.

@@ -4,17 +4,14 @@
 
 mod report;
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use pddgpu::Card;
 use rustix::thread::{capabilities, CapabilitySet};
 
-use crate::output::json;
+use crate::output::{json, stdout};
 use report::Report;
 
 /// The exit status that `--fail` gives when there are confirmed leaks.
@@ -40,7 +37,7 @@ pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<ExitCode> {
     if json {
         json::print(&report)?;
     } else {
-        io::stdout().write_all(report.text().as_bytes())?;
+        stdout::print(&report.text())?;
     }
     Ok(if arguments.fail && report.confirmed() > 0 {
         FAILED.into()

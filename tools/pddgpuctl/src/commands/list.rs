@@ -11,7 +11,7 @@ use pddgpu::{
 use crate::{
     clients::{self, process_name},
     output::{
-        json,
+        json, stdout,
         table::Table,
         text::{address, or_dash, plural},
         units::size,
@@ -25,15 +25,14 @@ pub fn run(card: &Card, json: bool) -> Result<()> {
     }
     let buffers: usize = clients.iter().map(|client| client.buffers.len()).sum();
     if buffers > 0 {
-        table(&clients).lines().for_each(|line| println!("{line}"));
+        table(&clients).print()?;
     }
     let with_files = clients.iter().filter(|client| client.id.is_some()).count();
-    println!(
+    stdout::print_lines([format!(
         "{}, {}",
         plural(buffers as u64, "buffer"),
         plural(with_files as u64, "client")
-    );
-    Ok(())
+    )])
 }
 
 /// A table with one row for each buffer.

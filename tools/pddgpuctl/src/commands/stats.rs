@@ -5,7 +5,7 @@
 mod report;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     thread,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use clap::Args;
 use pddgpu::{Card, MemoryStats};
 use rustix::termios::tcgetwinsize;
 
-use crate::output::{json, units::parse_interval};
+use crate::output::{json, stdout, units::parse_interval};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -43,30 +43,27 @@ pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<()> {
     if json {
         return json::print(&stats);
     }
-    io::stdout().write_all(report::text(&stats).as_bytes())?;
-    Ok(())
+    stdout::print(&report::text(&stats))
 }
 
 /// Prints the statistics again and again until a signal ends the process.
 fn watch(card: &Card, interval: Duration, json: bool) -> Result<()> {
-    let mut out = io::stdout();
+    let out = io::stdout();
     let is_terminal = out.is_terminal() && !json;
     let mut stats = card.memory_stats()?;
     if is_terminal {
-        out.write_all(b"\x1b[2J")?;
+        stdout::print("\x1b[2J")?;
     }
     loop {
         if json {
-            // Each report is one line, so that its reader knows where it ends.
-            writeln!(out, "{}", serde_json::to_string(&stats)?)?;
+            json::print_line(&stats)?;
         } else if is_terminal {
             let window = tcgetwinsize(&out)?;
             let (rows, columns) = (window.ws_row.into(), window.ws_col.into());
-            out.write_all(redraw(&report::text(&stats), rows, columns).as_bytes())?;
+            stdout::print(&redraw(&report::text(&stats), rows, columns))?;
         } else {
-            writeln!(out, "{}", report::text(&stats))?;
+            stdout::print(&(report::text(&stats) + "\n"))?;
         }
-        out.flush()?;
         thread::sleep(interval);
         stats = card.memory_stats()?;
     }

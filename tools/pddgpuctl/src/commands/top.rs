@@ -30,7 +30,7 @@ use signal_hook::{
     flag,
 };
 
-use crate::output::units::parse_interval;
+use crate::output::{json, units::parse_interval};
 use source::{CardSource, Source};
 use state::State;
 
@@ -45,10 +45,9 @@ pub struct Arguments {
 }
 
 pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<()> {
-    ensure!(
-        !json,
-        "top draws on a terminal; `stats --watch --json` has its figures"
-    );
+    if json {
+        return json::print(&CardSource::new(card).sample()?);
+    }
     let title = title(card)?;
     show(CardSource::new(card), title, arguments.interval)
 }

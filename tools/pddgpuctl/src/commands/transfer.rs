@@ -5,43 +5,46 @@
 use std::time::Instant;
 
 use anyhow::{ensure, Result};
-use clap::Args;
+use clap::{value_parser, Args};
 use pddgpu::{Buffer, Card, Create, CreateFlags, Deadline, Domains, Syncobj};
 use serde::Serialize;
 
-use crate::output::{
-    json,
-    table::print_fields,
-    units::{duration, parse_size, size},
+use crate::{
+    advice,
+    output::{
+        json,
+        table::print_fields,
+        units::{duration, parse_domains, parse_transfer_size, size},
+    },
 };
 
 #[derive(Args)]
 pub struct CopyArguments {
     /// Copy this many bytes, a multiple of 4. Larger units may be used, as in 64K or 1M.
-    #[arg(long, value_name = "BYTES", value_parser = parse_size, default_value = "16M")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_transfer_size, default_value = "16M")]
     pub size: u64,
 
     /// Copy from a buffer in one of these domains.
-    #[arg(long, value_name = "DOMAINS", default_value = "gtt")]
+    #[arg(long, value_name = "DOMAINS", value_parser = parse_domains, default_value = "gtt")]
     pub from: Domains,
 
     /// Copy to a buffer in one of these domains.
-    #[arg(long, value_name = "DOMAINS", default_value = "vram")]
+    #[arg(long, value_name = "DOMAINS", value_parser = parse_domains, default_value = "vram")]
     pub to: Domains,
 
     /// Copy so many times.
-    #[arg(long, value_name = "TIMES", default_value = "10")]
+    #[arg(long, value_name = "TIMES", default_value = "10", value_parser = value_parser!(u32).range(1..))]
     pub count: u32,
 }
 
 #[derive(Args)]
 pub struct FillArguments {
     /// Fill this many bytes, a multiple of 4. Larger units may be used, as in 64K or 1M.
-    #[arg(long, value_name = "BYTES", value_parser = parse_size, default_value = "16M")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_transfer_size, default_value = "16M")]
     pub size: u64,
 
     /// Fill a buffer in one of these domains.
-    #[arg(long, value_name = "DOMAINS", default_value = "vram")]
+    #[arg(long, value_name = "DOMAINS", value_parser = parse_domains, default_value = "vram")]
     pub domain: Domains,
 
     /// Repeat this 32-bit value.
@@ -49,7 +52,7 @@ pub struct FillArguments {
     pub value: u32,
 
     /// Fill so many times.
-    #[arg(long, value_name = "TIMES", default_value = "10")]
+    #[arg(long, value_name = "TIMES", default_value = "10", value_parser = value_parser!(u32).range(1..))]
     pub count: u32,
 }
 
@@ -71,7 +74,7 @@ pub fn copy(card: &Card, arguments: &CopyArguments, json: bool) -> Result<()> {
     })?;
     let length = usize::try_from(arguments.size)?;
     ensure!(
-        arguments.count == 0 || to.map()?.to_vec()[..length] == content[..length],
+        to.map()?.to_vec()[..length] == content[..length],
         "the copy differs"
     );
     print(&report, json)
@@ -87,7 +90,7 @@ pub fn fill(card: &Card, arguments: &FillArguments, json: bool) -> Result<()> {
     let value = arguments.value.to_le_bytes();
     let mut words = content[..usize::try_from(arguments.size)?].chunks_exact(4);
     ensure!(
-        arguments.count == 0 || words.all(|word| word == value),
+        words.all(|word| word == value),
         "the buffer has other values"
     );
     print(&report, json)
@@ -95,7 +98,7 @@ pub fn fill(card: &Card, arguments: &FillArguments, json: bool) -> Result<()> {
 
 fn mappable(card: &Card, size: u64, domains: Domains) -> Result<Buffer> {
     let create = Create::new(size, domains).flags(CreateFlags::CPU_ACCESS_REQUIRED);
-    let buffer = card.create(create)?;
+    let buffer = advice::create(card, create)?;
     buffer.wait(Deadline::NEVER)?;
     Ok(buffer)
 }
@@ -113,9 +116,7 @@ fn measure(
         let syncs = [done.signal_after(0)];
         submit(if number == 0 { &syncs } else { &[] })?;
     }
-    if count > 0 {
-        done.wait(0, Deadline::NEVER)?;
-    }
+    done.wait(0, Deadline::NEVER)?;
     Ok(Report {
         bytes,
         count,
@@ -134,6 +135,5 @@ fn print(report: &Report, json: bool) -> Result<()> {
         ("Times", report.count.to_string()),
         ("Took", duration(report.total_ns)),
         ("Rate", format!("{}/s", size((all as f64 / seconds) as u64))),
-    ]);
-    Ok(())
+    ])
 }

@@ -2,15 +2,17 @@
 
 //! How values are printed as JSON.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::output::stdout;
+
 /// Prints a value as JSON that is easy to read.
 pub fn print(value: &impl Serialize) -> Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
+    stdout::print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// Prints a value as JSON in one line, so that a reader of several knows where each ends.
+pub fn print_line(value: &impl Serialize) -> Result<()> {
+    stdout::print(&(serde_json::to_string(value)? + "\n"))
 }

@@ -2,6 +2,10 @@
 
 //! Tables whose columns are aligned.
 
+use anyhow::Result;
+
+use crate::output::stdout;
+
 /// Rows below a heading. The first column is aligned to the left, all others to the right.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -18,6 +22,11 @@ impl Table {
     /// Adds a row at the end.
     pub fn row<const N: usize>(&mut self, row: [String; N]) {
         self.rows.push(row.to_vec());
+    }
+
+    /// Prints the heading and the rows.
+    pub fn print(&self) -> Result<()> {
+        stdout::print_lines(self.lines())
     }
 
     /// The heading and the rows, each as one line.
@@ -48,10 +57,9 @@ impl Table {
 }
 
 /// Prints each name with the value that belongs to it.
-pub fn print_fields(fields: &[(&str, String)]) {
-    for (name, value) in fields {
-        println!("{name:<14} {value}");
-    }
+pub fn print_fields(fields: &[(&str, String)]) -> Result<()> {
+    let lines = fields.iter();
+    stdout::print_lines(lines.map(|(name, value)| format!("{name:<14} {value}")))
 }
 
 #[cfg(test)]

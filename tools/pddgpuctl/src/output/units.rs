@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use pddgpu::Unit;
+use pddgpu::{Domains, Unit};
 
 /// Units of sizes. Each is 1024 times the one before.
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -42,6 +42,39 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number
         .checked_mul(1 << (10 * power))
         .ok_or_else(|| format!("{text} is too much"))
+}
+
+/// As [`parse_size`], for a buffer, which has at least one byte.
+pub fn parse_buffer_size(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        0 => Err("a buffer has at least 1 byte".to_owned()),
+        size => Ok(size),
+    }
+}
+
+/// As [`parse_size`], for the bytes of a copy or a fill.
+pub fn parse_transfer_size(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size if size == 0 || size % 4 != 0 => Err(format!("{text} is no multiple of 4 above 0")),
+        size => Ok(size),
+    }
+}
+
+/// As [`parse_size`], for an alignment: 0, or a power of two.
+pub fn parse_alignment(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size if size > 0 && !size.is_power_of_two() => Err(format!("{text} is no power of two")),
+        size => Ok(size),
+    }
+}
+
+/// Reads the domains of a buffer, of which there is at least one.
+pub fn parse_domains(text: &str) -> Result<Domains, String> {
+    let domains: Domains = text.parse()?;
+    if domains.is_empty() {
+        return Err("name at least one of vram, gtt, cpu".to_owned());
+    }
+    Ok(domains)
 }
 
 /// Writes how many ns an operation took, in the largest unit of which there is at least one.
@@ -123,6 +156,23 @@ mod tests {
         for text in ["", "M", "1X", "-1", "1.5M", "99999999T", "1KB"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_no_buffer_can_have_is_refused_with_what_it_can() {
+        assert_eq!(parse_buffer_size("1"), Ok(1));
+        assert!(parse_buffer_size("0K").unwrap_err().contains("at least 1"));
+        assert_eq!(parse_alignment("0"), Ok(0));
+        assert!(parse_alignment("3K").unwrap_err().contains("power of two"));
+        assert_eq!(parse_transfer_size("8"), Ok(8));
+        for text in ["0", "6"] {
+            assert!(
+                parse_transfer_size(text).unwrap_err().contains("of 4"),
+                "{text}"
+            );
+        }
+        assert_eq!(parse_domains("gtt"), Ok(Domains::GTT));
+        assert!(parse_domains("-").unwrap_err().contains("vram, gtt, cpu"));
     }
 
     #[test]

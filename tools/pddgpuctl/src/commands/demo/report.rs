@@ -5,7 +5,10 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::output::table::Table;
+use crate::output::{
+    stdout::{self, StdoutError},
+    table::Table,
+};
 
 /// What the steps showed. It is printed meanwhile, or not at all if it is to become JSON.
 #[derive(Serialize)]
@@ -44,21 +47,20 @@ impl Report {
         }
     }
 
-    /// Runs one step. An error fails this step only.
-    pub fn step(&mut self, name: &str, run: impl FnOnce(&mut Notes) -> Result<()>) {
-        if !self.quiet {
-            println!("{}. {name}", self.steps.len() + 1);
-        }
+    /// Runs one step. An error fails this step only, unless it is that nothing can be printed.
+    pub fn step(&mut self, name: &str, run: impl FnOnce(&mut Notes) -> Result<()>) -> Result<()> {
         let mut notes = Notes {
             quiet: self.quiet,
             ..Default::default()
         };
-        let error = run(&mut notes).err().map(|error| format!("{error:#}"));
-        if !self.quiet {
-            match &error {
-                Some(error) => println!("   FAILED: {error}\n"),
-                None => println!("   ok\n"),
-            }
+        notes.print(&format!("{}. {name}", self.steps.len() + 1))?;
+        let error = match run(&mut notes) {
+            Err(error) if error.is::<StdoutError>() => return Err(error),
+            result => result.err().map(|error| format!("{error:#}")),
+        };
+        match &error {
+            Some(error) => notes.print(&format!("   FAILED: {error}\n"))?,
+            None => notes.print("   ok\n")?,
         }
         self.steps.push(Step {
             name: name.to_owned(),
@@ -66,6 +68,7 @@ impl Report {
             notes,
             error,
         });
+        Ok(())
     }
 
     /// Whether all steps passed.
@@ -74,45 +77,48 @@ impl Report {
     }
 
     /// Prints which steps passed.
-    pub fn print_summary(&self) {
-        println!("Summary");
+    pub fn print_summary(&self) -> Result<()> {
+        let mut lines = vec!["Summary".to_owned()];
         for step in &self.steps {
-            println!(
-                "   {:<6}  {}",
-                if step.passed { "ok" } else { "FAILED" },
-                step.name
-            );
-            for what in &step.notes.left_out {
-                println!("           left out: {what}");
-            }
+            let result = if step.passed { "ok" } else { "FAILED" };
+            lines.push(format!("   {result:<6}  {}", step.name));
+            let left_out = step.notes.left_out.iter();
+            lines.extend(left_out.map(|what| format!("           left out: {what}")));
         }
         let passed = self.steps.iter().filter(|step| step.passed).count();
-        println!("{passed} of {} steps passed.", self.steps.len());
+        lines.push(format!("{passed} of {} steps passed.", self.steps.len()));
+        stdout::print_lines(lines)
     }
 }
 
 impl Notes {
-    /// Adds a line.
-    pub fn add(&mut self, note: impl Into<String>) {
-        let note = note.into();
-        if !self.quiet {
-            println!("   {note}");
+    /// Prints a line, unless all is to become JSON.
+    fn print(&self, line: &str) -> Result<()> {
+        if self.quiet {
+            return Ok(());
         }
+        stdout::print_lines([line.to_owned()])
+    }
+
+    /// Adds a line.
+    pub fn add(&mut self, note: impl Into<String>) -> Result<()> {
+        let note = note.into();
+        self.print(&format!("   {note}"))?;
         self.notes.push(note);
+        Ok(())
     }
 
     /// Adds the lines of a table.
-    pub fn table(&mut self, table: &Table) {
-        table.lines().for_each(|line| self.add(line));
+    pub fn table(&mut self, table: &Table) -> Result<()> {
+        table.lines().try_for_each(|line| self.add(line))
     }
 
     /// Adds a check that cannot be done on this machine.
-    pub fn add_left_out(&mut self, what: impl Into<String>) {
+    pub fn add_left_out(&mut self, what: impl Into<String>) -> Result<()> {
         let what = what.into();
-        if !self.quiet {
-            println!("   left out: {what}");
-        }
+        self.print(&format!("   left out: {what}"))?;
         self.left_out.push(what);
+        Ok(())
     }
 }
 
@@ -123,13 +129,11 @@ mod tests {
     #[test]
     fn one_failed_step_fails_the_report_and_no_other_step() {
         let mut report = Report::new(true);
-        report.step("good", |notes| {
-            notes.add("fine");
-            Ok(())
-        });
+        let step = report.step("good", |notes| notes.add("fine"));
+        step.unwrap();
         assert!(report.passed());
-        report.step("bad", |_| anyhow::bail!("broken"));
-        report.step("good again", |_| Ok(()));
+        report.step("bad", |_| anyhow::bail!("broken")).unwrap();
+        report.step("good again", |_| Ok(())).unwrap();
         assert!(!report.passed());
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["steps"][0]["notes"][0], "fine");

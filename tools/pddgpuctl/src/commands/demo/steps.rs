@@ -33,13 +33,13 @@ const NO_SAMPLE: &str = "running pddgpu-sample, which is not installed";
 pub fn c_sample(notes: &mut Notes) -> Result<()> {
     let output = match Command::new(SAMPLE).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            notes.add_left_out(NO_SAMPLE);
+            notes.add_left_out(NO_SAMPLE)?;
             return Ok(());
         }
         output => output.with_context(|| format!("cannot run {SAMPLE}"))?,
     };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        notes.add(line);
+        notes.add(line)?;
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(
@@ -83,8 +83,8 @@ pub fn each_domain(stage: &Stage, notes: &mut Notes) -> Result<()> {
             "a buffer in {domain} lost what was written to it"
         );
     }
-    notes.table(&table);
-    notes.add("each read as zeros when new, and holds what the CPU wrote");
+    notes.table(&table)?;
+    notes.add("each read as zeros when new, and holds what the CPU wrote")?;
     Ok(())
 }
 
@@ -100,7 +100,7 @@ pub fn contiguous(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
         "{} at GPU address {}",
         size(info.size),
         address(info.gpu_addr)
-    ));
+    ))?;
 
     let offsets = check_both_sides(stage, notes, &buffer)?;
     if let Some(&first) = offsets.first() {
@@ -112,7 +112,7 @@ pub fn contiguous(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
             stage.device.vram_start + first == start,
             "the card has it at VRAM offset {first:#x}, which is not its GPU address"
         );
-        notes.add("the card has it in 1 range, where the driver says");
+        notes.add("the card has it in 1 range, where the driver says")?;
     }
     Ok(())
 }
@@ -124,13 +124,13 @@ pub fn split(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     notes.add(format!(
         "{} in VRAM without one GPU address",
         size(info.size)
-    ));
+    ))?;
 
     let offsets = check_both_sides(stage, notes, &buffer)?;
     if !offsets.is_empty() {
         let ranges = pages::runs(&offsets).count();
         ensure!(ranges > 1, "the card has it in one range");
-        notes.add(format!("the card has it in {ranges} ranges"));
+        notes.add(format!("the card has it in {ranges} ranges"))?;
     }
     Ok(())
 }
@@ -143,11 +143,11 @@ fn check_both_sides(stage: &mut Stage, notes: &mut Notes, buffer: &Buffer) -> Re
     map.write(0, &content);
     let Some(card) = &mut stage.virtual_card else {
         ensure!(map.to_vec() == content, "it lost what the CPU wrote");
-        notes.add_left_out(NO_CHANNEL);
+        notes.add_left_out(NO_CHANNEL)?;
         return Ok(Vec::new());
     };
     let offsets = pages::find(card, stage.device.visible_size, &content)?;
-    notes.add("the card has what the CPU wrote");
+    notes.add("the card has what the CPU wrote")?;
 
     let content = fresh_pattern(map.len());
     pages::write(card, &offsets, &content)?;
@@ -155,7 +155,7 @@ fn check_both_sides(stage: &mut Stage, notes: &mut Notes, buffer: &Buffer) -> Re
         map.to_vec() == content,
         "the CPU does not see what the card wrote"
     );
-    notes.add("the CPU sees what the card wrote");
+    notes.add("the CPU sees what the card wrote")?;
     Ok(offsets)
 }
 
@@ -188,11 +188,11 @@ pub fn there_and_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
             "its content was lost on the way to {domain}"
         );
     }
-    notes.table(&table);
-    notes.add("the mapping stayed, and so did every byte");
+    notes.table(&table)?;
+    notes.add("the mapping stayed, and so did every byte")?;
 
     let Some(card) = &mut stage.virtual_card else {
-        notes.add_left_out(NO_CHANNEL);
+        notes.add_left_out(NO_CHANNEL)?;
         return Ok(());
     };
     let start = buffer.info()?.gpu_addr.context("it has no GPU address")?;
@@ -201,7 +201,7 @@ pub fn there_and_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
         seen == content,
         "back in VRAM, the card does not have its content"
     );
-    notes.add("back in VRAM, the card has its content");
+    notes.add("back in VRAM, the card has its content")?;
     Ok(())
 }
 

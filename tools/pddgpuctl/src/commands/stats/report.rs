@@ -62,7 +62,7 @@ fn totals(stats: &MemoryStats, counters: &[Counter<MemoryStats>]) -> String {
 }
 
 fn heaps(stats: &MemoryStats) -> Table {
-    let mut table = Table::new(["Heap", "Used", "Free", "Peak", "Allocated", "Freed"]);
+    let mut table = Table::new(["Heap", "Buffers", "Free", "Peak", "Allocated", "Freed"]);
     for heap in &stats.heaps {
         table.row([
             heap_name(heap),

@@ -3,12 +3,13 @@
 //! How much memory each client takes up.
 
 use pddgpu::{gem_list::Client, Domain};
+use serde::Serialize;
 
 use crate::clients::process_name;
 
 /// How much memory a client's buffers take up, in bytes. A buffer that several clients share is in
 /// the figures of each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientUse {
     pub name: String,
     pub buffers: u64,

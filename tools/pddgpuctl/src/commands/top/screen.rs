@@ -2,7 +2,7 @@
 
 //! Draws the state. It does nothing else, so that a test can check every cell.
 
-use pddgpu::{LeakState, TimeStats};
+use pddgpu::{LeakState, MemoryStats, TimeStats};
 use ratatui::{
     layout::{Alignment, Constraint, Layout, Rect},
     style::{Color, Style, Stylize},
@@ -22,8 +22,52 @@ use crate::{
 /// Columns to the left of the bars. The longest name and figure fit into them.
 const LABEL: u16 = 30;
 
-/// Draws the whole screen.
+/// The least rows and columns on which there is room for everything.
+const ROOMY: (u16, u16) = (20, 80);
+
+/// Draws the whole screen, or what matters most where it is small.
 pub fn draw(frame: &mut Frame, state: &State) {
+    let area = frame.area();
+    if area.height < ROOMY.0 || area.width < ROOMY.1 {
+        draw_small(frame, state);
+    } else {
+        draw_roomy(frame, state);
+    }
+}
+
+/// A line for each kind of memory, and the clients.
+fn draw_small(frame: &mut Frame, state: &State) {
+    let memory = state.bars.len().try_into().unwrap_or(u16::MAX);
+    let [title, memory, leaks, clients, footer] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(memory),
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    frame.render_widget(Line::from(state.title.as_str()).bold(), title);
+    let lines: Vec<_> = state.bars.iter().map(bars_line).collect();
+    frame.render_widget(Paragraph::new(lines), memory);
+    frame.render_widget(leaks_line(&state.now.stats), leaks);
+    draw_clients(frame, clients, state);
+    draw_footer(frame, footer, state);
+}
+
+/// How full one kind of memory is, in one line.
+fn bars_line(bars: &Bars) -> Line<'static> {
+    Line::from(vec![
+        Span::styled(
+            format!("{:<13}", bars.name),
+            Style::new().fg(color(bars)).bold(),
+        ),
+        Span::raw(format!("{:>5.1} %  ", share(bars))),
+        Span::raw(format!("{} of {}", size(bars.used), size(bars.total))),
+    ])
+}
+
+/// Draws all there is.
+fn draw_roomy(frame: &mut Frame, state: &State) {
     // On 24 rows these weights leave two rows for each kind of memory and three for clients.
     let [title, memory, middle, clients, footer] = Layout::vertical([
         Constraint::Length(1),
@@ -41,8 +85,25 @@ pub fn draw(frame: &mut Frame, state: &State) {
     draw_operations(frame, operations, state);
     draw_leaks(frame, leaks, state);
     draw_clients(frame, clients, state);
+    draw_footer(frame, footer, state);
+}
+
+fn draw_footer(frame: &mut Frame, area: Rect, state: &State) {
     let every = format!("q quits   every {} s", state.interval.as_secs_f64());
-    frame.render_widget(Line::from(every).dim(), footer);
+    frame.render_widget(Line::from(every).dim(), area);
+}
+
+fn color(bars: &Bars) -> Color {
+    match bars.name {
+        "GTT" => Color::Green,
+        "CPU" => Color::Yellow,
+        _ => Color::Cyan,
+    }
+}
+
+/// The part that is in use now, in percent.
+fn share(bars: &Bars) -> f64 {
+    bars.history.front().map_or(0.0, |&part| part as f64 / 10.0)
 }
 
 fn draw_title(frame: &mut Frame, area: Rect, state: &State) {
@@ -69,16 +130,11 @@ fn draw_memory(frame: &mut Frame, area: Rect, state: &State) {
 fn draw_bars(frame: &mut Frame, area: Rect, bars: &Bars) {
     let [label, graph] =
         Layout::horizontal([Constraint::Length(LABEL), Constraint::Fill(1)]).areas(area);
-    let color = match bars.name {
-        "GTT" => Color::Green,
-        "CPU" => Color::Yellow,
-        _ => Color::Cyan,
-    };
-    let share = bars.history.front().map_or(0.0, |&part| part as f64 / 10.0);
+    let color = color(bars);
     let mut lines = vec![
         Line::from(vec![
             Span::styled(format!("{:<13}", bars.name), Style::new().fg(color).bold()),
-            Span::raw(format!("{share:>5.1} %")),
+            Span::raw(format!("{:>5.1} %", share(bars))),
         ]),
         Line::from(format!("{} of {}", size(bars.used), size(bars.total))),
     ];
@@ -142,18 +198,7 @@ fn draw_leaks(frame: &mut Frame, area: Rect, state: &State) {
     let mut leaks: Vec<_> = state.now.leaks.iter().collect();
     leaks.sort_by_key(|leak| std::cmp::Reverse((leak.state, leak.size)));
 
-    let color = match (stats.suspected_leaks, stats.confirmed_leaks) {
-        (0, 0) => Color::Green,
-        (_, 0) => Color::Yellow,
-        _ => Color::Red,
-    };
-    let mut lines = vec![Line::styled(
-        format!(
-            "{} suspected, {} confirmed",
-            stats.suspected_leaks, stats.confirmed_leaks
-        ),
-        color,
-    )];
+    let mut lines = vec![leaks_line(stats)];
     lines.extend(leaks.iter().map(|leak| {
         let color = match leak.state {
             LeakState::Suspected => Color::Yellow,
@@ -167,6 +212,19 @@ fn draw_leaks(frame: &mut Frame, area: Rect, state: &State) {
     }));
     let block = Block::bordered().title(" Leaks ");
     frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn leaks_line(stats: &MemoryStats) -> Line<'static> {
+    let (suspected, confirmed) = (stats.suspected_leaks, stats.confirmed_leaks);
+    let color = match (suspected, confirmed) {
+        (0, 0) => Color::Green,
+        (_, 0) => Color::Yellow,
+        _ => Color::Red,
+    };
+    Line::styled(
+        format!("{suspected} suspected, {confirmed} confirmed"),
+        color,
+    )
 }
 
 fn draw_clients(frame: &mut Frame, area: Rect, state: &State) {
@@ -183,22 +241,31 @@ fn draw_clients(frame: &mut Frame, area: Rect, state: &State) {
         frame.render_widget(text.block(block), area);
         return;
     }
-    let rows = state.now.clients.iter().map(|client| {
-        row([
-            client.name.clone(),
-            client.buffers.to_string(),
-            size(client.vram),
-            size(client.gtt),
-            size(client.cpu),
-            size(client.total()),
-        ])
-    });
-    let widths = [7, 11, 11, 11, 11].map(Constraint::Length);
-    let columns = [Constraint::Fill(1)].into_iter().chain(widths);
-    let table = Table::new(rows, columns)
-        .header(heading(["", "Buffers", "VRAM", "GTT", "CPU", "Total"]))
-        .block(block);
-    frame.render_widget(table, area);
+    let clients = state.now.clients.iter();
+    let table = if area.width < ROOMY.1 {
+        let rows = clients.map(|client| {
+            let (vram, total) = (size(client.vram), size(client.total()));
+            row([client.name.clone(), client.buffers.to_string(), vram, total])
+        });
+        let widths = [7, 11, 11].map(Constraint::Length);
+        let columns = [Constraint::Fill(1)].into_iter().chain(widths);
+        Table::new(rows, columns).header(heading(["", "Buffers", "VRAM", "Total"]))
+    } else {
+        let rows = clients.map(|client| {
+            row([
+                client.name.clone(),
+                client.buffers.to_string(),
+                size(client.vram),
+                size(client.gtt),
+                size(client.cpu),
+                size(client.total()),
+            ])
+        });
+        let widths = [7, 11, 11, 11, 11].map(Constraint::Length);
+        let columns = [Constraint::Fill(1)].into_iter().chain(widths);
+        Table::new(rows, columns).header(heading(["", "Buffers", "VRAM", "GTT", "CPU", "Total"]))
+    };
+    frame.render_widget(table.block(block), area);
 }
 
 fn heading<const N: usize>(cells: [&str; N]) -> Row<'static> {

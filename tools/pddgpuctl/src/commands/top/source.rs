@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 use pddgpu::{Card, Heap, Leak, MemoryStats};
+use serde::Serialize;
 
 use crate::{
     clients,
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// All figures at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Sample {
     pub heaps: Vec<Heap>,
     pub stats: MemoryStats,

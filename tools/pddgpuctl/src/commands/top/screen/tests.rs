@@ -136,6 +136,27 @@ q quits   every 1 s                                                             
 }
 
 #[test]
+fn sixty_columns_and_fifteen_rows_show_memory_and_clients() {
+    let expected = "\
+PDD2000 at /x                                               
+VRAM         100.0 %  1 GiB of 1 GiB                        
+VRAM visible  50.0 %  128 MiB of 256 MiB                    
+GTT            0.1 %  1 MiB of 4 GiB                        
+CPU            0.0 %  0 B of 1 GiB                          
+1 suspected, 1 confirmed                                    
+┌ Clients ─────────────────────────────────────────────────┐
+│                           Buffers        VRAM       Total│
+│firefox (157)                   12     512 MiB  ~512.0 MiB│
+│                                                          │
+│                                                          │
+│                                                          │
+│                                                          │
+└──────────────────────────────────────────────────────────┘
+q quits   every 1 s                                         ";
+    assert_eq!(lines(&state(), 60, 15).join("\n"), expected);
+}
+
+#[test]
 fn larger_terminals_show_more() {
     let screen = lines(&state(), 132, 50).join("\n");
     assert!(screen.contains("peak 768 MiB"));
