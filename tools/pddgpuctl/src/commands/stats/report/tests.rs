@@ -47,9 +47,9 @@ fn stats() -> MemoryStats {
 #[test]
 fn the_report_says_all_there_is() {
     let expected = "\
-Heap           Used    Free   Peak  Allocated  Freed
-VRAM          1 MiB  63 MiB  2 MiB      5 MiB  4 MiB
-VRAM visible  1 MiB       -  2 MiB      5 MiB  4 MiB
+Heap          Buffers    Free   Peak  Allocated  Freed
+VRAM            1 MiB  63 MiB  2 MiB      5 MiB  4 MiB
+VRAM visible    1 MiB       -  2 MiB      5 MiB  4 MiB
 
 Operation  Count  Average     p50     p99     Max
 alloc          5   1.2 µs  1.0 µs  2.0 µs  2.0 µs
