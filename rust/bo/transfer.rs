@@ -107,42 +107,71 @@ pub(crate) fn pddgpu_bo_copy(
         return Ok(Fence::stub());
     };
 
-    from.with_both_locked(to, |from, to| {
-        let mut after = Waits::new(engine, jobs, after);
-        let entered = from.dev().enter()?;
-        let transfer = Transfer::Copy {
-            from: copy_end(from, present(from)?, &entered)?.part(source.0.start, source.size())?,
-            to: copy_end(to, present(to)?, &entered)?
-                .part(destination.0.start, destination.size())?,
-        };
+    let mut after = Waits::new(engine, jobs, after);
+    loop {
+        let fence = from.with_both_locked(to, |from, to| {
+            if from.waits_to_be_mapped() || to.waits_to_be_mapped() {
+                return Ok(None);
+            }
+            copy(file, (from, &source), (to, &destination), &mut after).map(Some)
+        })?;
 
-        // An exporter whose memory was mapped just now may still be moving it there.
-        after.add(from, Usage::Write)?;
-        after.add(to, Usage::Read)?;
-        let read = if core::ptr::eq(from.object(), to.object()) {
-            None
-        } else {
-            Some((
-                from.reserve_fence()?,
-                Busy::new(from.object().holders.clone()),
-            ))
-        };
-        let (read, busy) = read.unzip();
-        let write = to.reserve_fence()?;
-        let owner = JobOwner::client(
-            file.data().client.clone(),
-            [busy, Some(Busy::new(to.object().holders.clone()))],
-        );
-        let fence = engine.submit_for(entered.parent(), jobs, &transfer, owner, &after.fences)?;
-
-        write.add(&fence, Usage::Write);
-        if let Some(read) = read {
-            read.add(&fence, Usage::Read);
+        if let Some(fence) = fence {
+            return Ok(fence);
         }
-        to.used();
-        from.used();
-        Ok(fence)
-    })
+        from.wait_for_all()?;
+        to.wait_for_all()?;
+    }
+}
+
+/// Has the engine copy between two buffers.
+///
+/// # Errors
+///
+/// Those of [`pddgpu_bo_copy`].
+fn copy(
+    file: &PddgpuFile,
+    (from, source): (&Locked<'_, BoDriver>, &Span),
+    (to, destination): (&Locked<'_, BoDriver>, &Span),
+    after: &mut Waits<'_>,
+) -> Result<ARef<Fence>> {
+    let entered = from.dev().enter()?;
+    let transfer = Transfer::Copy {
+        from: copy_end(from, present(from)?, &entered)?.part(source.0.start, source.size())?,
+        to: copy_end(to, present(to)?, &entered)?.part(destination.0.start, destination.size())?,
+    };
+
+    // An exporter whose memory was mapped just now may still be moving it there.
+    after.add(from, Usage::Write)?;
+    after.add(to, Usage::Read)?;
+    let busy = (!core::ptr::eq(from.object(), to.object()))
+        .then(|| Busy::new(from.object().holders.clone()));
+    // Who reads waits for those who write, so one fence is enough in a resv of both.
+    let read = if from.object().shares_resv_with(to.object()) {
+        None
+    } else {
+        Some(from.reserve_fence()?)
+    };
+    let write = to.reserve_fence()?;
+    let owner = JobOwner::client(
+        file.data().client.clone(),
+        [busy, Some(Busy::new(to.object().holders.clone()))],
+    );
+    let fence = after.engine.submit_for(
+        entered.parent(),
+        after.jobs,
+        &transfer,
+        owner,
+        &after.fences,
+    )?;
+
+    write.add(&fence, Usage::Write);
+    if let Some(read) = read {
+        read.add(&fence, Usage::Read);
+    }
+    to.used();
+    from.used();
+    Ok(fence)
 }
 
 /// Repeats `value` over bytes of `to`, after the fences `after` are signalled. Returns the fence of
@@ -164,7 +193,15 @@ pub(crate) fn pddgpu_bo_fill(
         to.fill_bytes(destination.0, value)?;
         return Ok(Fence::stub());
     };
-    let to = to.reserve()?;
+    let to = loop {
+        let locked = to.reserve()?;
+
+        if !locked.waits_to_be_mapped() {
+            break locked;
+        }
+        drop(locked);
+        to.wait_for_all()?;
+    };
     let mut after = Waits::new(engine, jobs, after);
     let entered = to.dev().enter()?;
     let transfer = Transfer::Fill {
@@ -234,14 +271,18 @@ fn wait_for(fences: &[ARef<Fence>]) -> Result {
 /// The fences that a transfer waits for.
 struct Waits<'a> {
     engine: &'a CopyEngine,
-    jobs: &'a ClientJobs,
+    jobs: &'a Arc<ClientJobs>,
     fences: KVec<ARef<Fence>>,
 }
 
 impl<'a> Waits<'a> {
     /// Those of `fences` that come from elsewhere: the engine's own jobs are before the transfer in
     /// any case, and so are those of the client.
-    fn new(engine: &'a CopyEngine, jobs: &'a ClientJobs, mut fences: KVec<ARef<Fence>>) -> Self {
+    fn new(
+        engine: &'a CopyEngine,
+        jobs: &'a Arc<ClientJobs>,
+        mut fences: KVec<ARef<Fence>>,
+    ) -> Self {
         fences.retain(|fence| Self::is_needed(engine, jobs, fence));
         Self {
             engine,

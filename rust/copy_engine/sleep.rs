@@ -7,6 +7,7 @@ use kernel::{
         Bound,
         Device, //
     },
+    list::List,
     prelude::*,
     time::Msecs, //
 };
@@ -21,19 +22,13 @@ use crate::{
             CopyEngine,
             Hw, //
         },
-        job::{
-            JobOwner,
-            Work, //
-        },
+        job::JobOwner,
         queue::{
             LastProgress,
             Power,
             SubmitQueue, //
         },
-        ranges::{
-            CopyEnd,
-            Ranges, //
-        }, //
+        ranges::Ranges, //
     },
     hw::{
         gmc,
@@ -83,11 +78,8 @@ impl CopyEngine {
     /// Waits until what is submitted has ended, with success or with an error.
     fn drain(&self, parent: &Device<Bound>) -> Result {
         // It comes last, and does nothing.
-        let work = Work::Fill {
-            to: CopyEnd::Mapped(Ranges::new(core::iter::empty())?),
-            value: 0,
-        };
-        let fence = match self.enqueue(parent, work, JobOwner::default(), |queue| {
+        let nothing = Ranges::new(core::iter::empty())?;
+        let fence = match self.enqueue_clear(parent, nothing, JobOwner::default(), |queue| {
             queue.context.clone().ok_or(ENODEV)
         }) {
             // It has no jobs any more.
@@ -101,7 +93,10 @@ impl CopyEngine {
     /// Puts the jobs back that the engine has not ended, without a look at the card, which may not be
     /// there any more. They are done by [`resume`](Self::resume).
     pub(crate) fn cut_off(&self) {
-        let mut queue = self.queue.lock();
+        self.put_back(&mut self.queue.lock());
+    }
+
+    fn put_back(&self, queue: &mut SubmitQueue<CopyEngine>) {
         let mut inflight = self.inflight.lock();
 
         queue.power = Power::Off;
@@ -111,13 +106,25 @@ impl CopyEngine {
         self.gart().set_offline();
     }
 
-    /// As [`cut_off`](Self::cut_off), and stops the engine and its interrupt.
+    /// Stops the engine and its interrupt, and puts the jobs back that it has not ended.
     pub(crate) fn halt(&self, parent: &Device<Bound>) -> Result {
         let hw = self.hw(parent)?;
+        let mut retired = List::new();
+        let mut queue = self.queue.lock();
 
-        self.cut_off();
-        InterruptRing::stop(hw.regs);
         CommandRing::stop(hw.regs);
+        {
+            let mut inflight = self.inflight.lock();
+
+            inflight.active = false;
+            InterruptRing::stop(hw.regs);
+            // What has ended is not done again: a later job may have written over its source.
+            self.log(
+                self.retire(&mut inflight, hw, &mut retired)
+                    .map(|_progress| ()),
+            );
+        }
+        self.put_back(&mut queue);
         Ok(())
     }
 

@@ -33,15 +33,9 @@ use crate::{
             Listener, //
         },
         interrupt::Handler,
-        job::{
-            JobOwner,
-            Work, //
-        },
+        job::JobOwner,
         queue::SubmitQueue,
-        ranges::{
-            CopyEnd,
-            Ranges, //
-        }, //
+        ranges::Ranges, //
     },
     hw::{
         gmc,
@@ -197,13 +191,9 @@ impl<'a> Running<'a> {
     ///
     /// `ETIME`; `EIO` if the engine is wedged; `ENOMEM`.
     pub(crate) fn wipe(&self, ranges: Ranges, ms: Msecs) -> Result {
-        let work = Work::Fill {
-            to: CopyEnd::Mapped(ranges),
-            value: 0,
-        };
         let fence = self
             .engine
-            .enqueue(self.dev, work, JobOwner::default(), |_| {
+            .enqueue_clear(self.dev, ranges, JobOwner::default(), |_| {
                 Ok(self.context.clone())
             })?;
 

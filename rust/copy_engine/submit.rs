@@ -73,7 +73,7 @@ impl CopyEngine {
         to: CopyEnd,
         owner: JobOwner,
     ) -> Result<ARef<Fence>> {
-        self.submit(parent, Work::Copy { from, to }, owner)
+        self.enqueue(parent, Work::Copy { from, to }, owner, Self::open_context)
     }
 
     /// Submits a clear, which zeroes the bytes at these GPU addresses; otherwise as
@@ -88,18 +88,32 @@ impl CopyEngine {
         to: Ranges,
         owner: JobOwner,
     ) -> Result<ARef<Fence>> {
+        self.enqueue_clear(parent, to, owner, Self::open_context)
+    }
+
+    /// The context of the fences of clients' jobs, as long as those are accepted.
+    fn open_context(queue: &SubmitQueue<CopyEngine>) -> Result<Arc<Context<CopyEngine>>> {
+        queue.context.clone().filter(|_| queue.open).ok_or(ENODEV)
+    }
+
+    /// Submits a clear, otherwise as [`enqueue`](Self::enqueue).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`enqueue`](Self::enqueue).
+    pub(super) fn enqueue_clear(
+        &self,
+        parent: &Device<Bound>,
+        to: Ranges,
+        owner: JobOwner,
+        context: impl FnOnce(&SubmitQueue<CopyEngine>) -> Result<Arc<Context<CopyEngine>>>,
+    ) -> Result<ARef<Fence>> {
         let work = Work::Fill {
             to: CopyEnd::Mapped(to),
             value: 0,
         };
 
-        self.submit(parent, work, owner)
-    }
-
-    fn submit(&self, parent: &Device<Bound>, work: Work, owner: JobOwner) -> Result<ARef<Fence>> {
-        self.enqueue(parent, work, owner, |queue| {
-            queue.context.clone().filter(|_| queue.open).ok_or(ENODEV)
-        })
+        self.enqueue(parent, work, owner, context)
     }
 
     /// Submits a job. `context` gives the context of its fence, or refuses it.

@@ -18,6 +18,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Relaxed,
             Release, //
         },
         Arc, //
@@ -56,6 +57,9 @@ pub(crate) struct Power {
     _notifier: Pin<KBox<SleepNotifier<Arc<Periodic<Return>>>>>,
     pub(super) back: Arc<Periodic<Return>>,
     regs: Arc<BoundRegisters>,
+    /// Whether the card is at rest and VRAM was empty then. So what comes to VRAM meanwhile is written
+    /// when the card is up again, and cannot be lost. With the device's lock.
+    saved: Atomic<bool>,
 }
 
 impl Power {
@@ -69,6 +73,7 @@ impl Power {
             _notifier: SleepNotifier::new(back.clone())?,
             back,
             regs,
+            saved: Atomic::new(false),
         })
     }
 
@@ -96,6 +101,11 @@ impl Power {
             engine.suspend(dev)?;
         }
         ddev.aperture.close(&ddev.bdev);
+        if passage.is_some() {
+            // Nobody has anything there. What is allocated from now on has to be zeroed.
+            ddev.vram.content_lost();
+            self.saved.store(true, Relaxed);
+        }
         drop(passage);
         gmc::disable(self.regs.access(dev)?);
         Ok(())
@@ -144,8 +154,9 @@ impl Power {
         result.map(drop)
     }
 
-    /// Returns whether VRAM has lost its content.
+    /// Returns whether VRAM has lost content that was not saved.
     fn bring_up(&self, dev: &Device<Bound>) -> Result<bool> {
+        let was_saved = self.saved.xchg(false, Relaxed);
         let ddev = self.ddev();
         let regs = self.regs.access(dev)?;
 
@@ -153,7 +164,8 @@ impl Power {
             dev_err!(dev, "this is not the card that was put to rest\n");
             return Err(ENODEV);
         }
-        let is_lost = gmc::vram_lost(regs);
+        // Asked in any case, because that clears it.
+        let is_lost = gmc::vram_lost(regs) && !was_saved;
         if is_lost {
             ddev.vram.content_lost();
         }

@@ -25,6 +25,12 @@ use crate::{
 };
 
 impl<T: Types> Object<T> {
+    /// Whether both buffers have one resv. Two that were made of one dma-buf do, and a buffer and itself.
+    pub(crate) fn shares_resv_with(&self, other: &Self) -> bool {
+        // SAFETY: Both live, so that neither changes.
+        unsafe { (*self.as_ttm()).base.resv == (*other.as_ttm()).base.resv }
+    }
+
     /// Calls `f` with both buffers locked, which may be the same one.
     ///
     /// # Errors
@@ -35,10 +41,12 @@ impl<T: Types> Object<T> {
         other: &Self,
         f: impl FnOnce(&Locked<'_, T>, &Locked<'_, T>) -> Result<R>,
     ) -> Result<R> {
-        if core::ptr::eq(self, other) {
+        if self.shares_resv_with(other) {
             let locked = self.reserve()?;
+            // SAFETY: The resv of `self`, which is held until `f` returns, is that of `other`.
+            let other = unsafe { Locked::new(other) };
 
-            return f(&locked, &locked);
+            return f(&locked, &other);
         }
 
         stack_pin_init!(let acquire = AcquireCtx::new());

@@ -143,6 +143,10 @@ impl<T: Driver> Vtable<T> {
                 drop(bo.dev().enter()?);
                 // The pages go, or there are none. The driver waits for what uses them.
                 if !(old.uses_tt() && new.uses_tt()) {
+                    if bo.is_mapped_elsewhere() {
+                        // Who is told waits for as long as it takes, whatever signals come.
+                        bo.wait(ctx)?;
+                    }
                     bo.invalidate_mappings();
                 }
             }

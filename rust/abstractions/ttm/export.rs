@@ -18,13 +18,23 @@ use crate::{
             ctx::OperationCtx,
             driver::Driver,
             object::Object,
-            pin,
+            placement::{
+                MemType,
+                Place, //
+            },
             reserved::Locked,
             types::Types, //
         }, //
     },
     bindings::raw as bindings, //
 };
+
+/// Where other devices can reach a buffer: where it is, if that is system memory. It can be evicted
+/// from GTT all the same.
+const PLACES: [Place; 2] = [
+    Place::anywhere(MemType::System),
+    Place::anywhere(MemType::Tt),
+];
 
 impl<T: Types> Locked<'_, T> {
     /// Whether another device has the pages mapped.
@@ -59,7 +69,7 @@ impl<T: Driver> Object<T> {
             let mut ctx = OperationCtx::interruptible();
 
             drop(bo.dev().enter()?);
-            bo.validate(&pin::PLACES, &mut ctx)?;
+            bo.validate(&PLACES, &mut ctx)?;
             bo.populate(&mut ctx)?;
         }
 

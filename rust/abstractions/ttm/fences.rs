@@ -130,6 +130,11 @@ impl<T: Driver> Locked<'_, T> {
         self.context_of_other(T::is_ordered).is_some()
     }
 
+    /// Whether the buffer is still used, as far as its fences say, by user space, or by devices of others.
+    pub(super) fn is_used_by_others(&self) -> bool {
+        self.context_of_other(T::is_own).is_some()
+    }
+
     /// Replaces the fences of other devices and of user space by a signalled one (`dma_resv_replace_fences()`).
     pub(super) fn forget_others(&self) {
         while let Some(context) = self.context_of_other(T::is_own) {

@@ -35,12 +35,8 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// Where other devices can reach a buffer: where it is, if that is system memory. Addresses in GTT are
-/// scarce, and another device has no use for them.
-pub(super) const PLACES: [Place; 2] = [
-    Place::anywhere(MemType::System),
-    Place::anywhere(MemType::Tt),
-];
+/// Where a buffer is pinned. Addresses in GTT are scarce, and another device has no use for them.
+const PINNED: [Place; 1] = [Place::anywhere(MemType::System)];
 
 impl<T: Driver> Locked<'_, T> {
     /// Moves the buffer to system memory and keeps it there (`ttm_bo_pin()`).
@@ -54,7 +50,7 @@ impl<T: Driver> Locked<'_, T> {
 
         if self.pin_count() == 0 {
             drop(self.dev().enter()?);
-            self.validate(&PLACES, &mut ctx)?;
+            self.validate(&PINNED, &mut ctx)?;
             self.populate(&mut ctx)?;
             // The content may still be on its way.
             self.object().wait_for_moves()?;

@@ -252,8 +252,10 @@ impl Walk {
             if self.only_purge && !may_purge {
                 return;
             }
-            // Telling other devices would mean to wait for them.
+            // Telling other devices would mean to wait for them. The buffer goes out of the way: or else
+            // each walk would scan these pages, and no others.
             if locked.is_mapped_elsewhere() {
+                locked.used();
                 return;
             }
             if locked

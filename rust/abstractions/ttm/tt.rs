@@ -347,6 +347,16 @@ impl<T: Driver> Tt<T> {
         unsafe { (*(*tt.cast::<Self>()).backup.get()).is_some() }
     }
 
+    /// Whether the pages are mapped for DMA.
+    ///
+    /// # Safety
+    ///
+    /// As for [`is_backed_up`](Self::is_backed_up), but `tt` may be null.
+    unsafe fn is_mapped(tt: *mut bindings::ttm_tt) -> bool {
+        // SAFETY: By this function's requirements.
+        !tt.is_null() && unsafe { (*(*tt.cast::<Self>()).mapping.get()).is_some() }
+    }
+
     /// The bus addresses of the pages. Maps the pages for DMA if they are not mapped yet.
     ///
     /// # Errors
@@ -437,6 +447,16 @@ impl<T: Driver> Locked<'_, T> {
             }
         }
         Ok(binding)
+    }
+
+    /// Whether it is a buffer of another device's that has to be mapped first, and somebody uses it
+    /// whose fence is not of the work of such a device. Its exporter may wait for that with resv held,
+    /// and so keep everybody from the other device who makes a handle. Wait for the fences before.
+    pub(crate) fn waits_to_be_mapped(&self) -> bool {
+        // SAFETY: resv is held, which protects `ttm` and its mapping.
+        let is_mapped = unsafe { Tt::<T>::is_mapped((*self.as_ttm()).ttm) };
+
+        self.object().is_imported() && !is_mapped && self.is_used_by_others()
     }
 
     /// The bus addresses of the buffer's pages, as ranges in the order of the pages; [`None`] for a

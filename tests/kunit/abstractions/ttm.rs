@@ -9,7 +9,10 @@ use kernel::{
 
 use super::*;
 use crate::{
-    abstractions::drm::gem::Ref,
+    abstractions::drm::gem::{
+        Object as _,
+        Ref, //
+    },
     bindings::raw as bindings,
     hw::gmc,
     kunit::{
@@ -267,6 +270,33 @@ mod tests {
         check_eq!(bo.reserve()?.pin_count(), 0);
         check_eq!(validate(GTT), Ok(()));
         check_eq!(in_use(&card), [0, 10, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_others_pin_is_in_nobodys_way() -> Result {
+        let card = card()?;
+
+        for place in [VRAM, GTT, SYSTEM] {
+            let bo = card.create(10, 1, &[place])?;
+            let gem = bo.as_gem();
+            let locked = bo.reserve()?;
+
+            // SAFETY: The buffer is alive and its resv held, and it is unpinned once for each pin.
+            unsafe {
+                let funcs = &*(*gem).funcs;
+
+                for _ in 0..2 {
+                    check_eq!(funcs.pin.map(|pin| pin(gem)), Some(0));
+                    check_eq!(in_use(&card), [0, 0, 10]);
+                }
+                check_eq!(locked.pin_count(), 2);
+                for _ in 0..2 {
+                    funcs.unpin.ok_or(EINVAL)?(gem);
+                }
+            }
+            check_eq!(locked.pin_count(), 0);
+        }
         Ok(())
     }
 

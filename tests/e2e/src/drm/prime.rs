@@ -18,6 +18,7 @@ use crate::support::{
     engine::finish,
     fixture::{trials, Bench},
     mmap::try_mmap,
+    nodes::{name_of, primary_node},
     prime::{export, map, udmabuf_of, Imported},
     vgem,
 };
@@ -31,6 +32,7 @@ pub fn tests() -> Vec<Trial> {
         what_is_imported_stays_where_it_is,
         read_only_stays_read_only,
         who_only_attaches_pins_nothing,
+        copies_between_two_buffers_of_one_dma_buf,
     );
     tests.extend(trials!(driver_trial:
         unbinds_while_another_device_is_attached,
@@ -196,6 +198,31 @@ fn who_only_attaches_pins_nothing(bench: &Bench) -> Result<()> {
     let (other, _) = own(bench, Domain::Vram)?;
     copy(&bench.card, [buffer.handle(), other.handle()], SIZE)?;
     ensure_holds(&other.map()?, &content, "a copy of what vgem has")
+}
+
+/// Another client's buffer of a dma-buf by its name, and one's own: they share their lock.
+fn copies_between_two_buffers_of_one_dma_buf(bench: &Bench) -> Result<()> {
+    let (shared, memory) = udmabuf_of(SIZE)?;
+    let content = pattern(8, SIZE as usize / 2);
+    memory.write_all_at(&content, 0)?;
+    let node = primary_node(&bench.card)?;
+    let [theirs, card] = [Card::open(&node)?, Card::open(&node)?];
+    let imported = Imported::new(&theirs, &shared)?;
+    let name = name_of(&theirs, imported.handle)?;
+    let from = drm_ffi::gem::open(card.as_fd(), name)?.handle;
+    let mine = Imported::new(&card, &shared)?;
+    let to = mine.handle;
+    ensure!(from != to, "one buffer");
+    for (src, dst) in [(from, to), (to, from)] {
+        card.raw().gem_copy(raw::drm_pddgpu_gem_copy {
+            src,
+            dst,
+            dst_offset: SIZE / 2,
+            size: SIZE / 2,
+            ..Default::default()
+        })?;
+    }
+    Ok(())
 }
 
 fn unbinds_while_another_device_is_attached(driver: &Driver) -> Result<()> {

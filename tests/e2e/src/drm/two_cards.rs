@@ -3,7 +3,7 @@
 //! A buffer of one card that another card uses: that one is told when the buffer moves, so the buffer
 //! is not pinned.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, sync::mpsc, thread};
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
@@ -18,11 +18,14 @@ use rustix::{
 use crate::support::{
     compare::ensure_holds,
     driver::Driver,
-    engine::finish,
+    engine::{finish, join},
     fixture::{trials, Bench},
+    marked::Marked,
+    meminfo::{drop_caches, meminfo, Swap},
+    patience::await_fence_wait,
     prime::{export, Imported},
     second::Second,
-    sync_file,
+    sync_file, vgem,
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -32,6 +35,9 @@ pub fn tests() -> Vec<Trial> {
         what_the_other_has_mapped_is_evicted,
         jobs_of_both_come_one_after_the_other,
         work_of_one_is_a_sync_file_for_others,
+        what_the_other_has_mapped_keeps_nothing_else_from_swap,
+        a_copy_that_waits_for_the_owner_keeps_nobody_from_a_handle,
+        all_go_on_while_memory_is_short,
     );
     tests.extend(trials!(driver_trial:
         the_owner_goes_first,
@@ -200,6 +206,103 @@ fn work_of_one_is_a_sync_file_for_others(bench: &Bench) -> Result<()> {
     let (bystander, _) = buffer(&bench.card, Domain::Gtt, 41)?;
     sync_file::put(export(&bystander)?, fence.as_fd())?;
     finish(&bystander)
+}
+
+/// Its pages are older than all others, and stay: the shrinker has to get past them.
+fn what_the_other_has_mapped_keeps_nothing_else_from_swap(bench: &Bench) -> Result<()> {
+    const COUNT: u64 = 4;
+    let _swap = Swap::on(4 * COUNT * SIZE)?;
+    let (shared, content) = Shared::new(&bench.card, Domain::Cpu)?;
+    shared.ensure_reads(&content, "what was in system memory")?;
+    let others = (0..COUNT)
+        .map(|number| Marked::create(&bench.card, Create::new(SIZE, Domains::CPU), number))
+        .collect::<Result<Vec<_>>>()?;
+    let before = meminfo("GPUActive")?;
+    drop_caches()?;
+    let now = meminfo("GPUActive")?;
+    ensure!(now + COUNT * SIZE == before, "{before} became {now}");
+    others.iter().try_for_each(Marked::check)?;
+    shared.ensure_reads(&content, "what stayed")
+}
+
+/// The copy waits for a fence of somebody else's, as ordinary users can put on what they share.
+fn a_copy_that_waits_for_the_owner_keeps_nobody_from_a_handle(bench: &Bench) -> Result<()> {
+    let (shared, content) = Shared::new(&bench.card, Domain::Vram)?;
+    let shared = &shared;
+    let bystander = Card::open(shared.other.path())?;
+    let fence = vgem::Fence::new()?;
+    fence.put_on(export(&shared.owned)?)?;
+    let (began, begun) = mpsc::channel();
+    thread::scope(|scope| {
+        let copy = scope.spawn(move || {
+            began.send(rustix::thread::gettid())?;
+            shared.read()
+        });
+        let tid = begun.recv()?.as_raw_nonzero();
+        await_fence_wait(&format!("/proc/self/task/{tid}"))?;
+        Imported::new(&bystander, export(&shared.owned)?)?;
+        bystander.create(Create::new(4096, Domains::VRAM))?;
+        ensure!(!copy.is_finished(), "they waited for the fence, too");
+        drop(fence);
+        join(copy)
+    })?;
+    shared.ensure_reads(&content, "what was waited for")
+}
+
+/// One client moves buffers, one takes their memory away, and two of the other card read them.
+fn all_go_on_while_memory_is_short(bench: &Bench) -> Result<()> {
+    const ROUNDS: usize = 60;
+    let _swap = Swap::on(256 << 20)?;
+    let (shared, _) = Shared::new(&bench.card, Domain::Vram)?;
+    let (shared, card) = (&shared, &bench.card);
+    let set: Vec<_> = (0..6)
+        .map(|number| {
+            let (owned, content) = buffer(card, Domain::ALL[number % 3], number as u64)?;
+            let imported = Imported::new(&shared.other, export(&owned)?)?;
+            Ok((owned, content, imported))
+        })
+        .collect::<Result<_>>()?;
+    let at = |round| &set[round % set.len()];
+    let at = &at;
+    thread::scope(|scope| {
+        let clients = [
+            scope.spawn(move || {
+                (0..ROUNDS).try_for_each(|n| Ok(at(n).0.move_to(Domain::ALL[n / 6 % 3])?))
+            }),
+            scope.spawn(move || {
+                let imported = |n| at(n).2.handle;
+                (0..ROUNDS).try_for_each(|n| {
+                    Ok(start_copy(
+                        &shared.other,
+                        imported(n),
+                        shared.copy.handle(),
+                    )?)
+                })
+            }),
+            scope.spawn(move || {
+                (0..ROUNDS).try_for_each(|n| {
+                    let other = Card::open(shared.other.path())?;
+                    let imported = Imported::new(&other, export(&at(n).0)?)?;
+                    let (copy, _) = buffer(&other, Domain::Vram, 2)?;
+                    start_copy(&other, imported.handle, copy.handle())?;
+                    finish(&copy)?;
+                    ensure_holds(&copy.map()?, &at(n).1, "what another client copied")
+                })
+            }),
+            scope.spawn(move || {
+                let create = Create::new(6 << 20, Domains::VRAM);
+                (0..4).try_for_each(|_| {
+                    (0..12)
+                        .map(|_| Ok(card.create(create)?))
+                        .collect::<Result<Vec<_>>>()?;
+                    drop_caches()
+                })
+            }),
+        ];
+        clients.into_iter().try_for_each(join)
+    })?;
+    set.iter()
+        .try_for_each(|(owned, content, _)| ensure_holds(&owned.map()?, content, "the buffer"))
 }
 
 fn the_owner_goes_first(driver: &Driver) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::support::{
     compare::{ensure_holds, ensure_same, ensure_zero},
     engine::{ensure_card_sees, finish, is_busy, Counters, Trouble},
     fixture::{trials, Bench},
-    patience::eventually,
+    patience::await_fence_wait,
     placement::wipe,
     prime,
     stats::report,
@@ -126,16 +126,6 @@ fn touching_a_buffer_waits_for_its_move(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a process waits for a fence in the kernel.
-fn await_fence_wait(child: &Child) -> Result<()> {
-    let path = format!("/proc/{}/stack", child.pid());
-    eventually(|| {
-        let stack = fs::read_to_string(&path)?;
-        ensure!(stack.contains("dma_fence"), "it does not wait: {stack}");
-        Ok(())
-    })
-}
-
 fn who_waits_for_a_move_can_be_killed(bench: &Bench) -> Result<()> {
     Counters::read(&bench.card)?;
     let (marker, content) = slow_buffer(bench, 4 << 20, 6300)?;
@@ -146,7 +136,7 @@ fn who_waits_for_a_move_can_be_killed(bench: &Bench) -> Result<()> {
     child.listen()?;
     // Behind the child's move in the queue: as long as it is busy, that is.
     marker.move_to(Domain::Gtt)?;
-    await_fence_wait(&child)?;
+    await_fence_wait(&format!("/proc/{}", child.pid()))?;
     let status: ExitStatus = child.kill()?;
     ensure!(is_busy(&marker)?, "it died only when its move had ended");
     ensure!(status.code().is_none(), "it ended by itself: {status}");

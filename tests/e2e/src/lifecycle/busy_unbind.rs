@@ -16,7 +16,7 @@ use crate::support::{
     driver::{self, Driver},
     engine::{finish, join, Counters, Trouble},
     fixture::{trials, virtual_card},
-    patience::eventually,
+    patience::{await_fence_wait, eventually},
 };
 
 /// How much slower than it could the engine is: each packet takes half a second, however small.
@@ -127,7 +127,8 @@ fn interrupt(driver: &Driver, call: Wait) -> Result<()> {
             ensure!(errno == Some(Errno::NODEV), "{errno:?}");
             Ok(())
         });
-        await_sleep(begun.recv()?.as_raw_nonzero().get())?;
+        let tid = begun.recv()?.as_raw_nonzero();
+        await_fence_wait(&format!("/proc/self/task/{tid}"))?;
         unbind_at_once(driver)?;
         join(client)
     });
@@ -135,18 +136,6 @@ fn interrupt(driver: &Driver, call: Wait) -> Result<()> {
     result?;
     drop(card);
     driver.bind().context("bind")
-}
-
-/// Waits until a thread waits in the driver.
-fn await_sleep(tid: i32) -> Result<()> {
-    eventually(|| {
-        let stack = std::fs::read_to_string(format!("/proc/self/task/{tid}/stack"))?;
-        ensure!(
-            stack.contains("dma_fence") || stack.contains("dma_resv"),
-            "it does not wait: {stack}"
-        );
-        Ok(())
-    })
 }
 
 /// The kernel frees such buffers in a worker, when the device may be gone already.

@@ -3,20 +3,30 @@
 //! Resets of the function and of its bus, announced or not: what can be saved is saved, and what is lost
 //! is lost loudly.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
+
 use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
-use pddgpu::{virtual_card::pages::pattern, Create, CreateFlags, Domain, Domains};
+use pddgpu::{
+    virtual_card::{pages::pattern, Injection},
+    Card, Create, CreateFlags, Domain, Domains,
+};
 
 use crate::support::{
     compare::ensure_holds,
     config_space::ConfigSpace,
-    engine::{finish, Counters},
+    engine::{finish, join, Counters, Trouble},
     fixture::{skip, trials, virtual_card, Bench},
     hog::Hog,
     holdings::{fill_vram, Holdings, SIZE},
     kmsg::Log,
+    marked::Marked,
     nodes::pci_folder,
     patience::eventually,
+    random::Random,
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -26,6 +36,9 @@ pub fn tests() -> Vec<Trial> {
         everything_survives_a_reset_of_the_bus,
         a_reset_without_memory_to_save_vram_keeps_it,
         what_is_lost_without_power_reads_zeroes_and_says_so,
+        what_comes_to_vram_during_a_reset_is_not_lost_with_it,
+        jobs_that_have_ended_are_not_done_again_after_a_reset,
+        clients_go_on_while_the_card_is_reset_over_and_over,
     )
 }
 
@@ -138,4 +151,128 @@ fn what_is_lost_without_power_reads_zeroes_and_says_so(bench: &Bench) -> Result<
         marked.fill(77);
     }
     held.exercise()
+}
+
+fn counter(name: &str) -> Result<u64> {
+    Ok(virtual_card()?.counter(name)?)
+}
+
+fn what_comes_to_vram_during_a_reset_is_not_lost_with_it(bench: &Bench) -> Result<()> {
+    Counters::read(&bench.card)?;
+    let config = config(bench)?;
+    let gtt = Create::new(SIZE, Domains::GTT).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let vram = Create::new(SIZE, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let marked = Marked::create(&bench.card, gtt, 5)?;
+    let mut was_in_time = false;
+    for _ in 0..10 {
+        marked.buffer.move_to(Domain::Gtt)?;
+        finish(&marked.buffer)?;
+        let resets = counter("function_resets")?;
+        let created = thread::scope(|scope| {
+            let reset = scope.spawn(|| config.reset());
+            eventually(|| {
+                ensure!(counter("function_resets")? > resets, "no reset");
+                Ok(())
+            })?;
+            // The kernel gives the card 100 ms from here on.
+            marked.buffer.move_to(Domain::Vram)?;
+            let created = bench.card.create(vram)?;
+            let mut card = virtual_card()?;
+            card.set_gone(true)?;
+            card.set_gone(false)?;
+            was_in_time = !reset.is_finished();
+            join(reset)?;
+            Ok::<_, anyhow::Error>(created)
+        })?;
+        if was_in_time {
+            marked.check()?;
+            ensure!(!marked.buffer.info()?.content_lost, "nothing was lost");
+            let content = created.map()?.to_vec();
+            ensure!(content.iter().all(|&byte| byte == 0), "it is not zero");
+            ensure!(!created.info()?.content_lost, "there was nothing to lose");
+            break;
+        }
+    }
+    ensure!(was_in_time, "the resets were too fast");
+    Ok(())
+}
+
+fn jobs_that_have_ended_are_not_done_again_after_a_reset(bench: &Bench) -> Result<()> {
+    Counters::read(&bench.card)?;
+    let room = bench.heap(Domain::Vram)?;
+    let create = Create::new(1 << 20, Domains::VRAM);
+    let count = room.usable / (1 << 20) - 4;
+    let _full: Vec<_> = (0..count)
+        .map(|_| Ok(bench.card.create(create)?))
+        .collect::<Result<_>>()?;
+    let small = Create::new(4096, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let from = bench.card.create(small)?;
+    let to = bench.card.create(small)?;
+    let config = config(bench)?;
+    let mut log = Log::from_now()?;
+    let rounds = 4;
+    {
+        // So VRAM cannot be saved, and the card is halted at once.
+        let _hog = Hog::leave(count << 19)?;
+        for round in 0..rounds {
+            from.map()?.write(0, &[round; 4096]);
+            finish(&to)?;
+            let fills = counter("packets_fill")?;
+            {
+                // So the driver does not hear that the jobs have ended, for 100 ms.
+                let _deaf = Trouble::new(Injection::LoseInterrupts { count: 100 })?;
+
+                from.copy_to(0, &to, 0, 4096, &[])?;
+                from.fill(0, 4096, u32::MAX, &[])?;
+                while counter("packets_fill")? == fills {}
+                config.reset()?;
+            }
+            finish(&to)?;
+            ensure_holds(&to.map()?, &[round; 4096], &format!("round {round}"))?;
+        }
+    }
+    log.wait_for("VRAM could not be saved before a reset", rounds.into())?;
+    Ok(())
+}
+
+/// Moves buffers, has the card copy them, and checks them until `done`.
+fn use_until(done: &AtomicBool, card: &Card, number: u64) -> Result<()> {
+    let mut random = Random::new(number);
+    let mut set = Holdings::create(card)?.0;
+    let mut mark = 10_000 * (number + 1);
+    while !done.load(Relaxed) {
+        let at = random.below(set.len());
+        let (marked, _) = &mut set[at];
+        marked.buffer.move_to(random.pick(&Domain::ALL))?;
+        marked.check()?;
+        mark += 1;
+        marked.fill(mark);
+        let create = Create::new(SIZE, random.pick(&Domain::ALL).into());
+        let copy = card.create(create.flags(CreateFlags::CPU_ACCESS_REQUIRED))?;
+        marked.buffer.copy_to(0, &copy, 0, SIZE, &[])?;
+        copy.copy_to(0, &marked.buffer, 0, SIZE, &[])?;
+    }
+    for (marked, _) in &set {
+        marked.check()?;
+        ensure!(!marked.buffer.info()?.content_lost, "nothing was lost");
+    }
+    Ok(())
+}
+
+fn clients_go_on_while_the_card_is_reset_over_and_over(bench: &Bench) -> Result<()> {
+    let config = config(bench)?;
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..2)
+            .map(|number| {
+                let done = &done;
+
+                scope.spawn(move || use_until(done, &Card::open(bench.card.path())?, number))
+            })
+            .collect();
+        let reset = (0..20).try_for_each(|_| config.reset());
+        done.store(true, Relaxed);
+        let clients = clients.into_iter().try_for_each(join);
+        reset.and(clients)
+    })
 }

@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 use pddgpu::{Card, Create, CreateFlags, Deadline, Domain, Domains};
 use rustix::ioctl::{ioctl, opcode, Opcode, Updater};
 
-use crate::support::driver::slot;
+use crate::support::{driver::slot, plain_ioctl::call};
 
 /// The primary node beside a card's render node.
 pub fn primary_node(card: &Card) -> Result<PathBuf> {
@@ -49,6 +49,21 @@ pub fn use_every_ioctl(card: &Card) -> Result<()> {
 /// The folder of a card in sysfs.
 pub fn pci_folder(card: &Card) -> Result<PathBuf> {
     Ok(PathBuf::from("/sys/bus/pci/devices").join(slot(card)?))
+}
+
+/// The argument of `DRM_IOCTL_GEM_FLINK`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct GemFlink {
+    handle: u32,
+    name: u32,
+}
+
+/// Gives a buffer of a primary node's client a number by which any other such client can open it.
+pub fn name_of(card: &Card, handle: u32) -> Result<u32> {
+    let args = GemFlink { handle, name: 0 };
+    let opcode = opcode::read_write::<GemFlink>(b'd', 0x0a);
+    Ok(call(card.as_fd(), opcode, args).context("GEM_FLINK")?.name)
 }
 
 /// The argument of `DRM_IOCTL_SET_CLIENT_NAME`.
