@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import ctypes
 import errno
+import json
 import os
 import selectors
 import shutil
@@ -119,7 +120,12 @@ class Session:
         self.selector = selectors.DefaultSelector()
         self.outputs = []
         self.control = None
+        self.wake = None
+        self.wake_text = b""
+        self.calling = threading.Event()
         self.control_text = b""
+        self.qmp = None
+        self.qmp_text = b""
         self.started = False
         self.status = None
         self.failure = None
@@ -144,14 +150,14 @@ class Session:
     def port(self, name):
         """A socket to the guest: our end, and the other one's number for QEMU."""
         ours, theirs = socket.socketpair()
-        self.inherited.append(theirs)
+        self.theirs[name] = theirs
         chardev = ["-chardev", f"socket,id={name},fd={theirs.fileno()}"]
         return ours, chardev
 
     def start_qemu(self):
         marker = self.args.marker.encode()
         command = list(self.args.qemu)
-        self.inherited = []
+        self.theirs = {}
 
         def serial_port(name):
             ours, chardev = self.port(name)
@@ -159,6 +165,13 @@ class Session:
                 "-device", f"virtserialport,chardev={name},name=org.pddgpu.{name}"])
             return ours
 
+        self.qmp, chardev = self.port("qmp")
+        command.extend(chardev + ["-mon", "chardev=qmp,mode=control"])
+        self.watch(self.qmp, self.on_qmp)
+        self.execute("qmp_capabilities")
+        self.wake, chardev = self.port("wake")
+        command.extend(chardev + ["-serial", "chardev:wake"])
+        self.watch(self.wake, self.on_wake)
         self.control = serial_port("control")
         self.watch(self.control, self.on_control)
         if self.args.tty:
@@ -173,9 +186,10 @@ class Session:
                 self.stdin_sock = serial_port("stdin")
         with open(self.path("qemu.log"), "wb") as log:
             self.qemu = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                              pass_fds=[s.fileno() for s in self.inherited])
-        for sock in self.inherited:
-            sock.close()
+                              pass_fds=[s.fileno() for s in self.theirs.values()])
+        # Its end says that QEMU is gone. Those of ports are for when the guest wakes up.
+        self.theirs.pop("qmp").close()
+        self.theirs.pop("wake").close()
 
     def watch(self, fileobj, handler):
         self.selector.register(fileobj, selectors.EVENT_READ, handler)
@@ -204,6 +218,65 @@ class Session:
                 self.status = int(rest)
             elif word == "failed":
                 self.failure = rest
+        return bool(data)
+
+    def execute(self, command, fds=(), **arguments):
+        """Has QEMU do something, which may get files for it."""
+        text = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+        with contextlib.suppress(BrokenPipeError):
+            socket.send_fds(self.qmp, [text], list(fds))
+
+    def on_wake(self):
+        data = self.wake.recv(4096)
+        self.wake_text += data
+        *lines, self.wake_text = self.wake_text.split(b"\n")
+        for line in lines:
+            match line.split():
+                case [b"woke"]:
+                    self.plug_in_all()
+                # A call that comes before the guest sleeps does not wake it.
+                case [b"call", seconds]:
+                    self.calling.set()
+                    threading.Thread(target=self.call, args=[int(seconds)], daemon=True).start()
+                case [b"awake"]:
+                    self.calling.clear()
+        return bool(data)
+
+    def call(self, seconds):
+        """Wakes a guest that sleeps with its clock stopped."""
+        while self.calling.is_set():
+            time.sleep(seconds)
+            with contextlib.suppress(OSError):
+                self.wake.sendall(b"\n")
+
+    def plug_in_all(self):
+        """After a sleep the guest does not know that there is somebody at the other ends of
+        its ports, and learns it when they are plugged in."""
+        for name, theirs in self.theirs.items():
+            self.execute("getfd", [theirs.fileno()], fdname=name)
+            self.plug_in(name, {"type": "fd", "data": {"str": name}})
+        for index, _ in enumerate(self.cards):
+            path = self.path(f"control{index}")
+            self.plug_in(f"card{index}", {"type": "unix", "data": {"path": path}})
+
+    def plug_in(self, chardev, address):
+        nobody = {"type": "null", "data": {}}
+        somebody = {"type": "socket", "data": {"addr": address, "server": False}}
+        for backend in (nobody, somebody):
+            self.execute("chardev-change", id=chardev, backend=backend)
+
+    def on_qmp(self):
+        data = self.qmp.recv(4096)
+        self.qmp_text += data
+        *lines, self.qmp_text = self.qmp_text.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "error" in message:
+                raise Stopped(125, f"QEMU: {message['error']['desc']}")
+            if message.get("event") == "RESET":
+                # A kernel that died boots again, which is the end here. QEMU's own
+                # -no-reboot would end it when it wakes up, too.
+                self.execute("quit")
         return bool(data)
 
     def start_stdin(self):
@@ -247,7 +320,7 @@ class Session:
             for key, _ in self.selector.select():
                 if not key.data():
                     self.selector.unregister(key.fileobj)
-                    if key.fileobj is self.control:
+                    if key.fileobj is self.qmp:
                         return
 
     def run(self):

@@ -7,6 +7,7 @@ mod fail_nth;
 mod function_reset;
 mod new_id;
 mod odd_cards;
+mod sleep;
 mod unbind;
 mod unload;
 
@@ -21,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
         new_id::tests(),
         fail_nth::tests(),
         function_reset::tests(),
+        sleep::tests(),
     ]
     .into_iter()
     .flatten()

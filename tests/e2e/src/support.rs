@@ -29,6 +29,7 @@ pub mod prime;
 pub mod query;
 pub mod random;
 pub mod second;
+pub mod sleep;
 pub mod stats;
 pub mod sync_file;
 pub mod uevent;
