@@ -17,7 +17,8 @@ COVERAGE ?=
 SEEDS ?= 500
 FIRST ?= 0
 rust_files = $(shell find rust tests/kunit tests/debug_kernel -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
-c_files = $(shell find c_shims include tests -name '*.[ch]')
+# The kernel's own: programs for user space follow other rules.
+c_files = $(shell find c_shims include samples/ttm tests -name '*.[ch]' ! -path 'tests/samples/*')
 shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain dkms vdev vm tests .ci)
 
 help:
