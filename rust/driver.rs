@@ -12,7 +12,8 @@
 //! 2. The copy engine is closed to clients. The fences of their jobs are signalled with `ENODEV`, so
 //!    that nobody waits for the card any more.
 //! 3. The DRM device is unplugged. From here on no code can access the hardware through it.
-//! 4. What clients have left in VRAM is zeroed, and the copy engine stops.
+//! 4. Free VRAM is not zeroed any more. What clients have left in VRAM is zeroed, and the copy engine
+//!    stops.
 //! 5. The leak check stops, and the log lists the buffers that are still alive.
 //! 6. The pages of buffers are unmapped from DMA and freed.
 //! 7. The memory controller is disabled.
@@ -22,6 +23,7 @@
 
 mod power;
 mod wipe;
+mod wiper;
 
 use core::ops::Range;
 
@@ -86,7 +88,8 @@ use crate::{
             Power,
             Return, //
         },
-        wipe::Wipe, //
+        wipe::Wipe,
+        wiper::Wiping, //
     },
     hw::{
         gmc::{
@@ -153,6 +156,7 @@ pub(crate) struct PddgpuData<'bound> {
     _shrinker: Shrinker<BoDriver>,
     _open: Option<copy_engine::Open<'bound>>,
     _registration: drm::Registration<PddgpuDrm>,
+    _wiping: Option<Wiping>,
     _wipe: Wipe<'bound>,
     _stats: memory_stats::Fini,
     _dma_mappings: DmaMappings<BoDriver>,
@@ -202,6 +206,8 @@ impl pci::Driver for PddgpuDriver {
             .inspect_err(|err| dev_err!(dev, "cannot start the engine: {:?}\n", err))?;
         let open = engine.as_ref().map(copy_engine::Running::open);
         let wipe = Wipe::new(dev, ddev.clone(), engine);
+        let wiping = Wiping::new(dev, &ddev)
+            .inspect_err(|err| dev_err!(dev, "cannot zero memory: {:?}\n", err))?;
 
         let power = Power::new(back, regs_for_power)
             .inspect_err(|err| dev_err!(dev, "no notices of sleep: {:?}\n", err))?;
@@ -215,6 +221,7 @@ impl pci::Driver for PddgpuDriver {
             _open: open,
             _registration: drm::Registration::new(dev, ddev)
                 .inspect_err(|err| dev_err!(dev, "cannot register: {:?}\n", err))?,
+            _wiping: wiping,
             _wipe: wipe,
             _stats: stats,
             _dma_mappings: dma_mappings,

@@ -148,6 +148,8 @@ fn clear(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
         bo.resource().and_then(|res| pdev.vram.get(res)),
     ) {
         (Some(engine), Some(vram)) => {
+            // Nobody could use it, nor move it away, if the engine was given up.
+            pdev.check_engine()?;
             let dirty = vram_addresses(pdev, vram.dirty())?;
 
             if !dirty.is_empty() {

@@ -5,16 +5,9 @@
 use core::ops::Range;
 
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
     page::PAGE_SHIFT,
     prelude::*,
-    sync::{
-        aref::ARef,
-        atomic::Relaxed, //
-    }, //
+    sync::atomic::Relaxed, //
 };
 
 use crate::{
@@ -33,8 +26,7 @@ use crate::{
             OperationCtx,
             Place,
             RefKind,
-            Resource,
-            Usage, //
+            Resource, //
         }, //
     },
     bo::{
@@ -46,7 +38,6 @@ use crate::{
         loss,
         object::{
             domain_and_visible,
-            vram_addresses,
             Bo,
             BoData,
             BoDriver, //
@@ -59,12 +50,8 @@ use crate::{
     },
     client::Content,
     copy_engine::{
-        CopyEnd,
-        CopyEngine,
         Engine,
-        JobOwner,
-        Ranges,
-        Transfer, //
+        JobOwner, //
     },
     device::{
         FileData,
@@ -201,20 +188,6 @@ impl ttm::Driver for BoDriver {
         bo.object().holders.set_place(domain);
     }
 
-    /// Has the copy engine zero the VRAM of a freed buffer, so that its next owner need not wait
-    /// for that.
-    fn release(bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
-        let pdev = bo.dev();
-        let engine = pdev.engine.as_ref()?;
-        let vram = pdev.vram.get(bo.resource()?)?;
-        let entered = pdev.enter().ok()?;
-        let all = vram_addresses(pdev, vram.ranges()).ok()?;
-        let fence = wipe(engine, bo, entered.parent(), all).ok()?;
-
-        vram.wiped_by(fence.clone());
-        Some(fence)
-    }
-
     fn free_start(bo: &Bo) {
         bo.dev().stats.free_start(&bo.free_start);
     }
@@ -333,37 +306,4 @@ impl ttm::Driver for BoDriver {
         }
         Ok(())
     }
-}
-
-/// Has the engine zero a buffer's VRAM: at once, or when the transfers have ended that still use it.
-fn wipe(
-    engine: &CopyEngine,
-    bo: &Locked<'_, BoDriver>,
-    parent: &Device<Bound>,
-    all: Ranges,
-) -> Result<ARef<Fence>> {
-    let mut after = KVec::new();
-
-    bo.for_each_fence(Usage::Bookkeep, |fence| {
-        if fence.status().is_none() && !engine.is_queued(fence) {
-            after.push(fence.into(), GFP_KERNEL)?;
-        }
-        Ok(())
-    })?;
-    if after.is_empty() {
-        return engine.clear(parent, all, JobOwner::default());
-    }
-
-    let transfer = Transfer::Fill {
-        to: CopyEnd::Mapped(all),
-        value: 0,
-    };
-    // A queue of its own: nobody waits for what this one waits for.
-    engine.submit_for(
-        parent,
-        &engine.new_client()?,
-        &transfer,
-        JobOwner::deferred(),
-        &after,
-    )
 }

@@ -72,7 +72,7 @@ pub(crate) fn evacuate_vram(dev: &PddgpuDevice) -> Result<Passage<'_>> {
     for _ in 0..PASSES {
         let result = evacuate_once(dev);
 
-        // The memory of what was moved is free when the copies have ended.
+        // Buffers that are being freed have their memory until their jobs have ended.
         dev.bdev.wait_for_delayed_deletes();
         match result {
             Err(ENOMEM) => {

@@ -212,8 +212,7 @@ impl Work {
 pub(crate) struct JobOwner {
     client: Option<Arc<Client>>,
     buffers: [Option<Busy>; 2],
-    /// Whether it takes turns with those of clients: one that a client has submitted itself, or that
-    /// waits for such jobs.
+    /// Whether it takes turns with those of clients: one that a client has submitted itself.
     is_client: bool,
 }
 
@@ -234,14 +233,6 @@ impl JobOwner {
             client: Some(client),
             buffers,
             is_client: true,
-        }
-    }
-
-    /// For a job of the driver's own that waits for clients' jobs.
-    pub(crate) fn deferred() -> Self {
-        Self {
-            is_client: true,
-            ..Self::default()
         }
     }
 

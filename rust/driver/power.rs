@@ -43,6 +43,7 @@ use crate::{
         settle_all, //
     },
     device::PddgpuDevice,
+    driver::wiper::wipe_all,
     hw::{
         gmc::{
             self,
@@ -81,7 +82,7 @@ impl Power {
         &self.back.ddev
     }
 
-    /// Saves what VRAM holds, and stops the card. Until [`wake`](Self::wake) nobody accesses it.
+    /// Saves what VRAM holds, has it zeroed, and stops the card. Until [`wake`](Self::wake) nobody accesses it.
     ///
     /// # Errors
     ///
@@ -97,8 +98,17 @@ impl Power {
             }
         };
 
+        if passage.is_some() {
+            // Otherwise it stays known as not zero.
+            if let Err(err) = wipe_all(dev, ddev) {
+                dev_warn!(dev, "VRAM keeps its content: {:?}\n", err);
+            }
+        }
+        ddev.vram.rest_wiping(true);
         if let Some(engine) = &ddev.engine {
-            engine.suspend(dev)?;
+            engine
+                .suspend(dev)
+                .inspect_err(|_| ddev.vram.rest_wiping(false))?;
         }
         ddev.aperture.close(&ddev.bdev);
         if passage.is_some() {
@@ -115,6 +125,7 @@ impl Power {
     pub(super) fn halt(&self, dev: &Device<Bound>) -> Result {
         let ddev = self.ddev();
 
+        ddev.vram.rest_wiping(true);
         if let Some(engine) = &ddev.engine {
             engine.halt(dev)?;
         }
@@ -127,6 +138,7 @@ impl Power {
     pub(super) fn cut_off(&self) {
         let ddev = self.ddev();
 
+        ddev.vram.rest_wiping(true);
         if let Some(engine) = &ddev.engine {
             engine.cut_off();
         }
@@ -148,6 +160,7 @@ impl Power {
             }
         }
         ddev.aperture.reopen();
+        ddev.vram.rest_wiping(false);
         if result == Ok(true) {
             settle_all(ddev);
         }

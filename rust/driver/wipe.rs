@@ -22,8 +22,8 @@ use crate::{
     device::PddgpuDevice, //
 };
 
-/// ms that the engine has to zero what is left in VRAM. Clients' buffers were zeroed when they were
-/// freed, so that is what was in use to the end.
+/// ms that the engine has to zero what is left in VRAM. That is what was in use to the end, and what was
+/// freed just before.
 const ENGINE_TIME: Msecs = 500;
 
 /// A guard that zeroes VRAM when it is dropped, and then stops the engine.

@@ -6,10 +6,16 @@
 //! at once if it is free. Otherwise the reservation is *pending*: it is tried again each time a
 //! buffer in VRAM is freed.
 //!
-//! All numbers are bytes. Lock order: a buffer's resv, then `state`.
+//! What is freed is *dirty*: it holds what its last owner has left there. A [`Wiper`] zeroes it soon,
+//! much at a time, and until then it goes to new owners only who zero it themselves.
+//!
+//! All numbers are bytes. Lock order: a buffer's resv, then `memory`, then those of the engine.
 
+mod memory;
+mod parts;
 mod reservations;
 mod search;
+mod wiping;
 
 use core::ops::Range;
 
@@ -32,9 +38,9 @@ use kernel::{
             Release, //
         },
         Arc,
-        Mutex,
-        SetOnce, //
-    }, //
+        Mutex, //
+    },
+    time::Msecs, //
 };
 
 use crate::{
@@ -45,10 +51,7 @@ use crate::{
             Printer, //
         },
         gpu_buddy::{
-            AllocFlags,
-            AllocMode,
             Blocks,
-            Buddy,
             Ranges, //
         },
         ttm::{
@@ -63,54 +66,21 @@ use crate::{
         Stats, //
     },
     mgr::vram_mgr::{
-        reservations::{
-            Reservation,
-            Reservations, //
+        memory::{
+            Found,
+            Memory, //
         },
-        search::{
-            Search,
-            DEFAULT_PAGE_SIZE, //
-        }, //
+        search::DEFAULT_PAGE_SIZE, //
     }, //
 };
 
-pub(crate) use self::reservations::PageStatus;
+pub(crate) use self::{
+    reservations::PageStatus,
+    wiping::Wiper, //
+};
 
 /// VRAM that is kept for the driver: this much, or a 32nd of VRAM if that is less.
 const KERNEL_RESERVED: u64 = u64::SZ_8M;
-
-struct State {
-    mm: Buddy,
-    reservations: Reservations,
-}
-
-impl State {
-    /// Calls `f` with all that is free, if anything is. Nothing is known to be zero afterwards.
-    ///
-    /// `gpu_buddy_reset_clear()` removes blocks from a tree while it walks that, and so misses some.
-    ///
-    /// # Errors
-    ///
-    /// Those of `f`; `ENOMEM`.
-    fn forget_cleared(&mut self, f: impl FnOnce(&Blocks) -> Result) -> Result {
-        let free = self.mm.avail();
-
-        if free == 0 {
-            return Ok(());
-        }
-        // All of it, for a moment.
-        let blocks = self.mm.alloc(
-            &AllocMode::Simple,
-            free,
-            PAGE_SIZE as u64,
-            AllocFlags::default(),
-        )?;
-        let result = f(&blocks);
-
-        self.mm.free(blocks, false);
-        result
-    }
-}
 
 /// Usage of VRAM, in bytes.
 pub(crate) struct Usage {
@@ -134,27 +104,12 @@ pub(crate) struct VramResource {
     visible: u64,
     /// How often VRAM had lost its content when that of the blocks was last whole.
     losses: Atomic<u64>,
-    /// The fence of the job that zeroes the blocks before they are freed.
-    wiped: SetOnce<ARef<Fence>>,
 }
 
 impl VramResource {
     /// The ranges of VRAM that were not known to be zero when they were allocated.
     pub(crate) fn dirty(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.blocks.iter().flat_map(Blocks::dirty)
-    }
-
-    /// Notes that a job with this fence zeroes the blocks before they are freed, and that nobody
-    /// writes to them any more. Only the first call has an effect.
-    pub(crate) fn wiped_by(&self, fence: ARef<Fence>) {
-        self.wiped.populate(fence);
-    }
-
-    /// Whether the blocks are zero: that job has ended, and not with an error.
-    fn is_wiped(&self) -> bool {
-        self.wiped
-            .as_ref()
-            .is_some_and(|fence| fence.status() == Some(Ok(())))
     }
 
     /// The ranges of VRAM, in the order of the buffer's pages.
@@ -179,12 +134,12 @@ impl VramResource {
 #[pin_data(PinnedDrop)]
 pub(crate) struct VramMgr {
     #[pin]
-    state: Mutex<State>,
+    memory: Mutex<Memory>,
     size: u64,
     visible_size: u64,
     /// Bytes at the start of VRAM that the driver uses itself.
     own: u64,
-    /// Bytes in use that are inside the aperture. Read without a lock.
+    /// Bytes in use by buffers that are inside the aperture. Read without a lock.
     vis_usage: Atomic<i64>,
     /// How often VRAM has lost its content.
     losses: Atomic<u64>,
@@ -205,19 +160,14 @@ impl VramMgr {
         stats: Arc<Stats>,
     ) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
-            let mut mm = Buddy::new(size, PAGE_SIZE as u64)?;
-            let reservations = Reservations::new(&mut mm, own)?;
+            let memory = Memory::new(size, visible_size, own)?;
 
             Ok(try_pin_init!(Self {
-                state <- new_mutex!(State {
-                    mm,
-                    reservations,
-                }),
+                memory <- new_mutex!(memory),
                 size,
                 visible_size,
                 own,
-                // CAST: A part of VRAM.
-                vis_usage: Atomic::new(*own as i64),
+                vis_usage: Atomic::new(0),
                 losses: Atomic::new(0),
                 stats,
             }? Error))
@@ -236,17 +186,15 @@ impl VramMgr {
 
     /// The present usage of VRAM.
     pub(crate) fn usage(&self) -> Usage {
-        let state = self.state.lock();
+        let memory = self.memory.lock();
+        let reserved = memory.reservations.total();
+        let visible: u64 = self.vis_usage.load(Relaxed).try_into().unwrap_or(0);
 
         Usage {
-            used: self.size - state.mm.avail(),
-            reserved: state
-                .reservations
-                .reserved()
-                .map(|range| range.end - range.start)
-                .sum(),
+            used: memory.used(),
+            reserved: reserved.bytes,
             own: self.own,
-            visible: self.vis_usage.load(Relaxed).try_into().unwrap_or(0),
+            visible: visible + reserved.visible,
         }
     }
 
@@ -265,20 +213,19 @@ impl VramMgr {
             return Err(EINVAL);
         }
 
-        let mut state = self.state.lock();
-        state.reservations.add(range)?;
-        self.reserve_pending(&mut state);
-        Ok(())
+        let mut guard = self.memory.lock();
+        let memory = &mut *guard;
+        let result = memory.reservations.add(&mut memory.parts, range);
+
+        memory.kick_wiper();
+        result
     }
 
     /// The status of the page at byte offset `address`; [`None`] if it belongs to no reservation.
     pub(crate) fn query_page_status(&self, address: u64) -> Option<PageStatus> {
-        self.state
-            .lock()
-            .reservations
-            .iter()
-            .find(|rsv| rsv.range.contains(&address))
-            .map(Reservation::status)
+        let (range, status) = self.memory.lock().reservations.behind(address)?;
+
+        (range.start <= address).then_some(status)
     }
 
     /// The ranges that may hold something of a client's, in order: all of VRAM but the driver's own
@@ -291,12 +238,10 @@ impl VramMgr {
     pub(crate) fn used_ranges(&self) -> Result<KVVec<Range<u64>>> {
         let mut clean = RBTree::new();
 
-        self.state.lock().forget_cleared(|blocks| {
-            blocks.clean().try_for_each(|range| {
-                clean
-                    .try_create_and_insert(range.start, range.end, GFP_KERNEL)
-                    .map(drop)
-            })
+        self.memory.lock().parts.forget_clean(|range| {
+            clean
+                .try_create_and_insert(range.start, range.end, GFP_KERNEL)
+                .map(drop)
         })?;
 
         let mut used = KVVec::new();
@@ -316,9 +261,11 @@ impl VramMgr {
     /// Notes that VRAM has lost its content: all buffers in it are [stale](Self::is_stale), and nothing is
     /// known to be zero any more.
     pub(crate) fn content_lost(&self) {
+        let mut memory = self.memory.lock();
+
         self.losses.fetch_add(1, Full);
-        // No block has to be split for that, so it takes no memory.
-        let _ = self.state.lock().forget_cleared(|_| Ok(()));
+        memory.content_lost();
+        memory.kick_wiper();
     }
 
     /// Whether VRAM has lost its content since the resource was allocated, or was last
@@ -332,30 +279,62 @@ impl VramMgr {
         resource.losses.store(self.losses.load(Acquire), Release);
     }
 
-    /// Tries again to reserve what is pending, as memory may have become free.
-    fn reserve_pending(&self, state: &mut State) {
-        let visible = |reservations: &Reservations| -> u64 {
-            reservations
-                .reserved()
-                .map(|range| self.visible(range))
-                .sum()
-        };
-        let before = visible(&state.reservations);
-        state.reservations.do_reserve(&mut state.mm);
-        let after = visible(&state.reservations);
-
-        self.vis_usage.add((after - before) as i64, Relaxed);
+    /// Sets who zeroes memory, or that nobody does.
+    pub(crate) fn set_wiper(&self, wiper: Option<Arc<dyn Wiper>>) {
+        // Dropped without the lock.
+        let _previous = self.memory.lock().set_wiper(wiper);
     }
 
-    fn find_blocks(&self, request: &Request<'_>) -> Result<Blocks> {
-        let mut state = self.state.lock();
-        let mut search = Search {
-            mm: &mut state.mm,
-            size: self.size,
-            visible_size: self.visible_size,
-        };
+    /// Has nothing zeroed any more, because the card is going to rest, or goes on with it.
+    pub(crate) fn rest_wiping(&self, rests: bool) {
+        let mut memory = self.memory.lock();
 
-        search.blocks(request)
+        memory.wiping.rests = rests;
+        memory.kick_wiper();
+    }
+
+    /// Has memory zeroed that is free and not zero, up to an eighth of VRAM. `submit` submits the job,
+    /// which zeroes these ranges, and returns its fence. Returns the fence of that job, or of one that
+    /// is under way already; call [`wiped`](Self::wiped) when it is signalled. Returns [`None`] if
+    /// nothing is to be zeroed now.
+    ///
+    /// # Errors
+    ///
+    /// Those of `submit`.
+    pub(crate) fn wipe(
+        &self,
+        submit: impl FnOnce(&mut dyn Iterator<Item = Range<u64>>) -> Result<ARef<Fence>>,
+    ) -> Result<Option<ARef<Fence>>> {
+        self.memory.lock().wipe(submit)
+    }
+
+    /// Frees what was being zeroed. Returns in how many ms [`wipe`](Self::wipe) is to be called again;
+    /// [`None`] if nothing is to be zeroed.
+    pub(crate) fn wiped(&self) -> Option<Msecs> {
+        self.memory.lock().wiped()
+    }
+
+    /// Allocates blocks for a request. If there are none while others are being zeroed, it waits for
+    /// these, and no more are taken away meanwhile. So memory is never short because it is not zero.
+    /// Returns how often VRAM had lost its content by then, too.
+    fn find_blocks(&self, request: &Request<'_>) -> Result<(Blocks, u64)> {
+        let fence = {
+            let mut memory = self.memory.lock();
+
+            match memory.find(request, true)? {
+                Found::Blocks(blocks) => return Ok((blocks, self.losses.load(Relaxed))),
+                Found::Later(fence) => fence,
+            }
+        };
+        let result = fence.wait_until(i64::MAX);
+        let mut memory = self.memory.lock();
+
+        memory.wiping.waiting -= 1;
+        result?;
+        match memory.find(request, false)? {
+            Found::Blocks(blocks) => Ok((blocks, self.losses.load(Relaxed))),
+            Found::Later(_) => Err(ENOSPC),
+        }
     }
 
     /// Bytes of `range` that are inside the aperture.
@@ -367,10 +346,7 @@ impl VramMgr {
 #[pinned_drop]
 impl PinnedDrop for VramMgr {
     fn drop(self: Pin<&mut Self>) {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-
-        state.reservations.free_all(&mut state.mm);
+        self.memory.lock().free_all();
     }
 }
 
@@ -384,16 +360,13 @@ impl ResourceManager for VramMgr {
             return Err(ENOSPC);
         }
 
-        let mut blocks = self
-            .find_blocks(request)
-            // The allocator returns `EINVAL` for some requests that cannot be met in this place.
-            .map_err(|err| if err == EINVAL { ENOSPC } else { err })?;
+        let (mut blocks, losses) = self.find_blocks(request)?;
         if let Err(err) = blocks.make_index() {
-            self.state.lock().mm.free(blocks, false);
+            self.memory.lock().parts.undo(blocks);
             return Err(err);
         }
         let visible: u64 = blocks.iter().map(|block| self.visible(&block)).sum();
-        let size: u64 = blocks.iter().map(|block| block.end - block.start).sum();
+        let size = blocks.size();
 
         self.vis_usage.add(visible as i64, Relaxed);
         self.stats.take(Heap::Vram, size);
@@ -404,8 +377,7 @@ impl ResourceManager for VramMgr {
             blocks: Some(blocks),
             size,
             visible,
-            losses: Atomic::new(self.losses.load(Acquire)),
-            wiped: SetOnce::new(),
+            losses: Atomic::new(losses),
         })
     }
 
@@ -422,17 +394,17 @@ impl ResourceManager for VramMgr {
 
     fn free(&self, resource: Pin<&mut VramResource>) {
         let resource = Pin::into_inner(resource);
-        let mut state = self.state.lock();
+        let mut memory = self.memory.lock();
 
-        if let Some(blocks) = resource.blocks.take() {
-            state.mm.free(blocks, resource.is_wiped());
-        }
         self.vis_usage.add(-(resource.visible as i64), Relaxed);
         self.stats.give_back(Heap::Vram, resource.size);
         if resource.visible > 0 {
             self.stats.give_back(Heap::VisibleVram, resource.visible);
         }
-        self.reserve_pending(&mut state);
+        if let Some(blocks) = resource.blocks.take() {
+            memory.give_back(blocks, false);
+        }
+        memory.kick_wiper();
     }
 
     fn intersects(&self, resource: &VramResource, place: &Place) -> bool {
@@ -454,16 +426,17 @@ impl ResourceManager for VramMgr {
     fn debug(&self, p: &Printer) {
         drm_print!(p, "  vis usage:{}\n", self.vis_usage.load(Relaxed));
 
-        let state = self.state.lock();
+        let memory = self.memory.lock();
         drm_print!(p, "default_page_size: {}KiB\n", DEFAULT_PAGE_SIZE >> 10);
-        state.mm.print(p);
+        drm_print!(p, "being zeroed: {}\n", memory.wiping.bytes());
+        memory.parts.print(p);
 
         for (title, status) in [
             ("reserved:\n", PageStatus::Reserved),
             ("reservations pending:\n", PageStatus::Pending),
         ] {
             drm_print!(p, "{}", title);
-            for rsv in state.reservations.iter() {
+            for rsv in memory.reservations.iter() {
                 if rsv.status() == status {
                     let Range { start, end } = rsv.range;
 

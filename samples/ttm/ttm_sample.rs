@@ -171,7 +171,7 @@ impl pci::Driver for Sample {
         let bar = WcBar::new(pdev, 2, c"ttm_sample/vram")?;
         let aperture = Aperture::new(bar, c"ttm_sample/aperture")?;
         let size = aperture.bar().size();
-        let mm = Buddy::new(size, PAGE_SIZE as u64)?;
+        let mm = Buddy::new(size)?;
         let ddev = Device::new(dev, |base| {
             pin_init::pin_init_scope(move || {
                 let bdev = BaseDevice::new::<Sample>(dev, &base)?;

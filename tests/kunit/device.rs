@@ -360,10 +360,6 @@ impl ttm::Driver for Driver {
 
     fn move_end(_bo: &Locked<'_, Self>, _moving: (), _result: &Result<Moved>) {}
 
-    fn release(_bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
-        None
-    }
-
     fn free_start(_object: &Buffer) {}
 
     fn free_end(_object: &Buffer) {}

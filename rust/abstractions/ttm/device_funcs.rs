@@ -28,7 +28,6 @@ use crate::{
                 Move,
                 Moved, //
             },
-            fences::Usage,
             object::Object,
             placement::{
                 placement,
@@ -215,6 +214,17 @@ impl<T: Driver> Vtable<T> {
                     bindings::ttm_bo_move_null(raw, new_mem);
                 }
                 Move::Copy => bindings::ttm_bo_move_sync_cleanup(raw, new_mem),
+                // By what `Move::Fenced` says the old memory may be free before the copy has read it.
+                // No ghost has to keep it, and no later owner has to wait for the fence.
+                Move::Fenced(fence) if !bo.resource().is_none_or(Resource::uses_tt) => {
+                    bindings::dma_resv_add_fence(
+                        (*raw).base.resv,
+                        fence.as_raw(),
+                        bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
+                    );
+                    bindings::ttm_bo_move_null(raw, new_mem);
+                    return Ok(Moved::Fenced);
+                }
                 Move::Fenced(fence) => {
                     let ret = bindings::ttm_bo_move_accel_cleanup(
                         raw,
@@ -242,7 +252,7 @@ impl<T: Driver> Vtable<T> {
         let Some(object) = (unsafe { Object::<T>::from_ttm(bo) }) else {
             return;
         };
-        // Its resv is that of a dma-buf, which others have, and its memory is not ours to wipe.
+        // Its resv is that of a dma-buf, which others have.
         if object.is_imported() {
             return;
         }
@@ -260,16 +270,6 @@ impl<T: Driver> Vtable<T> {
         // Nobody has a dma-buf of it any more, so nobody else's device uses it. What others' fences
         // stand for must not keep its memory, or delay the deletes of other buffers.
         bo.forget_others();
-        if bo.resource().is_none() {
-            return;
-        }
-
-        // The slot is reserved first: once the fence exists, adding it must not fail.
-        if let Ok(slot) = bo.reserve_fence() {
-            if let Some(fence) = T::release(&bo) {
-                slot.add(&fence, Usage::Kernel);
-            }
-        }
     }
 
     extern "C" fn io_mem_reserve_callback(

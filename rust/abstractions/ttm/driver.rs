@@ -44,7 +44,9 @@ pub(crate) enum Move {
     /// The device copies the content, and signals this fence at the end.
     ///
     /// The caller guarantees the order of accesses: any later use of either resource by the device
-    /// is on the same timeline, and so after the copy; any other use waits for the fence.
+    /// is on the same timeline, and so after the copy; any other use waits for the fence. Old memory
+    /// on the device is free at once. So the manager must see to it that the device is the first to
+    /// write to it again.
     Fenced(ARef<Fence>),
     /// The CPU is to copy the content, through the [`Aperture`] for memory on the device.
     Copy,
@@ -137,12 +139,6 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     /// Called after a move with its result. Not called for [`Move::Hop`]: TTM moves the buffer to
     /// the hop, which is a move of its own, and then tries again.
     fn move_end(_bo: &Locked<'_, Self>, _moving: Self::Moving<'_>, _result: &Result<Moved>) {}
-
-    /// Called when the last reference on a buffer is gone, before its memory is freed
-    /// (`release_notify`). If it returns a fence, the memory is freed after that is signalled.
-    fn release(_bo: &Locked<'_, Self>) -> Option<ARef<Fence>> {
-        None
-    }
 
     /// Called first when the last reference on a buffer is gone. resv is not held.
     fn free_start(_object: &Object<Self>) {}

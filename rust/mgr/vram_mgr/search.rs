@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The search for free VRAM: how a request is translated to calls of the buddy allocator.
+//! The search for free VRAM: how a request is translated to calls of the buddy allocators.
+
+use core::ops::Range;
 
 use kernel::{
     page::{
@@ -11,15 +13,19 @@ use kernel::{
     sizes::SizeConstants, //
 };
 
-use crate::abstractions::{
-    gpu_buddy::{
-        AllocFlag,
-        AllocFlags,
-        AllocMode,
-        Blocks,
-        Buddy, //
+use crate::{
+    abstractions::{
+        gpu_buddy::{
+            AllocFlag,
+            AllocFlags,
+            Blocks, //
+        },
+        ttm::Request, //
     },
-    ttm::Request, //
+    mgr::vram_mgr::parts::{
+        Part,
+        Parts, //
+    }, //
 };
 
 /// Bytes of the smallest block for buffers of at least this size. If VRAM is too fragmented for
@@ -28,62 +34,34 @@ pub(super) const DEFAULT_PAGE_SIZE: u64 = u64::SZ_2M;
 
 /// A search for VRAM.
 pub(super) struct Search<'a> {
-    pub(super) mm: &'a mut Buddy,
-    /// Bytes of VRAM.
-    pub(super) size: u64,
-    /// Bytes of it, from its start, that the CPU can reach.
-    pub(super) visible_size: u64,
+    parts: &'a mut Parts,
+    /// Bytes.
+    size: u64,
+    /// Bytes, at least a page.
+    align: u64,
+    /// Bytes of VRAM that the request is restricted to.
+    range: Range<u64>,
+    topdown: bool,
+    contiguous: bool,
+    flags: AllocFlags,
+    /// Whether anything but the best will do, too: smaller blocks, or another part.
+    compromise: bool,
 }
 
-impl Search<'_> {
-    /// Allocates blocks for a request. For a top-down place, memory outside of the aperture is
-    /// preferred.
+impl<'a> Search<'a> {
+    /// A search for what `request` wants, in `vram_size` bytes of VRAM.
     ///
     /// # Errors
     ///
-    /// `ENOSPC`, `ENOMEM`.
-    pub(super) fn blocks(&mut self, request: &Request<'_>) -> Result<Blocks> {
-        let cleared = AllocFlags::from(AllocFlag::PreferCleared);
-        // A new buffer has to read as zeroes, so it gets memory that is known to be zero, if there
-        // is any. The content of a buffer that is moved overwrites all of it, so zeroed memory is
-        // spared.
-        let (wanted, other) = if request.is_new() {
-            (cleared, AllocFlags::default())
-        } else {
-            (AllocFlags::default(), cleared)
-        };
-        let blocks = self.alloc(request, wanted)?;
-
-        // The allocator has separate trees for zeroed and for other memory. It uses the second only
-        // if the first has no block at all. So it may have returned blocks inside the aperture
-        // although the other tree has room outside of it.
-        if request.place.is_topdown() && self.is_visible(&blocks) {
-            if let Ok(others) = self.alloc(request, other) {
-                let (kept, back) = if self.is_visible(&others) {
-                    (blocks, others)
-                } else {
-                    (others, blocks)
-                };
-                let is_clear = back.dirty().next().is_none();
-
-                self.mm.free(back, is_clear);
-                return Ok(kept);
-            }
-        }
-        Ok(blocks)
-    }
-
-    /// Whether a part of the blocks is inside the aperture.
-    fn is_visible(&self, blocks: &Blocks) -> bool {
-        blocks.iter().any(|block| block.start < self.visible_size)
-    }
-
-    /// Takes blocks for a request, as large as they come, with `flags` first of one half of the
-    /// memory.
-    fn alloc(&mut self, request: &Request<'_>, flags: AllocFlags) -> Result<Blocks> {
+    /// `ENOSPC` for what cannot ever fit.
+    pub(super) fn new(
+        parts: &'a mut Parts,
+        request: &Request<'_>,
+        vram_size: u64,
+        compromise: bool,
+    ) -> Result<Self> {
         let size = request.size();
-        let align = request.alignment() << PAGE_SHIFT;
-        let pages = request.place.range(self.size >> PAGE_SHIFT);
+        let pages = request.place.range(vram_size >> PAGE_SHIFT);
         let range = pages.start << PAGE_SHIFT..pages.end << PAGE_SHIFT;
 
         // The allocator returns `EINVAL` for a request that can never fit. `ENOSPC` makes TTM try
@@ -91,71 +69,220 @@ impl Search<'_> {
         if range.is_empty() || size > range.end - range.start {
             return Err(ENOSPC);
         }
-
-        // Inside of a range the allocator cannot search from the end.
-        let mode = if range != (0..self.size) {
-            AllocMode::Range(range)
-        } else if request.place.is_topdown() {
-            AllocMode::TopDown
-        } else {
-            AllocMode::Simple
-        };
-
-        // A buffer smaller than its alignment takes a block of that alignment, and gives back what
-        // it does not need of it.
-        if size < align {
-            let block = self.mm.alloc(&mode, align, align, flags)?;
-
-            return self.mm.trim(block, size);
-        }
-
-        if request.place.is_contiguous() {
-            return self.alloc_contiguous(&mode, size, align, flags | AllocFlag::Contiguous);
-        }
-
-        let page_size = DEFAULT_PAGE_SIZE.max(align);
-        if size >= page_size {
-            let blocks = self.mm.alloc(&mode, size, page_size, flags);
-
-            if blocks.is_ok() {
-                return blocks;
-            }
-        }
-        self.mm.alloc(&mode, size, align, flags)
+        Ok(Self {
+            parts,
+            size,
+            align: request.alignment() << PAGE_SHIFT,
+            range,
+            topdown: request.place.is_topdown(),
+            contiguous: request.place.is_contiguous(),
+            // A new buffer has to read as zeroes, so it gets memory that is known to be zero, if
+            // there is any. The content of a buffer that is moved overwrites all of it, so zeroed
+            // memory is spared.
+            flags: if request.is_new() {
+                AllocFlag::PreferCleared.into()
+            } else {
+                AllocFlags::default()
+            },
+            compromise,
+        })
     }
 
-    /// Allocates one contiguous range.
+    /// Allocates blocks. For a top-down place, memory outside of the aperture is preferred.
     ///
-    /// If the request is restricted to a range, the allocator rounds the size up to a power of two.
-    /// If it has no such block, all aligned start addresses in the range are tried one after the
-    /// other.
-    fn alloc_contiguous(
-        &mut self,
-        mode: &AllocMode,
-        size: u64,
-        align: u64,
-        flags: AllocFlags,
-    ) -> Result<Blocks> {
-        let blocks = self.mm.alloc(mode, size, align, flags);
-        let AllocMode::Range(range) = mode else {
-            return blocks;
-        };
+    /// # Errors
+    ///
+    /// `ENOSPC`, `EINVAL` for a request that cannot be met; `ENOMEM`.
+    pub(super) fn blocks(&mut self) -> Result<Blocks> {
+        // A buffer smaller than its alignment takes a block of that alignment, and gives back what
+        // it does not need of it.
+        if self.size < self.align {
+            let (size, align, flags) = (self.size, self.align, self.flags);
 
-        if blocks.is_ok() || size.is_power_of_two() {
-            return blocks;
+            return self.in_one_part(self.compromise, |part, window, topdown| {
+                let block = part.alloc(window, topdown, align, align, flags)?;
+
+                part.trim(block, size)
+            });
+        }
+        if self.contiguous {
+            return match self.contiguous_in_one_part() {
+                Err(ENOSPC | EINVAL) if self.compromise => self.contiguous_across(),
+                result => result,
+            };
         }
 
-        let step = DEFAULT_PAGE_SIZE.max(align);
-        let mut start = range.start.next_multiple_of(step);
-        while start + size <= range.end {
-            let window = AllocMode::Range(start..start + size);
-            let blocks = self.mm.alloc(&window, size, PAGE_SIZE as u64, flags);
+        let large = DEFAULT_PAGE_SIZE.max(self.align);
+        if self.size >= large {
+            match self.with_blocks_of(large) {
+                Err(ENOSPC | EINVAL) if self.compromise => (),
+                result => return result,
+            }
+        }
+        self.with_blocks_of(self.align)
+    }
 
-            if blocks.is_ok() {
+    /// Whether memory of both parts is wanted.
+    fn is_across(&self) -> bool {
+        self.range.start < self.parts.border && self.parts.border < self.range.end
+    }
+
+    /// Calls `f` for each part, with the window of it that is wanted, in the order of preference, until
+    /// it succeeds; for the first only without a `compromise`.
+    fn in_one_part(
+        &mut self,
+        compromise: bool,
+        mut f: impl FnMut(&mut Part, &Range<u64>, bool) -> Result<Blocks>,
+    ) -> Result<Blocks> {
+        let Self {
+            parts,
+            range,
+            topdown,
+            ..
+        } = self;
+        let mut try_part = |part: &mut Part| {
+            let window = range.start.max(part.range.start)..range.end.min(part.range.end);
+
+            if window.is_empty() {
+                return None;
+            }
+            match f(part, &window, *topdown) {
+                Err(ENOSPC | EINVAL) if compromise => None,
+                result => Some(result),
+            }
+        };
+        let mut parts = parts.iter_mut();
+
+        if *topdown {
+            parts.rev().find_map(try_part)
+        } else {
+            parts.find_map(&mut try_part)
+        }
+        .unwrap_or(Err(ENOSPC))
+    }
+
+    /// Allocates blocks of at least `block_size`: of the preferred part, or else as many as it has, and
+    /// the rest of the other.
+    fn with_blocks_of(&mut self, block_size: u64) -> Result<Blocks> {
+        let (size, flags) = (self.size, self.flags);
+        let result = self.in_one_part(false, |part, window, topdown| {
+            part.alloc(window, topdown, size, block_size, flags)
+        });
+        if !self.compromise || !self.is_across() || !matches!(result, Err(ENOSPC | EINVAL)) {
+            return result;
+        }
+
+        let mut all: Option<Blocks> = None;
+        let mut left = size;
+        let result = self.in_one_part(true, |part, window, topdown| {
+            let mut piece = left.min(part.avail());
+
+            // As the next piece that there is not a block for is half as large, this ends soon.
+            while left > 0 {
+                piece = piece.min(left);
+                if piece < left {
+                    // A power of two.
+                    piece &= !(block_size - 1);
+                }
+                if piece == 0 {
+                    break;
+                }
+                match part.alloc(window, topdown, piece, block_size, flags) {
+                    Ok(blocks) => {
+                        left -= piece;
+                        match &mut all {
+                            Some(all) => all.append(blocks),
+                            None => all = Some(blocks),
+                        }
+                    }
+                    Err(ENOSPC | EINVAL) => piece /= 2,
+                    Err(err) => return Err(err),
+                }
+            }
+            match all.take() {
+                Some(blocks) if left == 0 => Ok(blocks),
+                blocks => {
+                    all = blocks;
+                    Err(ENOSPC)
+                }
+            }
+        });
+
+        if let Some(blocks) = all {
+            self.parts.undo(blocks);
+        }
+        result
+    }
+
+    fn contiguous_in_one_part(&mut self) -> Result<Blocks> {
+        let (size, align) = (self.size, self.align);
+        let flags = self.flags | AllocFlag::Contiguous;
+
+        self.in_one_part(self.compromise, |part, window, topdown| {
+            let blocks = part.alloc(window, topdown, size, align, flags);
+
+            // If the request is restricted to a range, the allocator rounds the size up to a power of
+            // two. If it has no such block, all aligned start addresses in the range are tried one
+            // after the other.
+            if blocks.is_ok() || *window == part.range || size.is_power_of_two() {
                 return blocks;
             }
-            start += step;
+            let step = DEFAULT_PAGE_SIZE.max(align);
+            let mut start = window.start.next_multiple_of(step);
+            while start + size <= window.end {
+                let window = start..start + size;
+                let blocks = part.alloc(&window, topdown, size, PAGE_SIZE as u64, flags);
+
+                if blocks.is_ok() {
+                    return blocks;
+                }
+                start += step;
+            }
+            blocks
+        })
+    }
+
+    /// Allocates one range of both parts, from where it is free before the border between them to where
+    /// it is free behind it.
+    fn contiguous_across(&mut self) -> Result<Blocks> {
+        if !self.is_across() {
+            return Err(ENOSPC);
         }
-        blocks
+        let border = self.parts.border;
+        let before = self.longest(self.size.min(border - self.range.start), |bytes| {
+            border - bytes..border
+        });
+        let behind = self.longest(self.size.min(self.range.end - border), |bytes| {
+            border..border + bytes
+        });
+        let Some(start) = border.checked_sub(self.size.saturating_sub(behind)) else {
+            return Err(ENOSPC);
+        };
+        let start = start - start % self.align;
+
+        if before == 0 || start < border - before {
+            return Err(ENOSPC);
+        }
+        self.parts.alloc_exactly(&(start..start + self.size))
+    }
+
+    /// The most bytes, up to `most`, for which `range` is free. If it is for some, it is for less.
+    fn longest(&mut self, most: u64, range: impl Fn(u64) -> Range<u64>) -> u64 {
+        let page = PAGE_SIZE as u64;
+        let (mut free, mut too_many) = (0, most / page + 1);
+
+        // One page first: mostly there is none.
+        let mut pages = 1;
+        while free + 1 < too_many {
+            match self.parts.alloc_exactly(&range(pages * page)) {
+                Ok(blocks) => {
+                    self.parts.undo(blocks);
+                    free = pages;
+                }
+                Err(_) => too_many = pages,
+            }
+            pages = free + (too_many - free) / 2;
+        }
+        free * page
     }
 }

@@ -11,10 +11,12 @@ mod eviction;
 mod fault;
 mod foreign;
 mod kill;
+mod parts;
 mod pressure;
 mod purgeable;
 mod room;
 mod swap;
+mod wiping;
 
 use libtest_mimic::Trial;
 
@@ -27,12 +29,14 @@ pub fn tests() -> Vec<Trial> {
         dmem::tests(),
         eviction::tests(),
         room::tests(),
+        parts::tests(),
         foreign::tests(),
         kill::tests(),
         cgroup::tests(),
         pressure::tests(),
         purgeable::tests(),
         swap::tests(),
+        wiping::tests(),
     ]
     .into_iter()
     .flatten()

@@ -5,6 +5,8 @@
 
 mod reservations;
 mod vram_alloc;
+mod vram_parts;
+mod wiping;
 
 use kernel::prelude::*;
 
@@ -71,14 +73,7 @@ fn start(bo: &Buffer) -> Result<Option<u64>> {
 fn in_use(card: &Card) -> Result<(u64, u64)> {
     let usage = card.vram.usage();
     let used = usage.used - usage.reserved;
-    let reserved_visible: u64 = {
-        let state = card.vram.state.lock();
-        state
-            .reservations
-            .reserved()
-            .map(|range| card.vram.visible(range))
-            .sum()
-    };
+    let reserved_visible = card.vram.memory.lock().reservations.total().visible;
     let visible = usage.visible - reserved_visible;
 
     if card.stats.heap(Heap::Vram).live.get() != used

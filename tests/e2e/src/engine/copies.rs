@@ -13,6 +13,7 @@ use crate::support::{
     fixture::{skip, trials, virtual_card, Bench},
     patience::eventually,
     placement::{split_buffer, wipe},
+    stats::await_zeroed,
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -51,7 +52,6 @@ const MOVES: [Domain; 7] = [
 ];
 
 fn says_what_it_did(bench: &Bench) -> Result<()> {
-    let before = Counters::read(&bench.card)?;
     wipe(bench)?;
     let wiped = Counters::read(&bench.card)?;
     let create = Create::new(3 << 20, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
@@ -64,16 +64,20 @@ fn says_what_it_did(bench: &Bench) -> Result<()> {
     let wanted = Counters {
         copies: 3,
         copied: 9 << 20,
+        // Interrupts may come so late that somebody has looked before.
+        polled: moved.polled,
+        // What it has left is zeroed after a while.
+        clears: moved.clears,
+        cleared: moved.cleared,
         ..Default::default()
     };
-    // Interrupts may come so late that somebody has looked before.
-    let polled = moved.polled;
+    ensure!(moved == wanted, "{moved:?}, not {wanted:?}");
+    wipe(bench)?;
+    let wiped = Counters::read(&bench.card)? - wiped;
     ensure!(
-        moved == Counters { polled, ..wanted },
-        "{moved:?}, not {wanted:?}"
+        wiped.clears >= 1 && [3 << 20, 6 << 20].contains(&wiped.cleared),
+        "{wiped:?} for one or two places of 3 MiB that were left"
     );
-    let wiped = wiped - before;
-    ensure!(wiped.clears >= 1 && wiped.copies == 0, "{wiped:?}");
     Ok(())
 }
 
@@ -209,6 +213,7 @@ fn memory_that_was_left_is_cleared(bench: &Bench) -> Result<()> {
     let used = bench.heap(Domain::Vram)?;
     let content = pages::pattern(5800, size as usize);
     buffer.map()?.write(0, &content);
+    let before = Counters::read(&bench.card)?;
     buffer.move_to(Domain::Gtt)?;
     finish(&buffer)?;
     eventually(|| {
@@ -217,7 +222,6 @@ fn memory_that_was_left_is_cleared(bench: &Bench) -> Result<()> {
         Ok(())
     })?;
 
-    let before = Counters::read(&bench.card)?;
     let next = bench.card.create(
         Create::new(size, Domains::VRAM)
             .flags(CreateFlags::CPU_ACCESS_REQUIRED | CreateFlags::VRAM_CONTIGUOUS),
@@ -228,8 +232,9 @@ fn memory_that_was_left_is_cleared(bench: &Bench) -> Result<()> {
         info.gpu_addr == Some(place),
         "there was room elsewhere: {info:?}"
     );
+    // By the creation, or before.
     let done = Counters::read(&bench.card)? - before;
-    ensure!((done.clears, done.cleared) == (1, size), "{done:?}");
+    ensure!(done.cleared == size, "{done:?}");
     ensure_zero(&next.map()?, "memory that another buffer left")?;
     ensure_holds(&buffer.map()?, &content, "the other buffer")
 }
@@ -249,12 +254,14 @@ fn closed_buffers_are_wiped(bench: &Bench) -> Result<()> {
             virtual_card()?.write_vram(offset, &content)?;
             buffer.close()?;
             bench.await_heap(&empty)?;
-            let seen = virtual_card()?.read_vram(offset, content.len())?;
-            ensure_same(
-                &seen,
-                &vec![0; content.len()],
-                "the card's view, once closed",
-            )?;
+            eventually(|| {
+                let seen = virtual_card()?.read_vram(offset, content.len())?;
+                ensure_same(
+                    &seen,
+                    &vec![0; content.len()],
+                    "the card's view, once closed",
+                )
+            })?;
         }
     }
     Ok(())
@@ -279,18 +286,19 @@ fn a_new_driver_takes_no_memory_for_clean(driver: &Driver) -> Result<()> {
     let card = Card::find()?;
     let mut buffers = Vec::new();
     for flags in [CreateFlags::CPU_ACCESS_REQUIRED, CreateFlags::NO_CPU_ACCESS] {
-        let before = Counters::read(&card)?;
         let size = 1 << 20;
         let flags = flags | CreateFlags::VRAM_CONTIGUOUS;
         let buffer = card.create(Create::new(size, Domains::VRAM).flags(flags))?;
         finish(&buffer)?;
-        let done = Counters::read(&card)? - before;
-        ensure!((done.clears, done.cleared) == (1, size), "{done:?}");
         let offset = buffer.info()?.gpu_addr.context("no address")? - device.vram_start;
         let seen = virtual_card()?.read_vram(offset, size as usize)?;
         ensure_same(&seen, &vec![0; size as usize], "the first buffer")?;
-        // Kept, as its end would be counted with the next.
         buffers.push(buffer);
     }
+    // And all the rest but what the driver has itself.
+    await_zeroed(&card)?;
+    let own = card.heaps()?[0].reserved;
+    let free = virtual_card()?.find_vram(&[0xdb; 4096], own, device.vram_size - own, 1)?;
+    ensure!(free.is_empty(), "still there: {free:#x?}");
     Ok(())
 }

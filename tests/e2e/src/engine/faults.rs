@@ -228,7 +228,13 @@ fn rebind(driver: &Driver) -> Result<()> {
 fn check_works(driver: &Driver) -> Result<()> {
     ensure!(driver.is_bound(), "bound, but not there");
     let card = Card::find()?;
-    ensure!(Counters::read(&card)? == Counters::default(), "not at 0");
+    // All of VRAM is zeroed when the driver is bound.
+    let counters = Counters {
+        clears: 0,
+        cleared: 0,
+        ..Counters::read(&card)?
+    };
+    ensure!(counters == Counters::default(), "not at 0: {counters:?}");
     use_every_ioctl(&card)?;
     let create = Create::new(LARGE, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
     let buffer = card.create(create)?;

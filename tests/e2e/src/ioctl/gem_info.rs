@@ -18,7 +18,6 @@ pub fn tests() -> Vec<Trial> {
         sees_all_of_a_buffer_that_needs_cpu_access,
         sees_nothing_of_a_buffer_at_the_top,
         sees_a_part_of_a_buffer_across_the_aperture_end,
-        sees_a_part_of_a_block_across_the_aperture_end,
         sees_a_part_of_a_range_across_the_aperture_end,
         rejects_padding,
         rejects_unknown_handles,
@@ -124,33 +123,6 @@ fn sees_a_part_of_a_buffer_across_the_aperture_end(bench: &Bench) -> Result<()> 
         heap.visible_used - before.visible_used == info.visible,
         "{info:?} {heap:?}"
     );
-    Ok(())
-}
-
-/// The allocator's blocks lie where their size divides, so the largest ones begin inside a small
-/// aperture and end outside.
-fn sees_a_part_of_a_block_across_the_aperture_end(bench: &Bench) -> Result<()> {
-    let device = &bench.device;
-    if device.visible_size > device.vram_size / 4 || !device.vram_size.is_power_of_two() {
-        return skip("this card has no block across the aperture's end");
-    }
-    if bench.heap(Domain::Vram)?.reserved > 0 {
-        return skip("such a block begins where the driver has VRAM of its own");
-    }
-    let flags = CreateFlags::NO_CPU_ACCESS | CreateFlags::VRAM_CONTIGUOUS;
-    let create = |size| {
-        bench
-            .card
-            .create(Create::new(size, Domains::VRAM).flags(flags))
-    };
-    // With a part of the upper half gone, half of VRAM is to be had below only.
-    let _upper = create(device.vram_size / 4)?;
-    let lower = create(device.vram_size / 2)?;
-    let info = lower.info()?;
-    ensure!(info.gpu_addr == Some(device.vram_start), "{info:?}");
-    ensure!(info.visible == device.visible_size, "{info:?}");
-    let heap = bench.heap(Domain::Vram)?;
-    ensure!(heap.visible_used == device.visible_size, "{heap:?}");
     Ok(())
 }
 

@@ -15,8 +15,10 @@ use crate::support::{
     child::{Child, Part},
     driver::{self, Driver},
     engine::{finish, join, Counters, Trouble},
-    fixture::{trials, virtual_card},
+    fixture::{skip, trials, virtual_card},
+    kmsg::Log,
     patience::{await_fence_wait, eventually},
+    stats::await_zeroed,
 };
 
 /// How much slower than it could the engine is: each packet takes half a second, however small.
@@ -33,10 +35,11 @@ pub fn tests() -> Vec<Trial> {
     trials!(driver_trial:
         an_unbind_waits_for_no_move,
         an_unbind_waits_for_no_call,
-        buffers_may_wait_for_their_wipe,
+        buffers_may_be_freed_just_before,
         a_client_may_exit_at_the_same_time,
         nothing_of_clients_is_left_in_vram,
         nothing_is_left_by_an_engine_that_hangs,
+        what_a_slow_engine_leaves_is_named,
     )
 }
 
@@ -84,22 +87,12 @@ type Wait = fn(&Buffer) -> Result<Option<Errno>>;
 
 fn an_unbind_waits_for_no_call(driver: &Driver) -> Result<()> {
     let wait: Wait = |buffer| Ok(errno(buffer.wait(Deadline::NEVER)));
-    // All of VRAM is in use by buffers that wait for their wipe.
-    let create: Wait = |buffer| {
-        let usable = buffer.card().heaps()?[0].usable;
-        let create = Create::new(usable / 4096 * 4096, Domains::VRAM);
-        Ok(errno(buffer.card().create(create)))
-    };
     let touch: Wait = |buffer| {
         buffer.map()?.to_vec();
         // There is no error: what is read after the card has gone is nobody's memory.
         Ok(Some(Errno::NODEV))
     };
-    for (name, call) in [
-        ("GEM_WAIT", wait),
-        ("GEM_CREATE", create),
-        ("a fault", touch),
-    ] {
+    for (name, call) in [("GEM_WAIT", wait), ("a fault", touch)] {
         interrupt(driver, call).context(name)?;
     }
     Ok(())
@@ -138,8 +131,8 @@ fn interrupt(driver: &Driver, call: Wait) -> Result<()> {
     driver.bind().context("bind")
 }
 
-/// The kernel frees such buffers in a worker, when the device may be gone already.
-fn buffers_may_wait_for_their_wipe(driver: &Driver) -> Result<()> {
+/// What they leave is not zeroed yet when the device is gone.
+fn buffers_may_be_freed_just_before(driver: &Driver) -> Result<()> {
     for factor in [SLOW, 50] {
         let card = Card::find()?;
         Counters::read(&card)?;
@@ -231,4 +224,42 @@ fn nothing_is_left_by_an_engine_that_hangs(driver: &Driver) -> Result<()> {
     ensure_wiped(vram)?;
     drop((buffers, card));
     driver.bind().context("bind")
+}
+
+/// Memory that is freed just before an unbind, and that the engine has no time to zero: what the CPU can
+/// reach it zeroes, the log tells of the rest, and that is zeroed when the card is bound again.
+fn what_a_slow_engine_leaves_is_named(driver: &Driver) -> Result<()> {
+    const SIZE: u64 = 2 << 20;
+
+    let card = Card::find()?;
+    Counters::read(&card)?;
+    let device = card.device()?;
+    if device.vram_size - device.visible_size < 4 * SIZE {
+        return skip("all of this card's VRAM is visible");
+    }
+    let mut buffers = Vec::new();
+    for flag in [CreateFlags::CPU_ACCESS_REQUIRED, CreateFlags::NO_CPU_ACCESS] {
+        let create = Create::new(SIZE, Domains::VRAM).flags(flag | CreateFlags::VRAM_CONTIGUOUS);
+        let buffer = card.create(create)?;
+        finish(&buffer)?;
+        let start = buffer.info()?.gpu_addr.context("not one range")? - device.vram_start;
+        virtual_card()?.write_vram(start, &PATTERN.repeat(SIZE as usize / PATTERN.len()))?;
+        buffers.push(buffer);
+    }
+    let mut log = Log::from_now()?;
+    let slow = Trouble::new(Injection::SlowDown { factor: SLOW })?;
+    drop(buffers);
+    drop(card);
+    driver.unbind()?;
+    let left = find(device.vram_size)?;
+    ensure!(
+        left.iter().all(|&at| at >= device.visible_size),
+        "the CPU could reach {left:#x?}"
+    );
+    ensure!(!left.is_empty(), "the engine was not slow");
+    log.wait_for("bytes of VRAM that the CPU cannot reach may keep", 1)?;
+    drop(slow);
+    driver.bind().context("bind")?;
+    await_zeroed(&Card::find()?)?;
+    ensure_wiped(device.vram_size)
 }

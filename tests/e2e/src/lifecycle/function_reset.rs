@@ -16,7 +16,7 @@ use pddgpu::{
 };
 
 use crate::support::{
-    compare::ensure_holds,
+    compare::{ensure_holds, ensure_zero},
     config_space::ConfigSpace,
     engine::{finish, join, Counters, Trouble},
     fixture::{skip, trials, virtual_card, Bench},
@@ -27,6 +27,7 @@ use crate::support::{
     nodes::pci_folder,
     patience::eventually,
     random::Random,
+    stats::await_zeroed,
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -39,6 +40,8 @@ pub fn tests() -> Vec<Trial> {
         what_comes_to_vram_during_a_reset_is_not_lost_with_it,
         jobs_that_have_ended_are_not_done_again_after_a_reset,
         clients_go_on_while_the_card_is_reset_over_and_over,
+        what_is_free_when_power_is_lost_is_not_taken_for_zero,
+        what_is_freed_around_a_reset_is_zeroed,
     )
 }
 
@@ -118,19 +121,24 @@ fn a_reset_without_memory_to_save_vram_keeps_it(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// Takes the card's power away for a moment, and has the driver find out.
+fn lose_power(bench: &Bench) -> Result<()> {
+    // What this buffer holds is lost, too.
+    let probe = bench.card.create(Create::new(4096, Domains::VRAM))?;
+    finish(&probe)?;
+    // It comes up anew, and was never away for longer than the driver looks.
+    config(bench)?.keep(|| Ok(virtual_card()?.set_gone(false)?))?;
+    // The watchdog looks at the card when it has something to do.
+    probe.move_to(Domain::Gtt)?;
+    finish(&probe)
+}
+
 fn what_is_lost_without_power_reads_zeroes_and_says_so(bench: &Bench) -> Result<()> {
     Counters::read(&bench.card)?;
     let mut held = Holdings::create(&bench.card)?;
     let mut log = Log::from_now()?;
 
-    config(bench)?.keep(|| {
-        let mut card = virtual_card()?;
-        card.set_gone(true)?;
-        Ok(card.set_gone(false)?)
-    })?;
-    // The watchdog looks at the card when it is used.
-    let probe = bench.card.create(Create::new(4096, Domains::VRAM))?;
-    finish(&probe)?;
+    lose_power(bench)?;
     let line = log.wait_for("VRAM has lost its content", 1)?.remove(0);
     ensure!(line.contains("buffers of"), "{line}");
 
@@ -275,4 +283,60 @@ fn clients_go_on_while_the_card_is_reset_over_and_over(bench: &Bench) -> Result<
         let clients = clients.into_iter().try_for_each(join);
         reset.and(clients)
     })
+}
+
+/// All that is free was zeroed, and has become anything.
+fn what_is_free_when_power_is_lost_is_not_taken_for_zero(bench: &Bench) -> Result<()> {
+    Counters::read(&bench.card)?;
+    for _ in 0..3 {
+        await_zeroed(&bench.card)?;
+        let mut log = Log::from_now()?;
+        let create = Create::new(1 << 20, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+        lose_power(bench)?;
+        log.wait_for("behind the driver's back", 1)?;
+        for number in 0..8 {
+            let buffer = bench.card.create(create)?;
+            let what = format!("buffer {number}");
+            ensure_zero(&buffer.map()?, &what)?;
+        }
+    }
+    Ok(())
+}
+
+/// By a reset that the driver hears of, and by one that it does not, with much that is not zero.
+fn what_is_freed_around_a_reset_is_zeroed(bench: &Bench) -> Result<()> {
+    const SECRET: u8 = 0xc7;
+
+    Counters::read(&bench.card)?;
+    let config = config(bench)?;
+    let resets: [fn(&ConfigSpace) -> Result<()>; 2] =
+        [ConfigSpace::reset, ConfigSpace::reset_function];
+    let create = Create::new(1 << 20, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
+    let soiled = || -> Result<Vec<_>> {
+        let size = create.size as usize;
+        (0..8)
+            .map(|_| {
+                let buffer = bench.card.create(create)?;
+                buffer.map()?.write(0, &vec![SECRET; size]);
+                Ok(buffer)
+            })
+            .collect()
+    };
+    let find = || -> Result<_> {
+        Ok(virtual_card()?.find_vram(&[SECRET; 4096], 0, bench.device.vram_size, 1)?)
+    };
+    for reset in resets {
+        let (before, after) = (soiled()?, soiled()?);
+        ensure!(!find()?.is_empty(), "it never was in VRAM");
+        // As slow that the engine is at it when the reset comes.
+        let slow = Trouble::new(Injection::SlowDown { factor: 20 })?;
+        drop(before);
+        reset(&config)?;
+        drop(slow);
+        drop(after);
+        await_zeroed(&bench.card)?;
+        let found = find()?;
+        ensure!(found.is_empty(), "it is still there: {found:#x?}");
+    }
+    Ok(())
 }

@@ -318,7 +318,7 @@ fn a_reset_under_load_leaves_what_is_alive(bench: &Bench) -> Result<()> {
                 stats.objects_live >= kept.len() as u64 && alive.iter().all(|&bytes| bytes >= KEPT),
                 "too few: {stats:?}"
             );
-            // What was freed is alive until the card has wiped it.
+            // What was freed is alive until the card is done with it.
             eventually(|| {
                 let stats = bench.card.memory_stats()?;
                 let few = kept.len() as u64 + THREADS * (AT_ONCE as u64 + 1);

@@ -59,7 +59,7 @@ impl<'a> Filling<'a> {
     /// Has `count` percent in use.
     fn to(&mut self, count: usize) -> Result<()> {
         self.buffers.truncate(count);
-        // What was freed is in use until the card has wiped it.
+        // What was freed is in use until nobody uses it any more.
         eventually(|| {
             let used = self.bench.heap(self.domain)?.used - self.others;
             let wanted = self.buffers.len() as u64 * self.create.size;

@@ -4,6 +4,8 @@
 //!
 //! Parent and child take turns on the child's standard input and output, a line at a time.
 
+mod many;
+
 use std::{
     env, fs,
     io::{self, BufRead, BufReader, Write},
@@ -54,6 +56,8 @@ pub enum Part {
     TouchLate,
     /// Keeps thousands of buffers in GTT.
     Hoard,
+    /// Keeps thousands of buffers in VRAM, and has written to all of them.
+    Soil,
     /// Creates a buffer in VRAM, of as many bytes as it is told, again and again.
     CreateHuge,
     /// Touches one byte of a buffer in system memory, of as many bytes as it is told.
@@ -66,7 +70,7 @@ pub enum Part {
     ReadReport,
 }
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     Part::Hold,
     Part::OutliveCard,
     Part::UseUntilGone,
@@ -76,6 +80,7 @@ const PARTS: [Part; 14] = [
     Part::TouchMoving,
     Part::TouchLate,
     Part::Hoard,
+    Part::Soil,
     Part::CreateHuge,
     Part::TouchHuge,
     Part::MoveHuge,
@@ -100,11 +105,12 @@ pub fn run() -> Option<ExitCode> {
         Part::UnprivilegedLeak => unprivileged_leak(&node),
         Part::TouchMoving => touch_moving(&node),
         Part::TouchLate => touch_late(&node),
-        Part::Hoard => hoard(&node),
+        Part::Hoard => many::hoard(&node),
+        Part::Soil => many::soil(&node),
         Part::CreateHuge => create_huge(&node),
         Part::TouchHuge => touch_huge(&node),
         Part::MoveHuge => move_huge(&node),
-        Part::Fill => fill(&node),
+        Part::Fill => many::fill(&node),
         Part::ReadReport => read_report(&node),
     };
     Some(match result {
@@ -404,16 +410,6 @@ fn touch_late(node: &str) -> Result<()> {
     Ok(())
 }
 
-fn hoard(node: &str) -> Result<()> {
-    let card = Card::open(node)?;
-    let create = Create::new(4096, Domains::GTT);
-    let _buffers: Vec<_> = (0..3000)
-        .map(|_| card.create(create))
-        .collect::<pddgpu::Result<_>>()?;
-    say("ready")?;
-    wait_for_parent()
-}
-
 fn told() -> Result<String> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
@@ -452,39 +448,6 @@ fn move_huge(node: &str) -> Result<()> {
     say("moving")?;
     buffer.move_to(Domain::Gtt)?;
     say("moved")?;
-    wait_for_parent()
-}
-
-/// Is told the cgroup, the domain and the bytes of each buffer.
-fn fill(node: &str) -> Result<()> {
-    let line = told()?;
-    let mut words = line.split(' ');
-    let mut word = || words.next().context("not told what");
-    let (cgroup, domain, size) = (word()?, word()?, word()?.parse()?);
-    let domain = Domain::ALL.into_iter().find(|d| d.to_string() == domain);
-    fs::write(Path::new(cgroup).join("cgroup.procs"), "0")?;
-    let card = Card::open(node)?;
-    let create = Create::new(size, domain.context("no such domain")?.into());
-    let mut buffers = Vec::new();
-    // Where touching fails there is a signal, and nothing is said.
-    while let Ok(buffer) = card.create(create) {
-        let mut map = buffer.map()?;
-        for at in (0..map.len()).step_by(4096) {
-            map.write(at, &[BYTE]);
-        }
-        buffers.push((buffer, map));
-        say(&buffers.len().to_string())?;
-    }
-    say("refused")?;
-    wait_for_parent()?;
-    for (_, map) in &buffers {
-        for at in (0..map.len()).step_by(4096) {
-            let mut byte = [0];
-            map.read(at, &mut byte);
-            ensure!(byte == [BYTE], "at {at:#x} there is {byte:?}");
-        }
-    }
-    say("found")?;
     wait_for_parent()
 }
 

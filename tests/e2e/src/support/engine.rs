@@ -14,7 +14,7 @@ use crate::support::{
     compare::ensure_same,
     fixture::{skip, virtual_card, Bench},
     patience::PATIENCE,
-    stats::report,
+    stats::{await_zeroed, report},
 };
 
 /// The register with the VRAM offset of the GART's table.
@@ -82,7 +82,12 @@ impl Sub for Counters {
 pub struct Trouble;
 
 impl Trouble {
+    /// Has it befall what the engine does from now on, and none of what the driver has begun to zero.
     pub fn new(mishap: Injection) -> Result<Self> {
+        if let Ok(card) = Card::find() {
+            // With another mishap in effect that may never end.
+            let _ = await_zeroed(&card);
+        }
         virtual_card()?.inject(mishap)?;
         Ok(Self)
     }

@@ -63,6 +63,8 @@ pub fn skip<T>(why: impl Into<String>) -> Result<T> {
 pub fn card_trial(name: &str, test: Test<Bench>) -> Trial {
     trial(name, move || {
         let observer = Card::find()?;
+        // What the test before has left does not count.
+        stats::await_zeroed(&observer)?;
         let before = State::of(&observer)?;
         ensure!(before.buffers == 0, "the card is in use already");
         let result = {

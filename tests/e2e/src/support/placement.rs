@@ -2,10 +2,13 @@
 
 //! Buffers that lie in VRAM as a test wants them.
 
-use anyhow::{bail, ensure, Result};
+use anyhow::{bail, Result};
 use pddgpu::{Buffer, Create, CreateFlags, Domain, Domains, Heap};
 
-use crate::support::fixture::{skip, Bench};
+use crate::support::{
+    fixture::{skip, Bench},
+    stats::await_zeroed,
+};
 
 /// Bytes of the smallest piece of VRAM in large buffers.
 const PIECE: u64 = 2 << 20;
@@ -35,41 +38,11 @@ pub fn split_buffer(bench: &Bench) -> Result<(Buffer, Vec<Buffer>)> {
 /// Bytes of the invisible VRAM that `straddling` leaves.
 pub const LEFT: u64 = 64 << 10;
 
-/// Uses and frees all of VRAM, so that the driver, which prefers memory that it knows to be zero, finds
-/// one place as good as another. Gives what VRAM is then like.
+/// Waits until the driver has zeroed all that is free, so that it finds one place as good as another.
+/// Gives what VRAM is then like.
 pub fn wipe(bench: &Bench) -> Result<Heap> {
-    let before = bench.heap(Domain::Vram)?;
-    let hidden = before.total - before.visible_total - (before.used - before.visible_used);
-    drop(fill_hidden(bench, hidden)?);
-    bench.await_heap(&before)?;
-    let visible = (before.visible_total - before.visible_used).min(before.usable);
-    let create = Create::new(visible, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
-    bench.card.create(create)?.close()?;
-    bench.await_heap(&before)?;
-    Ok(before)
-}
-
-/// Takes the last page outside the aperture, however it is cut up, of which `room` bytes are free.
-fn fill_hidden(bench: &Bench, mut room: u64) -> Result<Vec<Buffer>> {
-    let mut taken = Vec::new();
-    let mut size = 1 << 20;
-    while room > 0 {
-        if size <= room {
-            let create = Create::new(size, Domains::VRAM).flags(CreateFlags::NO_CPU_ACCESS);
-            let buffer = bench.card.create(create)?;
-            if buffer.info()?.visible == 0 {
-                taken.push(buffer);
-                room -= size;
-                continue;
-            }
-        }
-        size /= 2;
-        ensure!(
-            size >= 4096,
-            "{room} bytes outside the aperture are not to be had"
-        );
-    }
-    Ok(taken)
+    await_zeroed(&bench.card)?;
+    bench.heap(Domain::Vram)
 }
 
 /// Creates a buffer of 192 KiB of which 64 KiB are outside the aperture, and what it takes to force

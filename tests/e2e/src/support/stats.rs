@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
-use pddgpu::{gem_list, Card, Create, Domain, Domains, Leak, LeakState, MemoryStats};
+use pddgpu::{gem_list, Card, Create, Domain, Domains, Features, Leak, LeakState, MemoryStats};
 use rustix::io::Errno;
 
 use crate::support::patience::eventually;
@@ -253,6 +253,23 @@ pub fn client_id(card: &Card) -> Result<u64> {
         .filter_map(|client| client.id)
         .find(|&id| buffers(&after, id) > buffers(&before, id))
         .context("a new buffer is in nobody's list")
+}
+
+/// Waits until the driver has zeroed all VRAM that is free, which it does if the card has an engine.
+pub fn await_zeroed(card: &Card) -> Result<()> {
+    if !card.device()?.features.contains(Features::COPY) {
+        return Ok(());
+    }
+    eventually(|| {
+        let text = report(card, "pddgpu_vram_mm")?;
+        let left: Vec<_> = ["free and not zero: ", "being zeroed: "]
+            .iter()
+            .flat_map(|start| text.lines().filter(move |line| line.starts_with(start)))
+            .filter(|line| !line.ends_with(": 0"))
+            .collect();
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
 }
 
 /// Withholds a range of VRAM from buffers until the card is bound anew.

@@ -23,7 +23,7 @@ mod tests {
     #[test]
     fn ranges_begin_anywhere() -> Result {
         for count in [1, 2, 16, 17, 100] {
-            let mut mm = Buddy::new(MIB, CHUNK)?;
+            let mut mm = Buddy::new(MIB)?;
             let mut pieces = KVec::new();
 
             // Every other chunk, so that no block is larger.

@@ -24,7 +24,7 @@ struct Walk {
 impl Walk {
     fn new() -> Result<Self> {
         Ok(Self {
-            mm: Buddy::new(SIZE, CHUNK)?,
+            mm: Buddy::new(SIZE)?,
             model: Model::new(SIZE)?,
             alive: KVec::with_capacity(MAX_ALIVE, GFP_KERNEL)?,
             random: Random::new(2),
