@@ -168,7 +168,7 @@ macro_rules! events {
             }
 
             /// The answer to a query in which all other fields are 0.
-            #[inline]
+            #[inline(always)]
             pub(super) fn query(&self) -> uapi::drm_pddgpu_query_memory_stats {
                 uapi::drm_pddgpu_query_memory_stats {
                     $( $name: self.$name.get(), )+
