@@ -21,7 +21,10 @@ mod room;
 mod transfer;
 
 pub(crate) use self::{
-    advice::pddgpu_bo_advise,
+    advice::{
+        pddgpu_bo_advise,
+        pddgpu_bo_set_priority, //
+    },
     create::pddgpu_bo_create,
     evacuation::{
         evacuate_vram,

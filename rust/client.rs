@@ -7,10 +7,18 @@
 //! `/proc/PID/fdinfo` shows, in the terms of
 //! [`drm-usage-stats`](srctree/Documentation/gpu/drm-usage-stats.rst).
 
+mod budget;
+mod claim;
 mod holders;
 mod usage;
 
 pub(crate) use self::{
+    budget::{
+        Asking,
+        Budgets,
+        Member,
+        Victims, //
+    },
     holders::{
         Busy,
         Content,

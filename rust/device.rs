@@ -23,7 +23,11 @@ use crate::{
         },
         turnstile::Turnstile, //
     },
-    client::Client,
+    client::{
+        Budgets,
+        Client,
+        Member, //
+    },
     copy_engine::{
         CopyEngine,
         EngineClient, //
@@ -52,6 +56,7 @@ pub(crate) struct FileData {
     pub(crate) client: Arc<Client>,
     /// Its jobs for the copy engine; [`None`] for a card without one.
     pub(crate) engine: Option<EngineClient>,
+    _member: Member,
 }
 
 impl FileData {
@@ -61,8 +66,11 @@ impl FileData {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(pdev: &Pddgpu) -> Result<Self> {
+        let client = Client::new()?;
+
         Ok(Self {
-            client: Client::new()?,
+            _member: pdev.budgets.join(&client)?,
+            client,
             engine: match &pdev.engine {
                 Some(engine) => Some(EngineClient::new(engine.clone())?),
                 None => None,
@@ -106,6 +114,8 @@ pub(crate) struct Pddgpu {
     pub(crate) turnstile: Turnstile,
     /// Until when buffers may be evicted that others still use, in ns since boot.
     pub(crate) evict_used_until: Atomic<u64>,
+    /// What each client may have of VRAM.
+    pub(crate) budgets: Arc<Budgets>,
     /// Bytes of buffers whose content may be dropped.
     pub(crate) purgeable: Atomic<i64>,
     /// For log lines whose number the card decides.

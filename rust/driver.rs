@@ -71,6 +71,7 @@ use crate::{
         workqueue::Periodic, //
     },
     bo::BoDriver,
+    client::Budgets,
     copy_engine::{
         self,
         Engine, //
@@ -352,7 +353,6 @@ fn new_device(
         pin_init::pin_init_scope(move || {
             let bdev = BaseDevice::new::<BoDriver>(dev, &base)?;
             let stats = MemoryStats::init(dev, heap_totals(&gmc), PddgpuDrm::debug_level)?;
-            let region = cgroup_region::<BoDriver>(&base, c"vram", gmc.vram_size())?;
             let own = vram.as_ref().map_or(0, ReservedVram::size);
             let engine = match &vram {
                 Some(vram) => Some(Engine::new(
@@ -372,7 +372,7 @@ fn new_device(
                     bdev.clone(),
                     MemType::Vram,
                     gmc.vram_size(),
-                    region,
+                    cgroup_region::<BoDriver>(&base, c"vram", gmc.vram_size())?,
                     VramMgr::new(gmc.vram_size(), gmc.visible_size, own, stats.clone()),
                 ),
                 gtt <- Manager::new(
@@ -395,6 +395,7 @@ fn new_device(
                 engine,
                 turnstile <- Turnstile::new(),
                 evict_used_until: Atomic::new(0),
+                budgets: Budgets::new()?,
                 purgeable: Atomic::new(0),
                 log_limit <- RateLimit::new(),
                 bdev,

@@ -32,12 +32,15 @@ impl ShowFdinfo for PddgpuDrm {
         }
 
         let vram = client.memory(Domain::Vram);
+        let share = dev.budgets.budget(client, dev.vram.usable_now());
         let kib = |bytes: u64| bytes >> 10;
         drm_print!(
             p,
-            "pddgpu-requested-vram:\t{} KiB\npddgpu-displaced-vram:\t{} KiB\n",
+            "pddgpu-requested-vram:\t{} KiB\npddgpu-displaced-vram:\t{} KiB\npddgpu-budget-vram:\t{} KiB\npddgpu-reserved-vram:\t{} KiB\n",
             kib(vram.shared + vram.private),
-            kib(client.displaced())
+            kib(client.displaced(Domain::Vram)),
+            kib(share.budget),
+            kib(share.reservation)
         );
 
         if dev.engine.is_some() {

@@ -9,6 +9,7 @@ mod dumb;
 mod gem;
 mod padding;
 mod query;
+mod reserve;
 mod sync;
 mod transfer;
 
@@ -19,9 +20,11 @@ use self::{
         GemInfo,
         GemMmap,
         GemMove,
+        GemSetPriority,
         GemWait, //
     },
     query::Query,
+    reserve::Reserve,
     transfer::{
         GemCopy,
         GemFill, //
@@ -33,7 +36,7 @@ use crate::abstractions::drm::ioctl::{
 };
 
 /// The ioctl table, in the order of the numbers.
-pub(crate) const TABLE: [Descriptor; 9] = ioctl::table([
+pub(crate) const TABLE: [Descriptor; 11] = ioctl::table([
     Descriptor::new::<GemCreate>(),
     Descriptor::new::<GemMmap>(),
     Descriptor::new::<GemInfo>(),
@@ -43,4 +46,6 @@ pub(crate) const TABLE: [Descriptor; 9] = ioctl::table([
     Descriptor::new::<GemCopy>(),
     Descriptor::new::<GemFill>(),
     Descriptor::new::<GemAdvise>(),
+    Descriptor::new::<GemSetPriority>(),
+    Descriptor::new::<Reserve>(),
 ]);

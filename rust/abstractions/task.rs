@@ -37,6 +37,11 @@ pub(crate) fn check_killed() -> Result {
     Ok(())
 }
 
+/// The number of the calling thread in the initial namespace.
+pub(crate) fn thread() -> i32 {
+    current!().pid()
+}
+
 /// A process.
 pub(crate) struct Process {
     /// Process ID in the initial namespace.

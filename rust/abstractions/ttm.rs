@@ -69,7 +69,10 @@ pub(crate) use self::{
         Request,
         ResourceManager, //
     },
-    object::Object,
+    object::{
+        Object,
+        Priority, //
+    },
     placement::{
         MemType,
         Place, //

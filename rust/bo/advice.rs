@@ -8,7 +8,10 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::ttm::Locked,
+    abstractions::ttm::{
+        Locked,
+        Priority, //
+    },
     bo::object::{
         Bo,
         BoDriver, //
@@ -38,8 +41,31 @@ pub(crate) fn pddgpu_bo_advise(bo: &Bo, needed: bool) -> Result<bool> {
         (Content::NotNeeded, Content::Needed) => count_purgeable(bo, -1),
         _ => (),
     }
-    locked.set_needed(needed);
+    update_priority(&locked);
     Ok(before != Content::Purged)
+}
+
+/// Notes how much a buffer is needed in VRAM, among those of its clients.
+///
+/// # Errors
+///
+/// `ERESTARTSYS` on a signal.
+pub(crate) fn pddgpu_bo_set_priority(bo: &Bo, priority: Priority) -> Result {
+    let locked = bo.reserve()?;
+
+    bo.priority.store(priority as u32, Relaxed);
+    update_priority(&locked);
+    Ok(())
+}
+
+/// Has a buffer evicted as its content and its priority say.
+fn update_priority(bo: &Locked<'_, BoDriver>) {
+    let object = bo.object();
+
+    bo.set_priority(match object.holders.content() {
+        Content::Needed => Priority::from(object.priority.load(Relaxed)),
+        Content::NotNeeded | Content::Purged => Priority::NotNeeded,
+    });
 }
 
 /// Counts one buffer more, or one less, whose content may be dropped.

@@ -18,6 +18,7 @@ use crate::{
             MemType,
             OperationCtx,
             Place,
+            Priority,
             Reserved,
             Usage, //
         }, //
@@ -35,12 +36,14 @@ use crate::{
         },
         room::{
             make_room,
-            Room, //
+            Room,
+            Want, //
         }, //
     },
     client::Holders,
     copy_engine::JobOwner,
     device::{
+        Pddgpu,
         PddgpuDevice,
         PddgpuFile, //
     },
@@ -73,16 +76,22 @@ pub(crate) fn pddgpu_bo_create<'a>(
     result
 }
 
-fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Result<Ref<'a, Bo>> {
+/// The places that could hold a buffer, and how many there are.
+fn places(pdev: &Pddgpu, bp: &BoParam) -> ([Place; Domain::ALL.len()], usize) {
     let mut places = [const { Place::anywhere(MemType::System) }; Domain::ALL.len()];
     let mut count = 0;
 
     for domain in Domain::ALL {
-        if bp.domains.contains(domain) && bp.size <= capacity(dev, domain, bp.flags) {
-            places[count] = placement_from_domain(dev, domain, bp.flags);
+        if bp.domains.contains(domain) && bp.size <= capacity(pdev, domain, bp.flags) {
+            places[count] = placement_from_domain(pdev, domain, bp.flags);
             count += 1;
         }
     }
+    (places, count)
+}
+
+fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Result<Ref<'a, Bo>> {
+    let (places, count) = places(dev, bp);
     let places = &places[..count];
     let wanted = bp.domains.preferred().ok_or(EINVAL)?;
     if places.is_empty() {
@@ -105,19 +114,35 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Resu
                 created: Atomic::new(false),
                 free_start: FreeStart::new(),
                 evacuated: Atomic::new(false),
+                priority: Atomic::new(Priority::Normal as u32),
             }? Error),
             finish,
         )
     };
 
-    let create = || new(places, |bo, ctx| finish(bo, ctx));
+    let create = |places: &[Place]| new(places, |bo, ctx| finish(bo, ctx));
 
     // Nothing is evicted for the CPU domain, so nobody has to be waited for.
     if bp.domains == Domain::Cpu.into() {
-        return create();
+        return create(places);
     }
-    make_room(dev, |room| match room {
-        Room::Easy => create(),
+    let fits = bp.size <= capacity(dev, Domain::Vram, bp.flags);
+    let want = (wanted == Domain::Vram && fits).then(|| Want {
+        client: &file.data().client,
+        bytes: bp.size,
+    });
+    make_room(dev, want, |room| match room {
+        Room::Easy { entitled: false } => create(places),
+        // Others make room in VRAM before it is put elsewhere.
+        Room::Easy { entitled: true } => {
+            let (first, rest) = places.split_first().ok_or(E2BIG)?;
+            let mut places = [*first; Domain::ALL.len()];
+
+            for (place, other) in places[1..].iter_mut().zip(rest) {
+                *place = other.fallback();
+            }
+            create(&places[..count])
+        }
         // TTM locks a new buffer without an acquire context. So this one gets its memory later.
         Room::Contended(acquire) => {
             let bo = new(&[], |_, _| Ok(()))?;

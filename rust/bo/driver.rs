@@ -44,6 +44,7 @@ use crate::{
         },
         placement::visible_vram,
         room::{
+            is_victim,
             make_room,
             may_evict_used, //
         }, //
@@ -265,7 +266,7 @@ impl ttm::Driver for BoDriver {
         ];
 
         loop {
-            let result = make_room(pdev, |room| {
+            let result = make_room(pdev, None, |room| {
                 let mut locked = room.reserve(bo)?;
 
                 loss::settle(&locked, &mut OperationCtx::interruptible())?;
@@ -296,8 +297,14 @@ impl ttm::Driver for BoDriver {
             .is_some_and(|engine| engine.is_queued(fence))
     }
 
-    fn may_evict(bo: &Locked<'_, Self>) -> bool {
-        may_evict_used(bo.dev()) || !bo.is_in_use()
+    fn may_evict(bo: &Locked<'_, Self>, place: Option<&Place>) -> bool {
+        if bo.is_in_use() && !may_evict_used(bo.dev()) {
+            return false;
+        }
+        // A cgroup that has too much has to give it back, whoever has it.
+        place.is_none()
+            || bo.resource().and_then(Resource::mem_type) != Some(MemType::Vram)
+            || is_victim(bo)
     }
 
     fn may_mmap(object: &BoData) -> Result {

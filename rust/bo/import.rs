@@ -16,7 +16,8 @@ use crate::{
         drm::{
             gem::Ref,
             prime::ImportForeign, //
-        }, //
+        },
+        ttm::Priority, //
     },
     bo::object::{
         Bo,
@@ -64,6 +65,7 @@ fn import<'a>(dev: &'a PddgpuDevice, buf: &DmaBuf) -> Result<Ref<'a, Bo>> {
             created: Atomic::new(false),
             free_start: FreeStart::new(),
             evacuated: Atomic::new(false),
+            priority: Atomic::new(Priority::Normal as u32),
         }? Error),
     )?;
 

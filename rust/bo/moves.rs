@@ -22,7 +22,8 @@ use crate::{
         },
         room::{
             make_room,
-            Room, //
+            Room,
+            Want, //
         }, //
     },
     device::PddgpuFile,
@@ -45,8 +46,13 @@ use crate::{
 /// `EINVAL` for a buffer of another device's, which stays where it is; `E2BIG` for one that the domain could never hold; `EBUSY` for a pinned buffer; `EIO` if the
 /// copy engine is wedged; `ENOSPC`, `ENOMEM`, `ENODEV`, `ERESTARTSYS`.
 pub(crate) fn pddgpu_bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile) -> Result {
+    let want = (domain == Domain::Vram).then(|| Want {
+        client: &file.data().client,
+        bytes: bo.size(),
+    });
+
     loop {
-        match make_room(bo.dev(), |room| bo_move(bo, domain, file, room)) {
+        match make_room(bo.dev(), want, |room| bo_move(bo, domain, file, room)) {
             // What others do with the buffer delays its own moves, and nobody else: so the wait is
             // here, where nothing is held.
             Err(EAGAIN) => bo.wait_for_all()?,

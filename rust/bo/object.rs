@@ -56,6 +56,8 @@ pub(crate) struct BoData {
     pub(super) free_start: FreeStart,
     /// Whether it was moved out of VRAM only because the card was going to lose it.
     pub(super) evacuated: Atomic<bool>,
+    /// A [`Priority`](ttm::Priority), for as long as its content is needed.
+    pub(super) priority: Atomic<u32>,
 }
 
 /// A buffer.

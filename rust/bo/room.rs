@@ -23,7 +23,10 @@ use crate::{
             jiffies_to_ns, //
         },
         ttm::{
+            self,
             AcquireCtx,
+            Locked,
+            MemType,
             Reserved, //
         }, //
     },
@@ -31,17 +34,45 @@ use crate::{
         Bo,
         BoDriver, //
     },
+    client::{
+        Asking,
+        Client,
+        Content,
+        Victims, //
+    },
     device::Pddgpu, //
 };
 
 /// ns for which buffers are evicted that others still use.
 const PATIENCE: u64 = 15_000_000_000;
 
+/// VRAM that an operation needs for a client.
+#[derive(Clone, Copy)]
+pub(super) struct Want<'a> {
+    pub(super) client: &'a Client,
+    pub(super) bytes: u64,
+}
+
+impl<'a> Want<'a> {
+    /// Notes that it is asked for. What is not free has to come from somebody.
+    fn ask(&self, pdev: &Pddgpu) -> Asking<'a> {
+        pdev.budgets
+            .ask(self.client, self.bytes, pdev.vram.usable_now())
+    }
+
+    fn is_free(&self, pdev: &Pddgpu) -> bool {
+        ttm::usage(&pdev.bdev, MemType::Vram) + self.bytes <= pdev.vram.usable_now()
+    }
+}
+
 /// How an operation may get room.
 #[derive(Clone, Copy)]
 pub(super) enum Room<'a> {
     /// From what is free, and from buffers that nobody has locked.
-    Easy,
+    Easy {
+        /// Whether the client is within its budget, so that others have to make room for it.
+        entitled: bool,
+    },
     /// From buffers that others have locked, too. The buffer is to be locked in this context.
     Contended(&'a AcquireCtx),
 }
@@ -54,43 +85,75 @@ impl<'a> Room<'a> {
     /// `ERESTARTSYS` on a signal.
     pub(super) fn reserve(self, bo: &'a Bo) -> Result<Reserved<'a, BoDriver>> {
         match self {
-            Self::Easy => bo.reserve(),
+            Self::Easy { .. } => bo.reserve(),
             Self::Contended(acquire) => bo.reserve_in(acquire),
         }
     }
 }
 
 /// Calls `f`, which may evict buffers. If it fails with `ENOSPC`, it is called again when nobody else
-/// takes room, and then once more so that it may evict buffers that other devices still use, too.
+/// takes room; then so that it may evict buffers of clients that are within their budgets, and at last
+/// also those that other devices still use. `want` is what it needs of VRAM.
 ///
 /// # Errors
 ///
 /// Those of `f`; `ERESTARTSYS` on a signal while it waits for its turn; `ENOMEM`.
-pub(super) fn make_room<R>(pdev: &Pddgpu, mut f: impl FnMut(Room<'_>) -> Result<R>) -> Result<R> {
+pub(super) fn make_room<R>(
+    pdev: &Pddgpu,
+    want: Option<Want<'_>>,
+    mut f: impl FnMut(Room<'_>) -> Result<R>,
+) -> Result<R> {
     {
         let _passage = pdev.turnstile.shared()?;
+        let asking = want
+            .filter(|want| !want.is_free(pdev))
+            .map(|want| want.ask(pdev));
+        let entitled = asking
+            .as_ref()
+            .is_some_and(|asking| pdev.budgets.is_entitled(asking));
 
-        match f(Room::Easy) {
+        match f(Room::Easy { entitled }) {
             Err(ENOSPC) => (),
             result => return result,
         }
     }
 
     let _passage = pdev.turnstile.exclusive()?;
+    let _asking = want.map(|want| want.ask(pdev));
     stack_pin_init!(let acquire = AcquireCtx::new());
 
     match f(Room::Contended(&acquire)) {
         Err(ENOSPC) => (),
         result => return result,
     }
+    pdev.budgets.set_victims(Victims::Everyone);
+    let result = match f(Room::Contended(&acquire)) {
+        // An eviction waits at most 15 s for the others (`ttm_bo_wait_ctx()`), and after the same time
+        // no further one begins.
+        Err(ENOSPC) => {
+            let until = jiffies_to_ns(jiffies()) + PATIENCE;
 
-    // An eviction waits at most 15 s for the others (`ttm_bo_wait_ctx()`), and after the same time no
-    // further one begins.
-    let until = jiffies_to_ns(jiffies()) + PATIENCE;
-    pdev.evict_used_until.store(until, Relaxed);
-    let result = f(Room::Contended(&acquire));
-    pdev.evict_used_until.store(0, Relaxed);
+            pdev.evict_used_until.store(until, Relaxed);
+            let result = f(Room::Contended(&acquire));
+            pdev.evict_used_until.store(0, Relaxed);
+            result
+        }
+        result => result,
+    };
+    pdev.budgets.set_victims(Victims::OverBudget);
     result
+}
+
+/// Whether a buffer may be evicted from VRAM to make room there.
+///
+/// Of those of clients that have more than their budget the least recently used goes first. What a
+/// client has reserved never goes, unless it is the client's own call that needs room. What nobody has
+/// a handle of is kept for nobody.
+pub(super) fn is_victim(bo: &Locked<'_, BoDriver>) -> bool {
+    let pdev = bo.dev();
+    let holders = &bo.object().holders;
+
+    holders.content() != Content::Needed || !holders.any_client(|client| pdev.budgets.keeps(client))
 }
 
 /// Whether buffers may be evicted that others still use.

@@ -174,6 +174,11 @@ impl Holders {
         }
     }
 
+    /// Whether `f` is true of one of the clients that have a handle. Called with a spinlock held.
+    pub(crate) fn any_client(&self, mut f: impl FnMut(&Client) -> bool) -> bool {
+        self.state.lock().holders().any(|holder| f(&holder.client))
+    }
+
     /// Notes that `client` gets a handle.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use kernel::{
 
 use crate::{
     abstractions::drm::MemoryStats,
+    client::claim::Claim,
     uapi::Domain, //
 };
 
@@ -27,6 +28,7 @@ struct Bytes {
     resident: Atomic<i64>,
     purgeable: Atomic<i64>,
     active: Atomic<i64>,
+    displaced: Atomic<i64>,
 }
 
 impl Bytes {
@@ -37,6 +39,7 @@ impl Bytes {
             resident: Atomic::new(0),
             purgeable: Atomic::new(0),
             active: Atomic::new(0),
+            displaced: Atomic::new(0),
         }
     }
 }
@@ -59,8 +62,8 @@ pub(super) struct Share {
 /// A client.
 pub(crate) struct Client {
     memory: [Bytes; Domain::ALL.len()],
-    displaced: Atomic<i64>,
     engine_time: Atomic<u64>,
+    pub(super) claim: Claim,
 }
 
 impl Client {
@@ -73,8 +76,8 @@ impl Client {
         Ok(Arc::new(
             Self {
                 memory: [const { Bytes::new() }; Domain::ALL.len()],
-                displaced: Atomic::new(0),
                 engine_time: Atomic::new(0),
+                claim: Claim::new(),
             },
             GFP_KERNEL,
         )?)
@@ -90,9 +93,9 @@ impl Client {
         self.engine_time.load(Relaxed)
     }
 
-    /// Bytes of the buffers that should be in VRAM, and are not.
-    pub(crate) fn displaced(&self) -> u64 {
-        read(&self.displaced)
+    /// Bytes of the buffers that should be in a domain, and are not.
+    pub(crate) fn displaced(&self, domain: Domain) -> u64 {
+        read(&self.memory[domain.index()].displaced)
     }
 
     /// Bytes of its buffers in a domain. What it asked for counts where it wants its buffers to be,
@@ -115,12 +118,12 @@ impl Client {
     fn figures(&self, share: &Share) -> [Option<&Atomic<i64>>; 6] {
         let wanted = &self.memory[share.wanted.index()];
         let here = share.place.map(|place| &self.memory[place.index()]);
-        let is_displaced = share.wanted == Domain::Vram && share.place != Some(Domain::Vram);
+        let is_displaced = share.place != Some(share.wanted);
 
         [
             Some(&wanted.total),
             share.shared.then_some(&wanted.shared),
-            is_displaced.then_some(&self.displaced),
+            is_displaced.then_some(&wanted.displaced),
             here.map(|here| &here.resident),
             here.filter(|_| share.purgeable).map(|here| &here.purgeable),
             here.filter(|_| share.active).map(|here| &here.active),

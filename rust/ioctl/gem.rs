@@ -5,11 +5,15 @@
 use kernel::prelude::*;
 
 use crate::{
-    abstractions::drm::ioctl::Ioctl,
+    abstractions::{
+        drm::ioctl::Ioctl,
+        ttm::Priority, //
+    },
     bo::{
         pddgpu_bo_advise,
         pddgpu_bo_create,
         pddgpu_bo_move,
+        pddgpu_bo_set_priority,
         BoPlacement, //
     },
     client::Content,
@@ -182,5 +186,26 @@ impl Ioctl for GemAdvise {
 
         args.retained = pddgpu_bo_advise(&bo, needed)?.into();
         Ok(())
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_SET_PRIORITY`.
+pub(super) struct GemSetPriority;
+
+impl Ioctl for GemSetPriority {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_set_priority;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_SET_PRIORITY;
+
+    fn call(_dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        let priority = match args.priority {
+            uapi::DRM_PDDGPU_PRIORITY_LOW => Priority::Low,
+            // CAST: bindgen takes it for an unsigned number.
+            priority if priority == uapi::DRM_PDDGPU_PRIORITY_NORMAL as i32 => Priority::Normal,
+            priority if priority == uapi::DRM_PDDGPU_PRIORITY_HIGH as i32 => Priority::High,
+            _ => return Err(EINVAL),
+        };
+
+        pddgpu_bo_set_priority(&*file.lookup(args.handle)?, priority)
     }
 }

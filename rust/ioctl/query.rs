@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `DRM_IOCTL_PDDGPU_QUERY`: the card, its heaps, statistics and leaks.
+//! `DRM_IOCTL_PDDGPU_QUERY`: the card, its heaps, statistics, leaks and budgets.
 
 use kernel::{
     prelude::*,
@@ -55,6 +55,12 @@ impl Ioctl for Query {
                 let head = ArrayHead::new::<uapi::drm_pddgpu_heap>(heaps.len())?;
 
                 answer(args, &[head.as_bytes(), heaps.as_bytes()])
+            }
+            uapi::DRM_PDDGPU_QUERY_BUDGET => {
+                let budgets = Domain::ALL.map(|domain| budget(dev, domain, file));
+                let head = ArrayHead::new::<uapi::drm_pddgpu_budget>(budgets.len())?;
+
+                answer(args, &[head.as_bytes(), budgets.as_bytes()])
             }
             uapi::DRM_PDDGPU_QUERY_MEMORY_STATS => memory_stats(dev, args),
             uapi::DRM_PDDGPU_QUERY_LEAKS => leaks(dev, args, file),
@@ -159,11 +165,7 @@ fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
 
             uapi::drm_pddgpu_heap {
                 total: pdev.gmc.vram_size(),
-                // What is reserved may be more than the driver would let buffers have.
-                usable: pdev
-                    .vram
-                    .usable()
-                    .saturating_sub(usage.reserved.saturating_sub(usage.own)),
+                usable: pdev.vram.usable_now(),
                 used: usage.used,
                 reserved: usage.reserved,
                 visible_total: pdev.gmc.visible_size,
@@ -196,5 +198,35 @@ fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
                 ..heap
             }
         }
+    }
+}
+
+fn budget(pdev: &Pddgpu, domain: Domain, file: &PddgpuFile) -> uapi::drm_pddgpu_budget {
+    let client = &file.data().client;
+    let memory = client.memory(domain);
+    let budget = uapi::drm_pddgpu_budget {
+        domain: domain as u32,
+        usage: memory.shared + memory.private,
+        resident: memory.resident,
+        displaced: client.displaced(domain),
+        ..Default::default()
+    };
+
+    match domain {
+        Domain::Vram => {
+            let share = pdev.budgets.budget(client, pdev.vram.usable_now());
+
+            uapi::drm_pddgpu_budget {
+                budget: share.budget,
+                reservation: share.reservation,
+                reservable: share.reservable,
+                ..budget
+            }
+        }
+        // These are not shared out.
+        Domain::Gtt | Domain::Cpu => uapi::drm_pddgpu_budget {
+            budget: heap(pdev, domain).usable,
+            ..budget
+        },
     }
 }

@@ -88,8 +88,6 @@ pub(crate) struct Usage {
     pub(crate) used: u64,
     /// The part of `used` that is reserved.
     pub(crate) reserved: u64,
-    /// The part of `reserved` that the driver uses itself.
-    pub(crate) own: u64,
     /// The part of `used` that is inside the aperture.
     pub(crate) visible: u64,
 }
@@ -141,6 +139,8 @@ pub(crate) struct VramMgr {
     own: u64,
     /// Bytes in use by buffers that are inside the aperture. Read without a lock.
     vis_usage: Atomic<i64>,
+    /// Bytes that are reserved, without the driver's own. Read without a lock.
+    withheld: Atomic<u64>,
     /// How often VRAM has lost its content.
     losses: Atomic<u64>,
     stats: Arc<Stats>,
@@ -168,6 +168,7 @@ impl VramMgr {
                 visible_size,
                 own,
                 vis_usage: Atomic::new(0),
+                withheld: Atomic::new(0),
                 losses: Atomic::new(0),
                 stats,
             }? Error))
@@ -177,6 +178,12 @@ impl VramMgr {
     /// Bytes that all buffers of user space together may use, if no range is reserved.
     pub(crate) fn usable(&self) -> u64 {
         self.size - KERNEL_RESERVED.min(self.size / 32).max(self.own)
+    }
+
+    /// Bytes that all buffers of user space together may use now. What is reserved may be more than the
+    /// driver would let buffers have.
+    pub(crate) fn usable_now(&self) -> u64 {
+        self.usable().saturating_sub(self.withheld.load(Relaxed))
     }
 
     /// As [`usable`](Self::usable), but inside the aperture.
@@ -193,7 +200,6 @@ impl VramMgr {
         Usage {
             used: memory.used(),
             reserved: reserved.bytes,
-            own: self.own,
             visible: visible + reserved.visible,
         }
     }
@@ -217,8 +223,16 @@ impl VramMgr {
         let memory = &mut *guard;
         let result = memory.reservations.add(&mut memory.parts, range);
 
+        self.note_withheld(memory);
         memory.kick_wiper();
         result
+    }
+
+    /// Notes how much is reserved, which may have changed.
+    fn note_withheld(&self, memory: &Memory) {
+        let reserved = memory.reservations.total().bytes;
+
+        self.withheld.store(reserved - self.own, Relaxed);
     }
 
     /// The status of the page at byte offset `address`; [`None`] if it belongs to no reservation.
@@ -404,6 +418,7 @@ impl ResourceManager for VramMgr {
         if let Some(blocks) = resource.blocks.take() {
             memory.give_back(blocks, false);
         }
+        self.note_withheld(&memory);
         memory.kick_wiper();
     }
 

@@ -9,8 +9,8 @@ use zerocopy_derive::Immutable;
 
 use crate::bindings::uapi;
 
-/// What comes before the array: `struct drm_pddgpu_query_heaps` and `struct drm_pddgpu_query_leaks`
-/// without it.
+/// What comes before the array: `struct drm_pddgpu_query_heaps`, `struct drm_pddgpu_query_leaks` and
+/// `struct drm_pddgpu_query_budget` without it.
 #[derive(Immutable, IntoBytes)]
 #[repr(C)]
 pub(crate) struct ArrayHead {
@@ -20,6 +20,7 @@ pub(crate) struct ArrayHead {
 
 const _: () = {
     use uapi::{
+        drm_pddgpu_query_budget as Budgets,
         drm_pddgpu_query_heaps as Heaps,
         drm_pddgpu_query_leaks as Leaks, //
     };
@@ -27,6 +28,9 @@ const _: () = {
     assert!(offset_of!(Heaps, num_heaps) == offset_of!(ArrayHead, count));
     assert!(offset_of!(Heaps, heap_size) == offset_of!(ArrayHead, entry_size));
     assert!(offset_of!(Heaps, heaps) == size_of::<ArrayHead>());
+    assert!(offset_of!(Budgets, num_heaps) == offset_of!(ArrayHead, count));
+    assert!(offset_of!(Budgets, heap_size) == offset_of!(ArrayHead, entry_size));
+    assert!(offset_of!(Budgets, heaps) == size_of::<ArrayHead>());
     assert!(offset_of!(Leaks, num_leaks) == offset_of!(ArrayHead, count));
     assert!(offset_of!(Leaks, leak_size) == offset_of!(ArrayHead, entry_size));
     assert!(offset_of!(Leaks, leaks) == size_of::<ArrayHead>());

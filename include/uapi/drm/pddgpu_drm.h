@@ -69,6 +69,8 @@ extern "C" {
 #define DRM_PDDGPU_GEM_COPY	0x06
 #define DRM_PDDGPU_GEM_FILL	0x07
 #define DRM_PDDGPU_GEM_ADVISE	0x08
+#define DRM_PDDGPU_GEM_SET_PRIORITY	0x09
+#define DRM_PDDGPU_RESERVE	0x0a
 
 #define DRM_IOCTL_PDDGPU_GEM_CREATE \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_CREATE, struct drm_pddgpu_gem_create)
@@ -88,6 +90,10 @@ extern "C" {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_FILL, struct drm_pddgpu_gem_fill)
 #define DRM_IOCTL_PDDGPU_GEM_ADVISE \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_ADVISE, struct drm_pddgpu_gem_advise)
+#define DRM_IOCTL_PDDGPU_GEM_SET_PRIORITY \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_SET_PRIORITY, struct drm_pddgpu_gem_set_priority)
+#define DRM_IOCTL_PDDGPU_RESERVE \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_RESERVE, struct drm_pddgpu_reserve)
 
 /**
  * struct drm_pddgpu_gem_create - create a buffer
@@ -375,6 +381,55 @@ struct drm_pddgpu_gem_advise {
 	__u32 pad;
 };
 
+/** define DRM_PDDGPU_PRIORITY_LOW - evicted before the client's other buffers */
+#define DRM_PDDGPU_PRIORITY_LOW		(-1)
+/** define DRM_PDDGPU_PRIORITY_NORMAL - what a new buffer has */
+#define DRM_PDDGPU_PRIORITY_NORMAL	0
+/** define DRM_PDDGPU_PRIORITY_HIGH - evicted after the client's other buffers */
+#define DRM_PDDGPU_PRIORITY_HIGH	1
+
+/**
+ * struct drm_pddgpu_gem_set_priority - say how much a buffer is needed in VRAM
+ *
+ * Among the buffers of one client those of lower priority are evicted first,
+ * and come back last. A client cannot raise itself above others by it: who has
+ * more than its budget gives buffers of any priority. The buffer counts as
+ * used.
+ *
+ * Errors: -EINVAL for an unknown priority. -ENOENT for an unknown handle.
+ * -ENODEV after the card was removed. -EINTR by a signal (libdrm's drmIoctl()
+ * starts again).
+ */
+struct drm_pddgpu_gem_set_priority {
+	/** @handle: in: the buffer. */
+	__u32 handle;
+	/** @priority: in: one of DRM_PDDGPU_PRIORITY_*. */
+	__s32 priority;
+};
+
+/**
+ * struct drm_pddgpu_reserve - reserve VRAM
+ *
+ * As long as the client has no more than that in VRAM, none of it is evicted
+ * for others. Nothing is set aside: what the client does not use others may
+ * use, until it asks for it. The reservation belongs to the open file, replaces
+ * the one before, and ends with the file. Buffers move as a whole: of a client
+ * that has more in VRAM than it has reserved, an eviction may leave less than
+ * that, by less than one buffer.
+ *
+ * Errors: -EINVAL for a domain other than VRAM and for padding that is not
+ * zero. -ENOSPC for more than &drm_pddgpu_budget.reservable. -ENODEV after the
+ * card was removed.
+ */
+struct drm_pddgpu_reserve {
+	/** @domain: in: PDDGPU_GEM_DOMAIN_VRAM. */
+	__u32 domain;
+	/** @pad: must be zero. */
+	__u32 pad;
+	/** @size: in: bytes; 0 for none. */
+	__u64 size;
+};
+
 /** define DRM_PDDGPU_QUERY_DEVICE - answers with &struct drm_pddgpu_query_device */
 #define DRM_PDDGPU_QUERY_DEVICE		0
 /** define DRM_PDDGPU_QUERY_HEAPS - answers with &struct drm_pddgpu_query_heaps */
@@ -387,6 +442,8 @@ struct drm_pddgpu_gem_advise {
 #define DRM_PDDGPU_QUERY_MEMORY_STATS	2
 /** define DRM_PDDGPU_QUERY_LEAKS - answers with &struct drm_pddgpu_query_leaks */
 #define DRM_PDDGPU_QUERY_LEAKS		3
+/** define DRM_PDDGPU_QUERY_BUDGET - answers with &struct drm_pddgpu_query_budget */
+#define DRM_PDDGPU_QUERY_BUDGET		4
 
 /**
  * struct drm_pddgpu_query - ask about the device
@@ -474,6 +531,46 @@ struct drm_pddgpu_query_heaps {
 	__u32 heap_size;
 	/** @heaps: the entries. */
 	struct drm_pddgpu_heap heaps[];
+};
+
+/**
+ * struct drm_pddgpu_budget - what the calling client has of a heap, and may have
+ *
+ * A client is an open file. What several clients have counts for each of them.
+ */
+struct drm_pddgpu_budget {
+	/** @domain: the PDDGPU_GEM_DOMAIN_* this is about. */
+	__u32 domain;
+	/** @pad: zero. */
+	__u32 pad;
+	/**
+	 * @budget: bytes that the client could have here at present if it
+	 * wanted all. It is not evicted from VRAM for others while it has no
+	 * more than this and others have more than theirs.
+	 */
+	__u64 budget;
+	/** @usage: bytes of the client's buffers that should be here. */
+	__u64 usage;
+	/** @resident: bytes of the client's buffers that are here. */
+	__u64 resident;
+	/** @displaced: bytes of @usage that are elsewhere. */
+	__u64 displaced;
+	/** @reservation: bytes that the client has reserved, see RESERVE. */
+	__u64 reservation;
+	/** @reservable: the largest reservation that the client could have now. */
+	__u64 reservable;
+};
+
+/**
+ * struct drm_pddgpu_query_budget - all heaps, in order of preference
+ */
+struct drm_pddgpu_query_budget {
+	/** @num_heaps: how many entries follow. */
+	__u32 num_heaps;
+	/** @heap_size: bytes from one entry to the next. */
+	__u32 heap_size;
+	/** @heaps: the entries. */
+	struct drm_pddgpu_budget heaps[];
 };
 
 /**

@@ -90,7 +90,11 @@ impl<T: Driver> Vtable<T> {
                 return false;
             }
             match Object::<T>::from_ttm(bo) {
-                Some(object) => T::may_evict(&Locked::new(object)),
+                Some(object) => {
+                    let place = (!place.is_null()).then(|| Place::from_raw(place));
+
+                    T::may_evict(&Locked::new(object), place)
+                }
                 // TTM waits for the fence of a ghost, which is the device's own, and frees it. A ghost
                 // is deleted as soon as it is made. One that is not yet cannot be moved.
                 None => (*bo).deleted,

@@ -224,8 +224,8 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     }
 
     /// Whether a buffer may be evicted now, or waited for if it is being freed. Called only if that
-    /// would make room where it is wanted.
-    fn may_evict(_bo: &Locked<'_, Self>) -> bool {
+    /// would make room in the place where it is wanted; [`None`] if a cgroup has to have less.
+    fn may_evict(_bo: &Locked<'_, Self>, _place: Option<&Place>) -> bool {
         true
     }
 

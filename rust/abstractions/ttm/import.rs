@@ -34,7 +34,7 @@ use crate::{
             importers::Importers,
             object::{
                 Object,
-                PRIORITY_NEEDED, //
+                Priority, //
             },
             placement::{
                 placement,
@@ -114,7 +114,7 @@ impl<T: Driver> Object<T> {
                 .import
                 .as_ref()
                 .map_or(core::ptr::null_mut(), |import| import.as_raw());
-            (*raw.cast::<bindings::ttm_buffer_object>()).priority = PRIORITY_NEEDED;
+            (*raw.cast::<bindings::ttm_buffer_object>()).priority = Priority::Normal as u32;
             bindings::dma_resv_lock(buf.resv(), core::ptr::null_mut());
             let ret = bindings::ttm_bo_init_reserved(
                 bdev.as_raw(),

@@ -45,11 +45,31 @@ use crate::{
     bindings::raw as bindings, //
 };
 
-/// The list of a manager in which buffers are whose content is needed. TTM evicts those of lists with
-/// a lower number first.
-pub(super) const PRIORITY_NEEDED: u32 = 1;
-/// The list of those whose content may be dropped.
-pub(super) const PRIORITY_NOT_NEEDED: u32 = 0;
+/// The list of a manager in which a buffer is. TTM evicts those of lists with a lower number first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Priority {
+    /// Its content may be dropped.
+    NotNeeded = 0,
+    /// It is needed less than others.
+    Low = 1,
+    /// It is needed.
+    Normal = 2,
+    /// It is needed more than others.
+    High = 3,
+}
+
+const _: () = assert!((Priority::High as u32) < bindings::TTM_MAX_BO_PRIORITY);
+
+impl From<u32> for Priority {
+    /// The priority with a number, or else the normal one.
+    fn from(number: u32) -> Self {
+        [Self::NotNeeded, Self::Low, Self::High]
+            .into_iter()
+            .find(|priority| *priority as u32 == number)
+            .unwrap_or(Self::Normal)
+    }
+}
 
 // DRM and TTM both cast between the two.
 const _: () = assert!(offset_of!(bindings::ttm_buffer_object, base) == 0);

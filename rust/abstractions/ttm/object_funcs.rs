@@ -39,7 +39,7 @@ use crate::{
             importers::Importers,
             object::{
                 Object,
-                PRIORITY_NEEDED, //
+                Priority, //
             },
             placement::{
                 placement,
@@ -119,7 +119,7 @@ impl<T: Driver> Object<T> {
 
             bindings::drm_gem_private_object_init(dev.base().as_raw(), gem, size);
             (*gem).funcs = const { &Self::FUNCS };
-            (*raw.cast::<bindings::ttm_buffer_object>()).priority = PRIORITY_NEEDED;
+            (*raw.cast::<bindings::ttm_buffer_object>()).priority = Priority::Normal as u32;
             bindings::ttm_bo_init_reserved(
                 bdev.as_raw(),
                 raw.cast(),

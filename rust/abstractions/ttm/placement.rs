@@ -82,6 +82,11 @@ impl Place {
         self.with(bindings::TTM_PL_FLAG_DESIRED)
     }
 
+    /// Has it tried only after other buffers were evicted from the places before it.
+    pub(crate) const fn fallback(self) -> Self {
+        self.with(bindings::TTM_PL_FLAG_FALLBACK)
+    }
+
     /// The range of pages it allows, in a memory of `size` pages.
     pub(crate) fn range(&self, size: u64) -> Range<u64> {
         let end = match self.0.lpfn {

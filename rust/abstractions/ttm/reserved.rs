@@ -20,8 +20,7 @@ use crate::{
             ctx::OperationCtx,
             object::{
                 Object,
-                PRIORITY_NEEDED,
-                PRIORITY_NOT_NEEDED, //
+                Priority, //
             },
             placement::{
                 placement,
@@ -115,16 +114,10 @@ impl<'a, T: Types> Locked<'a, T> {
         unsafe { bindings::ttm_bo_move_to_lru_tail_unlocked(self.as_ttm()) };
     }
 
-    /// Has the buffer evicted before all that are needed, or no more so.
-    pub(crate) fn set_needed(&self, needed: bool) {
+    /// Has the buffer evicted before all of a higher priority, and last of those of the same.
+    pub(crate) fn set_priority(&self, priority: Priority) {
         // SAFETY: resv is held, which protects the priority.
-        unsafe {
-            (*self.as_ttm()).priority = if needed {
-                PRIORITY_NEEDED
-            } else {
-                PRIORITY_NOT_NEEDED
-            };
-        }
+        unsafe { (*self.as_ttm()).priority = priority as u32 };
         self.used();
     }
 

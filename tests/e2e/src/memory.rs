@@ -3,6 +3,7 @@
 //! Tests of what is in the buffers, wherever they are and go.
 
 mod access;
+mod budget;
 mod cgroup;
 mod clean_memory;
 mod content;
@@ -28,6 +29,7 @@ pub fn tests() -> Vec<Trial> {
         access::tests(),
         dmem::tests(),
         eviction::tests(),
+        budget::tests(),
         room::tests(),
         parts::tests(),
         foreign::tests(),

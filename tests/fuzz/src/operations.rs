@@ -11,6 +11,7 @@ pub mod files;
 pub mod mapping;
 pub mod process;
 pub mod request;
+pub mod residency_ioctl;
 pub mod sharing;
 pub mod transfer_ioctl;
 
@@ -67,6 +68,7 @@ pub fn kinds() -> Vec<&'static Kind> {
         files::KINDS,
         mapping::KINDS,
         process::KINDS,
+        residency_ioctl::KINDS,
         sharing::KINDS,
         transfer_ioctl::KINDS,
     ];

@@ -119,14 +119,14 @@ mod tests {
         let buffer = buffer()?;
 
         buffer.add_handle(&client)?;
-        check_eq!(client.displaced(), 0);
+        check_eq!(client.displaced(Domain::Vram), 0);
         buffer.set_place(Some(Domain::Gtt));
         check_eq!(client.memory(Domain::Vram), bytes(SIZE, 0, 0));
         check_eq!(client.memory(Domain::Gtt), bytes(0, 0, SIZE));
-        check_eq!(client.displaced(), SIZE);
+        check_eq!(client.displaced(Domain::Vram), SIZE);
         buffer.set_wanted(Domain::Gtt);
         check_eq!(client.memory(Domain::Gtt), bytes(SIZE, 0, SIZE));
-        check_eq!(client.displaced(), 0);
+        check_eq!(client.displaced(Domain::Vram), 0);
         buffer.set_place(None);
         check_eq!(client.memory(Domain::Gtt), bytes(SIZE, 0, 0));
         Ok(())

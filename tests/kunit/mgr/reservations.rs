@@ -289,15 +289,14 @@ mod tests {
         let usage = vram.usage();
 
         check_eq!(
-            [usage.used, usage.reserved, usage.own, usage.visible].map(|bytes| bytes / PAGE),
-            [16, 16, 16, 16]
+            [usage.used, usage.reserved, usage.visible].map(|bytes| bytes / PAGE),
+            [16, 16, 16]
         );
         check_eq!(vram.query_page_status(0), Some(PageStatus::Reserved));
         check_eq!(vram.query_page_status(16 * PAGE), None);
         check_eq!(vram.reserve_range(15 * PAGE..17 * PAGE), Err(EEXIST));
         vram.reserve_range(16 * PAGE..17 * PAGE)?;
         check_eq!(vram.usage().reserved, 17 * PAGE);
-        check_eq!(vram.usage().own, 16 * PAGE);
         // No buffer has it.
         check_eq!(card.stats.heap(Heap::Vram).live.get(), 0);
         Ok(())

@@ -96,6 +96,18 @@ pub enum Advice {
     DontNeed = raw::DRM_PDDGPU_ADVICE_DONTNEED,
 }
 
+/// How much a buffer is needed in VRAM, among those of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Priority {
+    /// Less than others.
+    Low = raw::DRM_PDDGPU_PRIORITY_LOW,
+    /// As a new buffer.
+    Normal = raw::DRM_PDDGPU_PRIORITY_NORMAL as i32,
+    /// More than others.
+    High = raw::DRM_PDDGPU_PRIORITY_HIGH as i32,
+}
+
 /// The time at which to stop waiting, by `CLOCK_MONOTONIC` and in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(i64);
@@ -252,6 +264,16 @@ impl Buffer {
         retry_interrupted(|| self.card.raw().gem_advise(&mut args))
             .map_err(Error::from_call("GEM_ADVISE"))?;
         Ok(args.retained != 0)
+    }
+
+    /// Says how much the buffer is needed in VRAM.
+    pub fn set_priority(&self, priority: Priority) -> Result<()> {
+        let args = raw::drm_pddgpu_gem_set_priority {
+            handle: self.handle,
+            priority: priority as i32,
+        };
+        retry_interrupted(|| self.card.raw().gem_set_priority(args))
+            .map_err(Error::from_call("GEM_SET_PRIORITY"))
     }
 
     /// Closes the handle now. Dropping the buffer does so too, but gives no error.

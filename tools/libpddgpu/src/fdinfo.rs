@@ -52,6 +52,10 @@ pub struct Client {
     pub cpu: Memory,
     /// Bytes of buffers that should be in VRAM and are elsewhere.
     pub displaced_vram: u64,
+    /// Bytes of VRAM that it could have at present if it wanted all.
+    pub budget_vram: u64,
+    /// Bytes of VRAM that it has reserved.
+    pub reserved_vram: u64,
     /// ns for which the copy engine has worked for it. `None` for a card without one.
     pub engine_ns: Option<u64>,
 }
@@ -139,6 +143,8 @@ fn parse(text: &str, pid: u32, command: &str) -> Client {
         gtt: memory("gtt"),
         cpu: memory("cpu"),
         displaced_vram: number(text, "pddgpu-displaced-vram").unwrap_or(0),
+        budget_vram: number(text, "pddgpu-budget-vram").unwrap_or(0),
+        reserved_vram: number(text, "pddgpu-reserved-vram").unwrap_or(0),
         engine_ns: number(text, "drm-engine-copy"),
     }
 }
@@ -149,7 +155,8 @@ mod tests {
 
     const TEXT: &str = "pos:\t0\ndrm-driver:\tpddgpu\ndrm-client-id:\t7\ndrm-pdev:\t0000:01:00.0\n\
         drm-total-vram:\t3 MiB\ndrm-shared-vram:\t0\ndrm-resident-vram:\t4 KiB\n\
-        drm-total-gtt:\t8 KiB\npddgpu-displaced-vram:\t12 KiB\ndrm-engine-copy:\t1234 ns\n";
+        drm-total-gtt:\t8 KiB\npddgpu-displaced-vram:\t12 KiB\n\
+        pddgpu-budget-vram:\t16 KiB\ndrm-engine-copy:\t1234 ns\n";
 
     #[test]
     fn figures_have_their_units() {
@@ -160,6 +167,7 @@ mod tests {
         assert_eq!(client.gtt.total, 8 << 10);
         assert_eq!(client.cpu, Memory::default());
         assert_eq!(client.displaced_vram, 12 << 10);
+        assert_eq!((client.budget_vram, client.reserved_vram), (16 << 10, 0));
         assert_eq!(client.engine_ns, Some(1234));
         assert_eq!(client.name, None);
     }

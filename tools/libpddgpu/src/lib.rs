@@ -21,6 +21,7 @@
 
 #![warn(missing_docs)]
 
+mod budget;
 mod buffer;
 mod card;
 mod device;
@@ -40,7 +41,8 @@ mod syncobj;
 mod transfer;
 pub mod virtual_card;
 
-pub use buffer::{Advice, Buffer, Create, Deadline, Info};
+pub use budget::Budget;
+pub use buffer::{Advice, Buffer, Create, Deadline, Info, Priority};
 pub use card::Card;
 pub use device::Device;
 pub use domain::{Domain, Domains};

@@ -42,11 +42,17 @@ struct ListHead {
 }
 
 const _: () = {
-    use raw::{drm_pddgpu_query_heaps as heaps, drm_pddgpu_query_leaks as leaks};
+    use raw::{
+        drm_pddgpu_query_budget as budgets, drm_pddgpu_query_heaps as heaps,
+        drm_pddgpu_query_leaks as leaks,
+    };
 
     assert!(offset_of!(heaps, num_heaps) == offset_of!(ListHead, count));
     assert!(offset_of!(heaps, heap_size) == offset_of!(ListHead, entry_size));
     assert!(offset_of!(heaps, heaps) == size_of::<ListHead>());
+    assert!(offset_of!(budgets, num_heaps) == offset_of!(ListHead, count));
+    assert!(offset_of!(budgets, heap_size) == offset_of!(ListHead, entry_size));
+    assert!(offset_of!(budgets, heaps) == size_of::<ListHead>());
     assert!(offset_of!(leaks, num_leaks) == offset_of!(ListHead, count));
     assert!(offset_of!(leaks, leak_size) == offset_of!(ListHead, entry_size));
     assert!(offset_of!(leaks, leaks) == size_of::<ListHead>());

@@ -81,6 +81,23 @@ impl Raw<'_> {
         unsafe { ioctl(self.fd, Updater::<PDDGPU_IOCTL_GEM_ADVISE, _>::new(args)) }
     }
 
+    /// `DRM_IOCTL_PDDGPU_GEM_SET_PRIORITY`.
+    pub fn gem_set_priority(&self, args: drm_pddgpu_gem_set_priority) -> Result<()> {
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
+        unsafe {
+            ioctl(
+                self.fd,
+                Setter::<PDDGPU_IOCTL_GEM_SET_PRIORITY, _>::new(args),
+            )
+        }
+    }
+
+    /// `DRM_IOCTL_PDDGPU_RESERVE`.
+    pub fn reserve(&self, args: drm_pddgpu_reserve) -> Result<()> {
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
+        unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_RESERVE, _>::new(args)) }
+    }
+
     /// `DRM_IOCTL_PDDGPU_QUERY`.
     ///
     /// # Safety

@@ -55,6 +55,8 @@ fn check_sizes(check: &mut impl FnMut(&str, u64)) {
         drm_pddgpu_gem_copy
         drm_pddgpu_gem_fill
         drm_pddgpu_gem_advise
+        drm_pddgpu_gem_set_priority
+        drm_pddgpu_reserve
         drm_pddgpu_query
         drm_pddgpu_query_device
         drm_pddgpu_heap
@@ -65,6 +67,7 @@ fn check_sizes(check: &mut impl FnMut(&str, u64)) {
         drm_pddgpu_failure_stats
         drm_pddgpu_query_memory_stats
         drm_pddgpu_leak
+        drm_pddgpu_budget
     }
 }
 
@@ -89,6 +92,10 @@ fn program() -> String {
         "__builtin_offsetof(struct drm_pddgpu_query_leaks, leaks)",
         std::mem::offset_of!(raw::drm_pddgpu_query_leaks, leaks) as u64,
     );
+    check(
+        "__builtin_offsetof(struct drm_pddgpu_query_budget, heaps)",
+        std::mem::offset_of!(raw::drm_pddgpu_query_budget, heaps) as u64,
+    );
     check("PDDGPU_GPU_ADDR_NONE", raw::GPU_ADDR_NONE);
     macro_rules! ioctls {
         ($($name:ident = $number:ident)*) => {$(
@@ -105,6 +112,8 @@ fn program() -> String {
         DRM_IOCTL_PDDGPU_GEM_COPY = PDDGPU_IOCTL_GEM_COPY
         DRM_IOCTL_PDDGPU_GEM_FILL = PDDGPU_IOCTL_GEM_FILL
         DRM_IOCTL_PDDGPU_GEM_ADVISE = PDDGPU_IOCTL_GEM_ADVISE
+        DRM_IOCTL_PDDGPU_GEM_SET_PRIORITY = PDDGPU_IOCTL_GEM_SET_PRIORITY
+        DRM_IOCTL_PDDGPU_RESERVE = PDDGPU_IOCTL_RESERVE
     }
     source
 }
@@ -145,4 +154,6 @@ fn ioctl_numbers_stay() {
     assert_eq!(raw::PDDGPU_IOCTL_GEM_COPY, 0x4030_6446);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_FILL, 0x4028_6447);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_ADVISE, 0xc010_6448);
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_SET_PRIORITY, 0x4008_6449);
+    assert_eq!(raw::PDDGPU_IOCTL_RESERVE, 0x4010_644a);
 }

@@ -65,6 +65,13 @@ pub(crate) enum Command {
     /// Displaced is what should be in VRAM and is elsewhere.
     Clients,
 
+    /// Print what each client may have of VRAM, and what it has.
+    ///
+    /// The budget is what a client could have at present if it wanted all of VRAM. Wanted is what
+    /// should be there, and displaced what of that is elsewhere. None of what a client has reserved
+    /// is taken from it. The figures come from /proc/PID/fdinfo, as those of the command clients.
+    Budget,
+
     /// Have the card copy memory from one domain to another, check the copy, and print the rate.
     Copy(transfer::CopyArguments),
 

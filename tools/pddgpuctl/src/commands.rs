@@ -2,6 +2,7 @@
 
 //! The commands, one module each.
 
+pub mod budget;
 pub mod clients;
 pub mod create;
 pub mod demo;

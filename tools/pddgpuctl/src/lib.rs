@@ -24,7 +24,7 @@ use pddgpu::Card;
 
 pub use arguments::Arguments;
 use arguments::Command;
-use commands::{create, demo, export, heaps, info, leaks, list, stats, top, transfer};
+use commands::{budget, create, demo, export, heaps, info, leaks, list, stats, top, transfer};
 use output::stdout::StdoutError;
 
 /// What a shell says of a program that a closed pipe has ended: 128 and the number of SIGPIPE.
@@ -75,6 +75,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Create(arguments) => create::run(&card, arguments, json)?,
         Command::List => list::run(&card, json)?,
         Command::Clients => commands::clients::run(&card, json)?,
+        Command::Budget => budget::run(&card, json)?,
         Command::Copy(arguments) => transfer::copy(&card, arguments, json)?,
         Command::Fill(arguments) => transfer::fill(&card, arguments, json)?,
         Command::Export(arguments) => return export::run(&card, arguments),

@@ -34,11 +34,12 @@ fn ask_at(bench: &Bench, query: u32, size: u32, data: u64) -> Result<(), Errno> 
     unsafe { bench.card.raw().query(&mut args) }
 }
 
-const QUERIES: [u32; 4] = [
+const QUERIES: [u32; 5] = [
     raw::DRM_PDDGPU_QUERY_DEVICE,
     raw::DRM_PDDGPU_QUERY_HEAPS,
     raw::DRM_PDDGPU_QUERY_MEMORY_STATS,
     raw::DRM_PDDGPU_QUERY_LEAKS,
+    raw::DRM_PDDGPU_QUERY_BUDGET,
 ];
 
 fn size_of_answer(query: u32) -> u32 {

@@ -46,10 +46,7 @@ fn table(clients: &[Client]) -> Table {
     for client in clients {
         let all = [client.vram, client.gtt, client.cpu];
         table.row([
-            match &client.name {
-                Some(name) => printable(name),
-                None => format!("{} ({})", printable(&client.command), client.pid),
-            },
+            name(client),
             size(client.vram.resident),
             size(client.gtt.resident),
             size(client.cpu.resident),
@@ -59,6 +56,14 @@ fn table(clients: &[Client]) -> Table {
         ]);
     }
     table
+}
+
+/// How a client is called: as it calls itself, or else as its process is.
+pub fn name(client: &Client) -> String {
+    match &client.name {
+        Some(name) => printable(name),
+        None => format!("{} ({})", printable(&client.command), client.pid),
+    }
 }
 
 #[cfg(test)]
