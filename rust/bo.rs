@@ -17,6 +17,8 @@ mod loss;
 mod moves;
 mod object;
 mod placement;
+mod residency;
+mod returning;
 mod room;
 mod transfer;
 
@@ -26,10 +28,7 @@ pub(crate) use self::{
         pddgpu_bo_set_priority, //
     },
     create::pddgpu_bo_create,
-    evacuation::{
-        evacuate_vram,
-        return_to_vram, //
-    },
+    evacuation::evacuate_vram,
     loss::settle_all,
     moves::pddgpu_bo_move,
     object::{
@@ -38,6 +37,7 @@ pub(crate) use self::{
         BoDriver,
         BoPlacement, //
     },
+    returning::return_to_vram,
     transfer::{
         pddgpu_bo_copy,
         pddgpu_bo_fill,

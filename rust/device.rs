@@ -5,11 +5,17 @@
 
 use kernel::{
     module::ModuleMetadata,
+    new_spinlock,
     prelude::*,
     sync::{
-        atomic::Atomic,
-        Arc, //
-    }, //
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        SpinLock, //
+    },
+    time::Msecs, //
 };
 
 use crate::{
@@ -21,7 +27,8 @@ use crate::{
             BaseDevice,
             Manager, //
         },
-        turnstile::Turnstile, //
+        turnstile::Turnstile,
+        workqueue::Schedule, //
     },
     client::{
         Budgets,
@@ -88,6 +95,65 @@ pub(crate) trait ModuleRoot {
     fn debug_level() -> u32;
 }
 
+/// What is displaced: how much should be in VRAM and is not, and the worker that brings it back.
+#[pin_data]
+pub(crate) struct Returning {
+    /// Bytes.
+    displaced: Atomic<i64>,
+    /// When the worker may search buffers again, in ms since boot.
+    pub(crate) rest_until: Atomic<u64>,
+    #[pin]
+    worker: SpinLock<Option<Arc<dyn Schedule>>>,
+}
+
+impl Returning {
+    /// ms after which the worker looks for what can come back.
+    const DELAY: Msecs = 20;
+
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            displaced: Atomic::new(0),
+            rest_until: Atomic::new(0),
+            worker <- new_spinlock!(None),
+        })
+    }
+
+    /// Sets the worker, which keeps the device; so it has to be taken away again.
+    pub(crate) fn set_worker(&self, worker: Option<Arc<dyn Schedule>>) {
+        let _before = core::mem::replace(&mut *self.worker.lock(), worker);
+    }
+
+    /// Bytes that should be in VRAM and are not.
+    pub(crate) fn displaced(&self) -> u64 {
+        u64::try_from(self.displaced.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// Counts a buffer of so many bytes that is displaced, or no more.
+    pub(crate) fn count(&self, bytes: u64, is_displaced: bool) {
+        // CAST: No buffer has 2^63 bytes.
+        let bytes = bytes as i64;
+
+        self.displaced
+            .fetch_add(if is_displaced { bytes } else { -bytes }, Relaxed);
+        if is_displaced {
+            self.schedule();
+        }
+    }
+
+    /// Notes that there may be room in VRAM.
+    pub(crate) fn room_freed(&self) {
+        if self.displaced.load(Relaxed) > 0 {
+            self.schedule();
+        }
+    }
+
+    fn schedule(&self) {
+        if let Some(worker) = &*self.worker.lock() {
+            worker.schedule(Self::DELAY);
+        }
+    }
+}
+
 /// The data of a card's DRM device. It lives until the last user of the device is gone, which may
 /// be after the card was unbound.
 #[pin_data]
@@ -112,10 +178,11 @@ pub(crate) struct Pddgpu {
     /// Passed by everyone who may evict, so that nobody takes the room that another one makes.
     #[pin]
     pub(crate) turnstile: Turnstile,
-    /// Until when buffers may be evicted that others still use, in ns since boot.
-    pub(crate) evict_used_until: Atomic<u64>,
     /// What each client may have of VRAM.
     pub(crate) budgets: Arc<Budgets>,
+    /// What should be in VRAM and is not.
+    #[pin]
+    pub(crate) returning: Returning,
     /// Bytes of buffers whose content may be dropped.
     pub(crate) purgeable: Atomic<i64>,
     /// For log lines whose number the card decides.

@@ -82,7 +82,8 @@ use crate::{
         ModuleRoot,
         Pddgpu,
         PddgpuDevice,
-        PddgpuDrm, //
+        PddgpuDrm,
+        Returning, //
     },
     driver::{
         power::{
@@ -394,8 +395,8 @@ fn new_device(
                 aperture,
                 engine,
                 turnstile <- Turnstile::new(),
-                evict_used_until: Atomic::new(0),
                 budgets: Budgets::new()?,
+                returning <- Returning::new(),
                 purgeable: Atomic::new(0),
                 log_limit <- RateLimit::new(),
                 bdev,

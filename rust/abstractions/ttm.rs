@@ -61,7 +61,10 @@ pub(crate) use self::{
         RefKind, //
     },
     fences::Usage,
-    lru::for_each_buffer,
+    lru::{
+        for_each_buffer,
+        for_each_free_buffer, //
+    },
     manager::{
         BaseManager,
         Layout,

@@ -107,6 +107,20 @@ impl<T: Tick> Periodic<T> {
         };
     }
 
+    /// Schedules a run in `delay` ms, unless one is due already (`queue_delayed_work()`). Has no effect
+    /// after [`stop`](Self::stop). May be called in any context.
+    pub(crate) fn schedule(&self, delay: Msecs) {
+        // SAFETY: By the type invariant; dropping the value waits for the work.
+        unsafe {
+            bindings::queue_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+                bindings::system_power_efficient_wq,
+                self.work.get(),
+                msecs_to_jiffies(delay),
+            )
+        };
+    }
+
     /// Waits for a run in progress and prevents all further ones (`disable_delayed_work_sync()`).
     pub(crate) fn stop(&self) {
         // SAFETY: By the type invariant.
@@ -126,16 +140,20 @@ impl<T: Tick> Periodic<T> {
 
         if let Some(delay) = this.inner.tick(parent) {
             // Unless somebody has kicked it meanwhile, who may want it earlier.
-            // SAFETY: By the type invariant; dropping the value waits for the work.
-            unsafe {
-                bindings::queue_delayed_work_on(
-                    bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
-                    bindings::system_power_efficient_wq,
-                    this.work.get(),
-                    msecs_to_jiffies(delay),
-                )
-            };
+            this.schedule(delay);
         }
+    }
+}
+
+/// A [`Periodic`] of whatever type, for those who only start it.
+pub(crate) trait Schedule: Send + Sync {
+    /// Schedules a run in `delay` ms, unless one is due already. May be called in any context.
+    fn schedule(&self, delay: Msecs);
+}
+
+impl<T: Tick> Schedule for Periodic<T> {
+    fn schedule(&self, delay: Msecs) {
+        Self::schedule(self, delay);
     }
 }
 

@@ -12,9 +12,12 @@ use crate::{
         Locked,
         Priority, //
     },
-    bo::object::{
-        Bo,
-        BoDriver, //
+    bo::{
+        object::{
+            Bo,
+            BoDriver, //
+        },
+        returning, //
     },
     client::Content, //
 };
@@ -42,6 +45,7 @@ pub(crate) fn pddgpu_bo_advise(bo: &Bo, needed: bool) -> Result<bool> {
         _ => (),
     }
     update_priority(&locked);
+    returning::changed(bo);
     Ok(before != Content::Purged)
 }
 

@@ -34,6 +34,7 @@ use crate::{
             capacity,
             placement_from_domain, //
         },
+        residency::Residency,
         room::{
             make_room,
             Room,
@@ -113,7 +114,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Resu
                 tracking <- dev.stats.track(*bp, file.client_id()),
                 created: Atomic::new(false),
                 free_start: FreeStart::new(),
-                evacuated: Atomic::new(false),
+                residency: Residency::new(),
                 priority: Atomic::new(Priority::Normal as u32),
             }? Error),
             finish,

@@ -43,6 +43,7 @@ use crate::{
             BoDriver, //
         },
         placement::visible_vram,
+        returning,
         room::{
             is_victim,
             make_room,
@@ -186,7 +187,8 @@ impl ttm::Driver for BoDriver {
         let (domain, visible) = domain_and_visible(bo);
 
         bo.object().tracking.placed(domain, visible);
-        bo.object().holders.set_place(domain);
+        let before = bo.object().holders.set_place(domain);
+        returning::moved(bo.object(), before, domain);
     }
 
     fn free_start(bo: &Bo) {
@@ -195,6 +197,7 @@ impl ttm::Driver for BoDriver {
 
     fn free_end(bo: &Bo) {
         forget_purgeable(bo);
+        returning::gone(bo);
         if bo.created.load(Relaxed) {
             bo.dev().stats.free_end(&bo.tracking, &bo.free_start);
         }
@@ -276,6 +279,7 @@ impl ttm::Driver for BoDriver {
                 if locked.is_in_use() {
                     return Err(EAGAIN);
                 }
+                bo.residency.set_for_cpu();
                 locked.validate(&places, &mut OperationCtx::interruptible())
             });
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Evacuation: what VRAM holds is moved to system memory, before the card loses VRAM, and back after
-//! that.
+//! Evacuation: what VRAM holds is moved to system memory, before the card loses VRAM. It
+//! comes back as all that is displaced does, see [`returning`](super::returning).
 
 use core::ops::ControlFlow;
 
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
-    rbtree::RBTree,
-    sync::atomic::Relaxed, //
+    rbtree::RBTree, //
 };
 
 use crate::{
@@ -17,38 +16,27 @@ use crate::{
         memory,
         ttm::{
             self,
-            BaseManager,
-            Locked,
             MemType,
             OperationCtx, //
         },
         turnstile::Passage, //
     },
-    bo::{
-        object::{
-            BoData,
-            BoDriver, //
-        },
-        placement::{
-            placement_from_domain,
-            visible_vram, //
-        }, //
+    bo::object::{
+        BoData,
+        BoDriver, //
     },
     client::Content,
     device::{
         Pddgpu,
         PddgpuDevice, //
     },
-    memory_stats::leak::Owner,
-    uapi::Domain, //
+    memory_stats::leak::Owner, //
 };
 
 /// Times that VRAM is gone through. Who was just creating a buffer may have been missed.
 const PASSES: u32 = 8;
-/// Buffers that are brought back before others get a turn.
-const BATCH: u32 = 32;
 
-/// Moves all that VRAM holds of clients to system memory, and notes that it should come back. Buffers
+/// Moves all that VRAM holds of clients to system memory. Buffers
 /// whose content is not needed lose it. Returns when nothing of VRAM is in use any more. Nobody gets
 /// memory in VRAM as long as the result is held.
 ///
@@ -110,7 +98,7 @@ fn evacuate_once(dev: &PddgpuDevice) -> Result {
 
             result = bo.validate(places, ctx);
             if result.is_ok() {
-                bo.object().evacuated.store(is_needed, Relaxed);
+                bo.object().residency.set_evacuated();
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -118,52 +106,6 @@ fn evacuate_once(dev: &PddgpuDevice) -> Result {
         },
     );
     result
-}
-
-/// Brings what was [evacuated](evacuate_vram) back to VRAM, as far as it has room. `go_on` is asked now
-/// and then whether that is still wanted.
-pub(crate) fn return_to_vram(dev: &PddgpuDevice, mut go_on: impl FnMut() -> bool) {
-    for man in [dev.gtt.base(), dev.system.base()] {
-        loop {
-            let Ok(_passage) = dev.turnstile.shared() else {
-                return;
-            };
-
-            if !go_on() || !return_some(dev, man) {
-                break;
-            }
-        }
-    }
-}
-
-/// Brings some buffers back, and returns whether there were any.
-fn return_some(dev: &PddgpuDevice, man: &BaseManager) -> bool {
-    let mut count = 0;
-
-    ttm::for_each_buffer::<BoDriver>(man, &mut OperationCtx::interruptible(), |bo, ctx| {
-        if bo.object().evacuated.xchg(false, Relaxed) {
-            count += 1;
-            // Where there is no room, it stays, as after an eviction.
-            let _ = bo.validate(&[vram_place(dev, bo).desired()], ctx);
-        }
-        if count < BATCH {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    });
-    count > 0
-}
-
-/// The place in VRAM that a buffer is allocated from.
-fn vram_place(dev: &Pddgpu, bo: &Locked<'_, BoDriver>) -> ttm::Place {
-    let flags = bo.object().param.flags;
-
-    match dev.engine {
-        // What the CPU cannot reach it cannot copy to.
-        None => visible_vram(dev, flags),
-        Some(_) => placement_from_domain(dev, Domain::Vram, flags),
-    }
 }
 
 /// Whose buffers are in VRAM, and whether they would fit into system memory.

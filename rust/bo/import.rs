@@ -19,9 +19,12 @@ use crate::{
         },
         ttm::Priority, //
     },
-    bo::object::{
-        Bo,
-        BoData, //
+    bo::{
+        object::{
+            Bo,
+            BoData, //
+        },
+        residency::Residency, //
     },
     client::Holders,
     device::{
@@ -64,7 +67,7 @@ fn import<'a>(dev: &'a PddgpuDevice, buf: &DmaBuf) -> Result<Ref<'a, Bo>> {
             tracking <- dev.stats.track(bp, NO_CLIENT),
             created: Atomic::new(false),
             free_start: FreeStart::new(),
-            evacuated: Atomic::new(false),
+            residency: Residency::new(),
             priority: Atomic::new(Priority::Normal as u32),
         }? Error),
     )?;

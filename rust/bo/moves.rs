@@ -2,10 +2,7 @@
 
 //! Moves of buffers that user space asks for.
 
-use kernel::{
-    prelude::*,
-    sync::atomic::Relaxed, //
-};
+use kernel::prelude::*;
 
 use crate::{
     abstractions::ttm::OperationCtx,
@@ -20,6 +17,7 @@ use crate::{
             placement_from_domain,
             visible_vram, //
         },
+        returning,
         room::{
             make_room,
             Room,
@@ -75,8 +73,7 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     let here = BoPlacement::new(&locked);
     if here.domain == Some(domain) && (domain != Domain::Gtt || here.gpu_addr.is_some()) {
         locked.used();
-        bo.evacuated.store(false, Relaxed);
-        bo.holders.set_wanted(domain);
+        set_wanted(bo, domain);
         return Ok(());
     }
 
@@ -100,8 +97,14 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     let result = locked.validate(&[place], &mut OperationCtx::interruptible());
     bo.holders.serve(None);
     if result.is_ok() {
-        bo.evacuated.store(false, Relaxed);
-        bo.holders.set_wanted(domain);
+        set_wanted(bo, domain);
     }
     result
+}
+
+/// Notes that a buffer, whose resv is held, should be in a domain.
+fn set_wanted(bo: &Bo, domain: Domain) {
+    bo.holders.set_wanted(domain);
+    bo.residency.reset();
+    returning::changed(bo);
 }

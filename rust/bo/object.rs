@@ -23,6 +23,7 @@ use crate::{
             Resource, //
         }, //
     },
+    bo::residency::Residency,
     client::Holders,
     copy_engine::Ranges,
     device::{
@@ -54,8 +55,7 @@ pub(crate) struct BoData {
     /// Whether the creation succeeded. Only then is the free counted.
     pub(super) created: Atomic<bool>,
     pub(super) free_start: FreeStart,
-    /// Whether it was moved out of VRAM only because the card was going to lose it.
-    pub(super) evacuated: Atomic<bool>,
+    pub(super) residency: Residency,
     /// A [`Priority`](ttm::Priority), for as long as its content is needed.
     pub(super) priority: Atomic<u32>,
 }

@@ -126,6 +126,8 @@ pub(super) fn make_room<R>(
         Err(ENOSPC) => (),
         result => return result,
     }
+    // What is just being freed cannot be evicted.
+    pdev.bdev.wait_for_delayed_deletes();
     pdev.budgets.set_victims(Victims::Everyone);
     let result = match f(Room::Contended(&acquire)) {
         // An eviction waits at most 15 s for the others (`ttm_bo_wait_ctx()`), and after the same time
@@ -133,9 +135,9 @@ pub(super) fn make_room<R>(
         Err(ENOSPC) => {
             let until = jiffies_to_ns(jiffies()) + PATIENCE;
 
-            pdev.evict_used_until.store(until, Relaxed);
+            pdev.budgets.evict_used_until.store(until, Relaxed);
             let result = f(Room::Contended(&acquire));
-            pdev.evict_used_until.store(0, Relaxed);
+            pdev.budgets.evict_used_until.store(0, Relaxed);
             result
         }
         result => result,
@@ -158,5 +160,5 @@ pub(super) fn is_victim(bo: &Locked<'_, BoDriver>) -> bool {
 
 /// Whether buffers may be evicted that others still use.
 pub(super) fn may_evict_used(pdev: &Pddgpu) -> bool {
-    jiffies_to_ns(jiffies()) < pdev.evict_used_until.load(Relaxed)
+    jiffies_to_ns(jiffies()) < pdev.budgets.evict_used_until.load(Relaxed)
 }

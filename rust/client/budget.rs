@@ -163,6 +163,8 @@ pub(crate) struct Budgets {
     reserved_level: Atomic<u64>,
     /// Whether buffers of clients that are within their budgets may be evicted, too.
     from_everyone: Atomic<bool>,
+    /// Until when buffers may be evicted that others still use, in ns since boot.
+    pub(crate) evict_used_until: Atomic<u64>,
     clock: Stopwatch,
 }
 
@@ -184,6 +186,7 @@ impl Budgets {
                 level: Atomic::new(u64::MAX),
                 reserved_level: Atomic::new(u64::MAX),
                 from_everyone: Atomic::new(false),
+                evict_used_until: Atomic::new(0),
                 clock: Stopwatch::new(),
             }),
             GFP_KERNEL,
@@ -229,14 +232,25 @@ impl Budgets {
     pub(crate) fn ask<'a>(&self, client: &'a Client, bytes: u64, usable: u64) -> Asking<'a> {
         client.claim.ask(bytes);
 
+        self.refresh(usable);
+        Asking { client, bytes }
+    }
+
+    /// Computes the level anew, for so many bytes of VRAM, unless that was done just now.
+    pub(crate) fn refresh(&self, usable: u64) {
         let mut state = self.state.lock();
         let begin = self.clock.now();
+
         if begin >= state.next {
             self.compute(&mut state, usable);
             let end = self.clock.now();
             state.next = end.saturating_add((end - begin).max(0) * COMPUTING_PART);
         }
-        Asking { client, bytes }
+    }
+
+    /// Whether a client would still be within its budget with so many bytes of VRAM more.
+    pub(crate) fn may_have(&self, client: &Client, bytes: u64) -> bool {
+        client.resident() + bytes <= self.allowed(client, Victims::OverBudget)
     }
 
     /// Whether a client that [asks](Self::ask) for VRAM would still be within its budget.

@@ -309,9 +309,21 @@ impl Holders {
         self.state.lock().wanted
     }
 
-    /// Notes the domain that the buffer is in; [`None`] if it has no memory.
-    pub(crate) fn set_place(&self, place: Option<Domain>) {
-        self.change(|state| state.place = place);
+    /// Whether the buffer should be in VRAM, and its content is elsewhere.
+    pub(crate) fn is_displaced(&self) -> bool {
+        let state = self.state.lock();
+
+        state.wanted == Domain::Vram
+            && state.content == Content::Needed
+            && state.place.is_some_and(|place| place != Domain::Vram)
+    }
+
+    /// Notes the domain that the buffer is in; [`None`] if it has no memory. Returns where it was.
+    pub(crate) fn set_place(&self, place: Option<Domain>) -> Option<Domain> {
+        let mut before = None;
+
+        self.change(|state| before = core::mem::replace(&mut state.place, place));
+        before
     }
 
     /// Notes the domain that the buffer should be in.

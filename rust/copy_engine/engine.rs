@@ -335,6 +335,11 @@ impl Engine {
         queue.is_empty() && queue.clients.is_empty() && self.inflight.lock().jobs.is_empty()
     }
 
+    /// Whether the engine has something to do.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.is_idle(&self.queue.lock())
+    }
+
     /// Calls `f` with the listener, if the engine is started.
     pub(super) fn tell(&self, f: impl FnOnce(&dyn Listener)) {
         let listener = self.listener.lock().clone();

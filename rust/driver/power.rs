@@ -70,12 +70,16 @@ impl Power {
     ///
     /// `ENOMEM`.
     pub(super) fn new(back: Arc<Periodic<Return>>, regs: Arc<BoundRegisters>) -> Result<Self> {
-        Ok(Self {
+        let this = Self {
             _notifier: SleepNotifier::new(back.clone())?,
             back,
             regs,
             saved: Atomic::new(false),
-        })
+        };
+
+        this.ddev().returning.set_worker(Some(this.back.clone()));
+        this.back.begin();
+        Ok(this)
     }
 
     fn ddev(&self) -> &PddgpuDevice {
@@ -89,6 +93,8 @@ impl Power {
     /// Those of [`evacuate_vram`]; `EBUSY` if the engine's jobs do not end. Then the card goes on.
     pub(super) fn rest(&self, dev: &Device<Bound>) -> Result {
         let ddev = self.ddev();
+
+        self.back.end();
         let passage = match ddev.check_engine() {
             Ok(()) => Some(evacuate_vram(ddev)?),
             // What only the engine could have moved is lost to its owners already.
@@ -125,6 +131,7 @@ impl Power {
     pub(super) fn halt(&self, dev: &Device<Bound>) -> Result {
         let ddev = self.ddev();
 
+        self.back.end();
         ddev.vram.rest_wiping(true);
         if let Some(engine) = &ddev.engine {
             engine.halt(dev)?;
@@ -138,6 +145,7 @@ impl Power {
     pub(super) fn cut_off(&self) {
         let ddev = self.ddev();
 
+        self.back.end();
         ddev.vram.rest_wiping(true);
         if let Some(engine) = &ddev.engine {
             engine.cut_off();
@@ -194,13 +202,15 @@ impl Power {
 
 impl Drop for Power {
     fn drop(&mut self) {
+        self.ddev().returning.set_worker(None);
+        self.back.stop();
         // Who waits for it would keep the device from being unplugged.
         self.ddev().aperture.reopen();
     }
 }
 
-/// The worker that gives buffers the content that they have after a loss, and brings them back to VRAM
-/// after a rest.
+/// The worker that gives buffers the content that they have after a loss, and brings back to VRAM those
+/// that are displaced.
 #[pin_data]
 pub(super) struct Return {
     ddev: ARef<PddgpuDevice>,
@@ -215,8 +225,10 @@ impl Tick for Return {
         if self.lost.xchg(false, Acquire) {
             settle_all(&self.ddev);
         }
-        return_to_vram(&self.ddev, || self.wanted.load(Acquire));
-        None
+        if !self.wanted.load(Acquire) {
+            return None;
+        }
+        return_to_vram(&self.ddev, || self.wanted.load(Acquire))
     }
 }
 
@@ -245,16 +257,21 @@ impl Periodic<Return> {
         self.kick(0);
     }
 
-    /// Brings buffers back.
+    /// Brings buffers back from now on.
     pub(super) fn begin(&self) {
         self.wanted.store(true, Release);
         self.kick(0);
+    }
+
+    /// Brings no more buffers back, once nobody is at the turnstile.
+    fn end(&self) {
+        self.wanted.store(false, Release);
     }
 }
 
 impl SleepListener for Arc<Periodic<Return>> {
     fn prepare(&self) -> Result {
-        self.wanted.store(false, Release);
+        self.end();
         if self.ddev.check_engine().is_err() {
             return Ok(());
         }

@@ -406,7 +406,7 @@ impl ttm::Driver for Driver {
         true
     }
 
-    fn may_evict(_bo: &Locked<'_, Self>) -> bool {
+    fn may_evict(_bo: &Locked<'_, Self>, _place: Option<&Place>) -> bool {
         true
     }
 

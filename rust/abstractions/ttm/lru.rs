@@ -77,9 +77,27 @@ pub(super) fn walk(
 pub(crate) fn for_each_buffer<T: Driver>(
     man: &BaseManager,
     ctx: &mut OperationCtx,
+    f: impl FnMut(&mut Locked<'_, T>, &mut OperationCtx) -> ControlFlow<()>,
+) {
+    for_each(man, ctx, Busy::Wait, f);
+}
+
+/// As [`for_each_buffer`], without the buffers that somebody else has locked.
+pub(crate) fn for_each_free_buffer<T: Driver>(
+    man: &BaseManager,
+    ctx: &mut OperationCtx,
+    f: impl FnMut(&mut Locked<'_, T>, &mut OperationCtx) -> ControlFlow<()>,
+) {
+    for_each(man, ctx, Busy::Skip, f);
+}
+
+fn for_each<T: Driver>(
+    man: &BaseManager,
+    ctx: &mut OperationCtx,
+    busy: Busy,
     mut f: impl FnMut(&mut Locked<'_, T>, &mut OperationCtx) -> ControlFlow<()>,
 ) {
-    walk(man, ctx, Busy::Wait, |bo, ctx| {
+    walk(man, ctx, busy, |bo, ctx| {
         // SAFETY: The walk holds the buffer's resv, and a reference, during the call.
         unsafe {
             match Object::<T>::from_ttm(bo.as_ptr()) {

@@ -15,6 +15,7 @@ mod kill;
 mod parts;
 mod pressure;
 mod purgeable;
+mod returning;
 mod room;
 mod swap;
 mod wiping;
@@ -30,6 +31,7 @@ pub fn tests() -> Vec<Trial> {
         dmem::tests(),
         eviction::tests(),
         budget::tests(),
+        returning::tests(),
         room::tests(),
         parts::tests(),
         foreign::tests(),

@@ -2,6 +2,7 @@
 
 //! What the tests share. It knows no test.
 
+pub mod cgroup;
 pub mod child;
 pub mod compare;
 pub mod config_space;

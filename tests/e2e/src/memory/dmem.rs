@@ -2,20 +2,15 @@
 
 //! VRAM belongs to the dmem cgroup of who allocates it, on a kernel that has the controller.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{Create, Domain, Domains};
-use rustix::{
-    mount::{mount, MountFlags},
-    process::{kill_process, Pid, Signal},
-};
+use rustix::process::{kill_process, Pid, Signal};
 
 use crate::support::{
+    cgroup::{has_dmem, root as cgroup_root},
     child::{Child, Part},
     driver::slot,
     engine::finish,
@@ -44,13 +39,10 @@ struct Cgroup {
 impl Cgroup {
     /// Ends a test on a kernel without the controller.
     fn new(bench: &Bench, name: &str) -> Result<Self> {
-        let root = Path::new("/sys/fs/cgroup");
-        if !root.join("cgroup.controllers").exists() {
-            mount("none", root, "cgroup2", MountFlags::empty(), None).context("cgroup2")?;
-        }
-        if !fs::read_to_string(root.join("cgroup.controllers"))?.contains("dmem") {
+        if !has_dmem()? {
             return skip("this kernel has no dmem controller");
         }
+        let root = cgroup_root()?;
         fs::write(root.join("cgroup.subtree_control"), "+dmem").context("dmem controller")?;
         let region = format!("drm/{}/vram", slot(&bench.card)?);
         let capacity = fs::read_to_string(root.join("dmem.capacity"))?;
