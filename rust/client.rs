@@ -9,6 +9,7 @@
 
 mod budget;
 mod claim;
+mod events;
 mod holders;
 mod usage;
 
@@ -19,6 +20,7 @@ pub(crate) use self::{
         Member,
         Victims, //
     },
+    events::Event,
     holders::{
         Busy,
         Content,

@@ -20,7 +20,10 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        drm,
+        drm::{
+            self,
+            EventSink, //
+        },
         ratelimit::RateLimit,
         ttm::{
             Aperture,
@@ -67,13 +70,13 @@ pub(crate) struct FileData {
 }
 
 impl FileData {
-    /// The data of a new client of a card.
+    /// The data of a new client of a card, which is told things through `events`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(pdev: &Pddgpu) -> Result<Self> {
-        let client = Client::new()?;
+    pub(crate) fn new(pdev: &Pddgpu, events: Arc<EventSink>) -> Result<Self> {
+        let client = Client::new(events)?;
 
         Ok(Self {
             _member: pdev.budgets.join(&client)?,
@@ -147,7 +150,8 @@ impl Returning {
         }
     }
 
-    fn schedule(&self) {
+    /// Has the worker run soon.
+    pub(crate) fn schedule(&self) {
         if let Some(worker) = &*self.worker.lock() {
             worker.schedule(Self::DELAY);
         }

@@ -50,7 +50,10 @@ use kernel::{
 use crate::{
     abstractions::{
         dma,
-        drm,
+        drm::{
+            self,
+            EventSink, //
+        },
         pci::{
             self as bus,
             Channel,
@@ -71,7 +74,10 @@ use crate::{
         workqueue::Periodic, //
     },
     bo::BoDriver,
-    client::Budgets,
+    client::{
+        Budgets,
+        Event, //
+    },
     copy_engine::{
         self,
         Engine, //
@@ -83,6 +89,7 @@ use crate::{
         Pddgpu,
         PddgpuDevice,
         PddgpuDrm,
+        PddgpuFile,
         Returning, //
     },
     driver::{
@@ -133,8 +140,12 @@ impl drm::Driver for PddgpuDrm {
     };
     const IOCTLS: &'static [drm::ioctl::Descriptor] = &ioctl::TABLE;
 
-    fn open(dev: &PddgpuDevice) -> Result<Pin<KBox<FileData>>> {
-        Ok(KBox::pin(FileData::new(dev)?, GFP_KERNEL)?)
+    fn open(dev: &PddgpuDevice, events: Arc<EventSink>) -> Result<Pin<KBox<FileData>>> {
+        Ok(KBox::pin(FileData::new(dev, events)?, GFP_KERNEL)?)
+    }
+
+    fn events_read(file: &PddgpuFile) {
+        file.data().client.events.flush();
     }
 
     /// TTM frees the memory of deleted buffers in a worker, once the card is done with it. That uses
@@ -443,6 +454,7 @@ impl copy_engine::Listener for Listener {
     /// Unbinding the card and binding it again resets it.
     fn given_up(&self) {
         self.ddev.wedged_until_rebind();
+        self.ddev.budgets.tell_all(Event::GivenUp);
     }
 }
 

@@ -10,6 +10,7 @@ mod gem;
 mod padding;
 mod query;
 mod reserve;
+mod subscribe;
 mod sync;
 mod transfer;
 
@@ -25,6 +26,7 @@ use self::{
     },
     query::Query,
     reserve::Reserve,
+    subscribe::Subscribe,
     transfer::{
         GemCopy,
         GemFill, //
@@ -36,7 +38,7 @@ use crate::abstractions::drm::ioctl::{
 };
 
 /// The ioctl table, in the order of the numbers.
-pub(crate) const TABLE: [Descriptor; 11] = ioctl::table([
+pub(crate) const TABLE: [Descriptor; 12] = ioctl::table([
     Descriptor::new::<GemCreate>(),
     Descriptor::new::<GemMmap>(),
     Descriptor::new::<GemInfo>(),
@@ -48,4 +50,5 @@ pub(crate) const TABLE: [Descriptor; 11] = ioctl::table([
     Descriptor::new::<GemAdvise>(),
     Descriptor::new::<GemSetPriority>(),
     Descriptor::new::<Reserve>(),
+    Descriptor::new::<Subscribe>(),
 ]);

@@ -14,6 +14,7 @@ pub(crate) mod debugfs;
 mod device;
 mod driver;
 mod dumb;
+mod event;
 mod fdinfo;
 mod file;
 mod files;
@@ -38,6 +39,7 @@ pub(crate) use self::{
         Registration, //
     },
     dumb::CreateDumb,
+    event::EventSink,
     fdinfo::{
         MemoryStats,
         ShowFdinfo, //

@@ -160,6 +160,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Resu
 
 fn finish(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
     clear(bo, ctx)?;
+    bo.object().holders.set_id(bo.object().tracking.id);
     bo.object().holders.serve(None);
     bo.object().created.store(true, Relaxed);
     Ok(())

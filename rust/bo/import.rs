@@ -72,6 +72,7 @@ fn import<'a>(dev: &'a PddgpuDevice, buf: &DmaBuf) -> Result<Ref<'a, Bo>> {
         }? Error),
     )?;
 
+    bo.holders.set_id(bo.tracking.id);
     bo.created.store(true, Relaxed);
     Ok(bo)
 }

@@ -93,11 +93,17 @@ fn bo_move(bo: &Bo, domain: Domain, file: &PddgpuFile, room: Room<'_>) -> Result
     if locked.is_in_use() {
         return Err(EAGAIN);
     }
+    // What the client asks for is no displacement.
+    let before = bo.holders.wanted();
+    bo.holders.set_wanted(domain);
     bo.holders.serve(Some(file.data().client.clone()));
     let result = locked.validate(&[place], &mut OperationCtx::interruptible());
     bo.holders.serve(None);
     if result.is_ok() {
         set_wanted(bo, domain);
+    } else {
+        bo.holders.set_wanted(before);
+        returning::changed(bo);
     }
     result
 }

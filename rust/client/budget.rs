@@ -27,12 +27,19 @@ use kernel::{
         },
         Arc,
         Mutex, //
-    }, //
+    },
+    time::Msecs, //
 };
 
 use crate::{
     abstractions::time::Stopwatch,
-    client::usage::Client,
+    client::{
+        events::{
+            Event,
+            Subject, //
+        },
+        usage::Client, //
+    },
     uapi::Domain, //
 };
 
@@ -41,6 +48,11 @@ const RESERVABLE_PART: u64 = 2;
 
 /// The level is computed for an eviction at most this part of the time: 1 in so many ns.
 const COMPUTING_PART: i64 = 32;
+
+/// ms from one look at the budgets that clients want to be told to the next.
+const TELL_EVERY: Msecs = 100;
+/// The longest such time in ms.
+const LONGEST_REST: Msecs = 10_000;
 
 /// What a client wants of VRAM, in bytes.
 #[derive(Clone, Copy)]
@@ -132,12 +144,31 @@ struct State {
     next: i64,
 }
 
+/// What a client could have of VRAM if it wanted all. `wants` is memory.
+fn budget_of(client: &Arc<Client>, state: &State, wants: &mut KVec<Want>, usable: u64) -> u64 {
+    state.collect(wants, |other| {
+        let want = other.want();
+
+        if Arc::ptr_eq(other, client) {
+            Want {
+                demand: u64::MAX,
+                ..want
+            }
+        } else {
+            want
+        }
+    });
+    water_level(usable, wants)
+        .max(client.claim.reservation())
+        .min(usable)
+}
+
 impl State {
-    fn collect(&mut self, mut want: impl FnMut(&Arc<Client>) -> Want) {
-        self.wants.clear();
+    fn collect(&self, wants: &mut KVec<Want>, mut want: impl FnMut(&Arc<Client>) -> Want) {
+        wants.clear();
         for client in self.clients.values() {
             // There is room: `join` saw to that.
-            let _ = self.wants.push_within_capacity(want(client));
+            let _ = wants.push_within_capacity(want(client));
         }
     }
 
@@ -216,15 +247,18 @@ impl Budgets {
 
     /// Computes the level anew, for so many bytes of VRAM.
     fn compute(&self, state: &mut State, usable: u64) {
-        state.collect(|client| client.want());
-        self.level.store(water_level(usable, &state.wants), Relaxed);
+        let mut wants = core::mem::take(&mut state.wants);
 
-        for want in &mut state.wants {
+        state.collect(&mut wants, |client| client.want());
+        self.level.store(water_level(usable, &wants), Relaxed);
+
+        for want in &mut wants {
             want.demand = want.demand.min(want.floor);
             want.floor = 0;
         }
         self.reserved_level
-            .store(water_level(usable, &state.wants), Relaxed);
+            .store(water_level(usable, &wants), Relaxed);
+        state.wants = wants;
     }
 
     /// Notes that the calling thread asks for VRAM for a client, of which there are `usable` bytes and
@@ -290,28 +324,47 @@ impl Budgets {
     /// The budget of a client, if there are `usable` bytes of VRAM.
     pub(crate) fn budget(&self, client: &Arc<Client>, usable: u64) -> Budget {
         let mut state = self.state.lock();
-
-        state.collect(|other| {
-            let want = other.want();
-
-            if Arc::ptr_eq(other, client) {
-                Want {
-                    demand: u64::MAX,
-                    ..want
-                }
-            } else {
-                want
-            }
-        });
+        let mut wants = core::mem::take(&mut state.wants);
+        let budget = budget_of(client, &state, &mut wants, usable);
         let reservation = client.claim.reservation();
+
+        state.wants = wants;
         Budget {
-            budget: water_level(usable, &state.wants)
-                .max(reservation)
-                .min(usable),
+            budget,
             reservation,
             reservable: (usable / RESERVABLE_PART)
                 .saturating_sub(state.reserved_by_others(client))
                 .max(reservation),
+        }
+    }
+
+    /// Tells the clients that want to know it how their budgets have changed, if there are `usable` bytes
+    /// of VRAM. Returns the ms after which to do so again; [`None`] if nobody wants to know.
+    pub(crate) fn tell(&self, usable: u64) -> Option<Msecs> {
+        const NSEC_PER_MSEC: i64 = 1_000_000;
+        let begin = self.clock.now();
+        let mut state = self.state.lock();
+        let mut wants = core::mem::take(&mut state.wants);
+        let mut is_watched = false;
+
+        for client in state.clients.values() {
+            if client.events.watches_budget() {
+                is_watched = true;
+                client
+                    .events
+                    .tell_budget(budget_of(client, &state, &mut wants, usable));
+            }
+        }
+        state.wants = wants;
+        // CAST: Not longer than the sum of what clients have taken.
+        let rest = (self.clock.now() - begin).max(0) * COMPUTING_PART / NSEC_PER_MSEC;
+        is_watched.then(|| TELL_EVERY.max(rest.min(i64::from(LONGEST_REST)) as Msecs))
+    }
+
+    /// Tells all clients something that is not about a buffer.
+    pub(crate) fn tell_all(&self, event: Event) {
+        for client in self.state.lock().clients.values() {
+            client.events.tell(event, Subject::default());
         }
     }
 

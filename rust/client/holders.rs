@@ -16,9 +16,15 @@ use kernel::{
 };
 
 use crate::{
-    client::usage::{
-        Client,
-        Share, //
+    client::{
+        events::{
+            Event,
+            Subject, //
+        },
+        usage::{
+            Client,
+            Share, //
+        }, //
     },
     uapi::Domain, //
 };
@@ -126,6 +132,8 @@ impl State {
 pub(crate) struct Holders {
     /// Bytes of the buffer.
     size: i64,
+    /// Its number; 0 until it is created.
+    id: Atomic<u64>,
     // The end of a job changes it, in the interrupt handler.
     #[pin]
     state: SpinLockIrq<State>,
@@ -142,6 +150,7 @@ impl Holders {
             pin_init!(Self {
                 // CAST: No buffer has 2^63 bytes.
                 size: size as i64,
+                id: Atomic::new(0),
                 state <- new_spinlock_irq!(State {
                     first: None,
                     others: KVec::new(),
@@ -157,6 +166,26 @@ impl Holders {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Sets the number of the buffer.
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Relaxed);
+    }
+
+    /// Tells all clients what has happened to the buffer.
+    fn tell(&self, state: &State, event: Event, from: Option<Domain>) {
+        let subject = Subject {
+            id: self.id.load(Relaxed),
+            // CAST: It was one before.
+            bytes: self.size as u64,
+            from,
+            to: state.place,
+        };
+
+        for holder in state.holders() {
+            holder.client.events.tell(event, subject);
+        }
     }
 
     /// Changes the state, and with it the figures of all clients.
@@ -274,7 +303,10 @@ impl Holders {
 
     /// Notes that the content was lost with the card's memory.
     pub(crate) fn set_lost(&self) {
-        self.state.lock().lost = true;
+        let mut state = self.state.lock();
+
+        state.lost = true;
+        self.tell(&state, Event::Lost, state.place);
     }
 
     /// Notes that the content may be dropped, if it was not yet, or that it was dropped, or that it
@@ -293,6 +325,9 @@ impl Holders {
                 result = Ok(state.content);
                 if !is_gone {
                     state.content = content;
+                }
+                if content == Content::Purged && result != Ok(Content::Purged) {
+                    self.tell(state, Event::Purged, state.place);
                 }
             }
         });
@@ -322,7 +357,20 @@ impl Holders {
     pub(crate) fn set_place(&self, place: Option<Domain>) -> Option<Domain> {
         let mut before = None;
 
-        self.change(|state| before = core::mem::replace(&mut state.place, place));
+        self.change(|state| {
+            before = core::mem::replace(&mut state.place, place);
+            if before == place || before.is_none() || state.wanted != Domain::Vram {
+                return;
+            }
+            if place == Some(Domain::Vram) {
+                self.tell(state, Event::Returned, before);
+            } else if before == Some(Domain::Vram)
+                && place.is_some()
+                && state.content == Content::Needed
+            {
+                self.tell(state, Event::Displaced, before);
+            }
+        });
         before
     }
 

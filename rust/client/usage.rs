@@ -16,8 +16,14 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::drm::MemoryStats,
-    client::claim::Claim,
+    abstractions::drm::{
+        EventSink,
+        MemoryStats, //
+    },
+    client::{
+        claim::Claim,
+        events::Events, //
+    },
     uapi::Domain, //
 };
 
@@ -60,27 +66,32 @@ pub(super) struct Share {
 }
 
 /// A client.
+#[pin_data]
 pub(crate) struct Client {
     memory: [Bytes; Domain::ALL.len()],
     engine_time: Atomic<u64>,
     pub(super) claim: Claim,
+    /// What it is told.
+    #[pin]
+    pub(crate) events: Events,
 }
 
 impl Client {
-    /// A client without buffers.
+    /// A client without buffers, which is told things through `events`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Arc<Self>> {
-        Ok(Arc::new(
-            Self {
+    pub(crate) fn new(events: Arc<EventSink>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
                 memory: [const { Bytes::new() }; Domain::ALL.len()],
                 engine_time: Atomic::new(0),
                 claim: Claim::new(),
-            },
+                events <- Events::new(events),
+            }),
             GFP_KERNEL,
-        )?)
+        )
     }
 
     /// Adds the time in ns that the copy engine has worked for it.

@@ -209,8 +209,8 @@ impl Drop for Power {
     }
 }
 
-/// The worker that gives buffers the content that they have after a loss, and brings back to VRAM those
-/// that are displaced.
+/// The worker that gives buffers the content that they have after a loss, brings back to VRAM those that
+/// are displaced, and tells clients their budgets.
 #[pin_data]
 pub(super) struct Return {
     ddev: ARef<PddgpuDevice>,
@@ -225,10 +225,15 @@ impl Tick for Return {
         if self.lost.xchg(false, Acquire) {
             settle_all(&self.ddev);
         }
-        if !self.wanted.load(Acquire) {
-            return None;
-        }
-        return_to_vram(&self.ddev, || self.wanted.load(Acquire))
+        let watch = self.ddev.budgets.tell(self.ddev.vram.usable_now());
+        let back = if self.wanted.load(Acquire) {
+            return_to_vram(&self.ddev, || self.wanted.load(Acquire))
+        } else {
+            None
+        };
+
+        // Whichever comes first.
+        Iterator::chain(watch.into_iter(), back).min()
     }
 }
 

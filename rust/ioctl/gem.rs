@@ -102,6 +102,7 @@ impl Ioctl for GemInfo {
 
         let preferred = bo.holders.wanted();
         args.preferred = preferred as u32;
+        args.id = bo.tracking.id;
         args.state = 0;
         for (holds, bit) in [
             (

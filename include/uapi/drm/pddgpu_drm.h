@@ -71,6 +71,7 @@ extern "C" {
 #define DRM_PDDGPU_GEM_ADVISE	0x08
 #define DRM_PDDGPU_GEM_SET_PRIORITY	0x09
 #define DRM_PDDGPU_RESERVE	0x0a
+#define DRM_PDDGPU_SUBSCRIBE	0x0b
 
 #define DRM_IOCTL_PDDGPU_GEM_CREATE \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_CREATE, struct drm_pddgpu_gem_create)
@@ -94,6 +95,8 @@ extern "C" {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_SET_PRIORITY, struct drm_pddgpu_gem_set_priority)
 #define DRM_IOCTL_PDDGPU_RESERVE \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_RESERVE, struct drm_pddgpu_reserve)
+#define DRM_IOCTL_PDDGPU_SUBSCRIBE \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_SUBSCRIBE, struct drm_pddgpu_subscribe)
 
 /**
  * struct drm_pddgpu_gem_create - create a buffer
@@ -206,6 +209,11 @@ struct drm_pddgpu_gem_info {
 	__u32 preferred;
 	/** @state: out: bits of DRM_PDDGPU_STATE_*. (1.1) */
 	__u32 state;
+	/**
+	 * @id: out: a number that no other buffer of the card has had, the same
+	 * for all clients. Events name a buffer by it. (1.1)
+	 */
+	__u64 id;
 };
 
 /**
@@ -428,6 +436,81 @@ struct drm_pddgpu_reserve {
 	__u32 pad;
 	/** @size: in: bytes; 0 for none. */
 	__u64 size;
+};
+
+/** define DRM_PDDGPU_EVENT_BUDGET - the budget of VRAM has changed, to @bytes */
+#define DRM_PDDGPU_EVENT_BUDGET		0x80000000
+/** define DRM_PDDGPU_EVENT_DISPLACED - a buffer that should be in VRAM has left it */
+#define DRM_PDDGPU_EVENT_DISPLACED	0x80000001
+/** define DRM_PDDGPU_EVENT_RETURNED - a buffer has come to VRAM, where it should be */
+#define DRM_PDDGPU_EVENT_RETURNED	0x80000002
+/** define DRM_PDDGPU_EVENT_PURGED - the content of a buffer was dropped */
+#define DRM_PDDGPU_EVENT_PURGED		0x80000003
+/** define DRM_PDDGPU_EVENT_LOST - the content of a buffer was lost with the card's memory */
+#define DRM_PDDGPU_EVENT_LOST		0x80000004
+/** define DRM_PDDGPU_EVENT_GIVEN_UP - the card's copy engine is broken for good */
+#define DRM_PDDGPU_EVENT_GIVEN_UP	0x80000005
+
+/** define DRM_PDDGPU_EVENT_BIT_BUDGET - in a mask of events: that of the budget */
+#define DRM_PDDGPU_EVENT_BIT_BUDGET	(1 << 0)
+/** define DRM_PDDGPU_EVENT_BIT_DISPLACED - in a mask of events */
+#define DRM_PDDGPU_EVENT_BIT_DISPLACED	(1 << 1)
+/** define DRM_PDDGPU_EVENT_BIT_RETURNED - in a mask of events */
+#define DRM_PDDGPU_EVENT_BIT_RETURNED	(1 << 2)
+/** define DRM_PDDGPU_EVENT_BIT_PURGED - in a mask of events */
+#define DRM_PDDGPU_EVENT_BIT_PURGED	(1 << 3)
+/** define DRM_PDDGPU_EVENT_BIT_LOST - in a mask of events */
+#define DRM_PDDGPU_EVENT_BIT_LOST	(1 << 4)
+/** define DRM_PDDGPU_EVENT_BIT_GIVEN_UP - in a mask of events */
+#define DRM_PDDGPU_EVENT_BIT_GIVEN_UP	(1 << 5)
+/** define DRM_PDDGPU_EVENTS_ALL - the mask of all events */
+#define DRM_PDDGPU_EVENTS_ALL		0x3f
+
+/**
+ * struct drm_pddgpu_subscribe - ask to be told what happens to the client's memory
+ *
+ * Events are read from the DRM file, which poll() says to be readable then. The
+ * mask replaces the one before. Sequence numbers go on.
+ *
+ * Errors: -EINVAL for an unknown event and for padding that is not zero.
+ * -ENODEV after the card was removed.
+ */
+struct drm_pddgpu_subscribe {
+	/** @mask: in: mask of DRM_PDDGPU_EVENT_BIT_*; 0 for none. */
+	__u32 mask;
+	/** @pad: must be zero. */
+	__u32 pad;
+	/** @threshold: in: bytes by which the budget has to change to be told. */
+	__u64 threshold;
+};
+
+/**
+ * struct drm_pddgpu_event - something that happened to the client's memory
+ *
+ * When the reader is slow, events of one type are merged: none is lost, as
+ * @sequence and @count prove. What they do not have in common is 0.
+ */
+struct drm_pddgpu_event {
+	/** @base: the type, one of DRM_PDDGPU_EVENT_*, and the length. */
+	struct drm_event base;
+	/**
+	 * @sequence: how many events of this type the client has had, with the
+	 * last one of those that this one stands for.
+	 */
+	__u64 sequence;
+	/** @count: how many events this one stands for. */
+	__u64 count;
+	/**
+	 * @bytes: of the buffers, of all these events together; of
+	 * %DRM_PDDGPU_EVENT_BUDGET the budget as it is now.
+	 */
+	__u64 bytes;
+	/** @buffer: &drm_pddgpu_gem_info.id of the buffer, or 0. */
+	__u64 buffer;
+	/** @from: the PDDGPU_GEM_DOMAIN_* where it was, or 0. */
+	__u32 from;
+	/** @to: the PDDGPU_GEM_DOMAIN_* where it is, or 0. */
+	__u32 to;
 };
 
 /** define DRM_PDDGPU_QUERY_DEVICE - answers with &struct drm_pddgpu_query_device */

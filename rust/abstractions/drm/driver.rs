@@ -29,7 +29,10 @@ use kernel::{
     module::this_module,
     prelude::*,
     str::as_char_ptr_in_const_context,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 
 use crate::{
@@ -43,10 +46,12 @@ use crate::{
             self,
             CreateDumb, //
         },
+        event::EventSink,
         fdinfo::{
             self,
             ShowFdinfo, //
         },
+        file::File,
         files::{
             FileMemory,
             Files, //
@@ -86,8 +91,12 @@ pub(crate) trait Driver:
     /// The driver's own ioctls, as [`ioctl::table`] checks them.
     const IOCTLS: &'static [ioctl::Descriptor] = &[];
 
-    /// Called when a client opens the device; creates the data of the file.
-    fn open(dev: &Device<Self>) -> Result<Pin<KBox<Self::File>>>;
+    /// Called when a client opens the device; creates the data of the file. `events` go there after
+    /// [`Device::open_events`].
+    fn open(dev: &Device<Self>, events: Arc<EventSink>) -> Result<Pin<KBox<Self::File>>>;
+
+    /// Called when a file may have room for further events.
+    fn events_read(_file: &File<Self>) {}
 
     /// Called when the last reference on the device is gone, before its data is dropped. Work that
     /// still uses the data, or buffers of the device, has to end here. May sleep.
@@ -104,8 +113,6 @@ const GEM_FOPS: bindings::file_operations = bindings::file_operations {
     compat_ioctl: Some(bindings::drm_compat_ioctl),
     #[cfg(not(CONFIG_COMPAT))]
     compat_ioctl: None,
-    poll: Some(bindings::drm_poll),
-    read: Some(bindings::drm_read),
     llseek: Some(bindings::noop_llseek),
     mmap: Some(bindings::drm_gem_mmap),
     show_fdinfo: Some(bindings::drm_show_fdinfo),
@@ -120,6 +127,8 @@ impl<T: Driver> Vtable<T> {
     const FOPS: bindings::file_operations = bindings::file_operations {
         owner: this_module::<T::Module>().as_ptr(),
         release: Some(release_callback::<T>),
+        read: Some(read_callback::<T>),
+        poll: Some(poll_callback::<T>),
         ..GEM_FOPS
     };
 
@@ -265,7 +274,8 @@ extern "C" fn open_callback<T: Driver>(
     from_result(|| {
         // SAFETY: The DRM core opens files of a device of `T` only, which lives meanwhile.
         let dev = unsafe { Device::<T>::from_raw(dev) };
-        let data = T::open(dev)?;
+        let events = EventSink::new()?;
+        let data = T::open(dev, events.clone())?;
         let memory = FileMemory::new()?;
 
         // SAFETY: `file` is being opened and not shared yet, and complete but for `driver_priv`.
@@ -274,10 +284,46 @@ extern "C" fn open_callback<T: Driver>(
         // and goes after `postclose_callback`.
         unsafe {
             (*file).driver_priv = KBox::into_raw(Pin::into_inner_unchecked(data)).cast();
-            dev.files.add(memory, NonNull::new_unchecked(file));
+            dev.files.add(memory, NonNull::new_unchecked(file), events);
         }
         Ok(0)
     })
+}
+
+/// The DRM file behind an open file of a device of `T`.
+///
+/// # Safety
+///
+/// `filp` must be such a file, and stay open for `'a`.
+unsafe fn file<'a, T: Driver>(filp: *mut bindings::file) -> &'a File<T> {
+    // SAFETY: `drm_open()` put the DRM file there.
+    unsafe { File::from_raw((*filp).private_data.cast()) }
+}
+
+extern "C" fn read_callback<T: Driver>(
+    filp: *mut bindings::file,
+    buffer: *mut c_char,
+    count: usize,
+    offset: *mut bindings::loff_t,
+) -> isize {
+    // SAFETY: Called for an open file of a device of `T`, with what is the caller's.
+    unsafe {
+        let ret = bindings::drm_read(filp, buffer, count, offset);
+
+        T::events_read(file::<T>(filp));
+        ret
+    }
+}
+
+extern "C" fn poll_callback<T: Driver>(
+    filp: *mut bindings::file,
+    wait: *mut bindings::poll_table_struct,
+) -> bindings::__poll_t {
+    // SAFETY: Called for an open file of a device of `T`, with what is the caller's.
+    unsafe {
+        T::events_read(file::<T>(filp));
+        bindings::drm_poll(filp, wait)
+    }
 }
 
 extern "C" fn release_callback<T: Driver>(

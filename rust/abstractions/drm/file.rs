@@ -174,6 +174,15 @@ impl<T: Types> File<T> {
 }
 
 impl<T: Types> Device<T> {
+    /// Has the events of an open file of this device go to it.
+    pub(crate) fn open_events(&self, file: &File<T>) {
+        let dev = NonNull::from(self.base()).cast();
+
+        // SAFETY: Who has a `File` has it open, so that it is not being released: then it is removed
+        // first. The number is that of a file of this device, or of none.
+        unsafe { self.files.open_events(file.client_id(), dev) };
+    }
+
     /// Calls `f` with an open file: with the one that was opened last before the file with the
     /// number `before`, or with the one that was opened last of all.
     ///

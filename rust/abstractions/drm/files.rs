@@ -14,13 +14,22 @@ use kernel::{
         RBTree,
         RBTreeNodeReservation, //
     },
-    sync::Mutex, //
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
 };
 
-use crate::bindings::raw as bindings;
+use crate::{
+    abstractions::drm::event::EventSink,
+    bindings::raw as bindings, //
+};
 
 /// A file whose handles may be looked at.
-struct OpenFile(NonNull<bindings::drm_file>);
+struct OpenFile {
+    file: NonNull<bindings::drm_file>,
+    events: Arc<EventSink>,
+}
 
 // SAFETY: A file belongs to no thread.
 unsafe impl Send for OpenFile {}
@@ -67,19 +76,39 @@ impl Files {
     ///
     /// `file` must be complete and open on the device, and [`remove`](Self::remove) be called
     /// before its handles are released.
-    pub(super) unsafe fn add(&self, memory: FileMemory, file: NonNull<bindings::drm_file>) {
+    pub(super) unsafe fn add(
+        &self,
+        memory: FileMemory,
+        file: NonNull<bindings::drm_file>,
+        events: Arc<EventSink>,
+    ) {
         // SAFETY: By this function's requirements; the number is constant while the file is open.
         let id = unsafe { (*file.as_ptr()).client_id };
 
         // INVARIANT: By this function's requirements.
         self.tree
             .lock()
-            .insert(memory.0.into_node(Reverse(id), OpenFile(file)));
+            .insert(memory.0.into_node(Reverse(id), OpenFile { file, events }));
     }
 
     /// Removes the file with this number, if it is there. Waits until nobody looks at it.
     pub(super) fn remove(&self, client_id: u64) {
-        self.tree.lock().remove(&Reverse(client_id));
+        if let Some(file) = self.tree.lock().remove(&Reverse(client_id)) {
+            file.events.close();
+        }
+    }
+
+    /// Has events go to the file with this number, if it is there.
+    ///
+    /// # Safety
+    ///
+    /// The file must be open on `dev`, and [`remove`](Self::remove) be called before its events are
+    /// released.
+    pub(super) unsafe fn open_events(&self, client_id: u64, dev: NonNull<bindings::drm_device>) {
+        if let Some(open) = self.tree.lock().get(&Reverse(client_id)) {
+            // SAFETY: By this function's requirements.
+            unsafe { open.events.open(dev, open.file) };
+        }
     }
 
     /// Calls `f` with the file that was opened last before the one with the number `before`, or
@@ -95,7 +124,7 @@ impl Files {
         let tree = self.tree.lock();
         let cursor = tree.cursor_lower_bound(&Reverse(last))?;
 
-        Some(f(cursor.current().1 .0.as_ptr()))
+        Some(f(cursor.current().1.file.as_ptr()))
     }
 
     /// As [`next`](Self::next) for the file with this number.
@@ -104,6 +133,6 @@ impl Files {
         client_id: u64,
         f: impl FnOnce(*mut bindings::drm_file) -> R,
     ) -> Option<R> {
-        Some(f(self.tree.lock().get(&Reverse(client_id))?.0.as_ptr()))
+        Some(f(self.tree.lock().get(&Reverse(client_id))?.file.as_ptr()))
     }
 }

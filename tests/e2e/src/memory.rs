@@ -8,6 +8,7 @@ mod cgroup;
 mod clean_memory;
 mod content;
 mod dmem;
+mod events;
 mod eviction;
 mod fault;
 mod foreign;
@@ -31,6 +32,7 @@ pub fn tests() -> Vec<Trial> {
         dmem::tests(),
         eviction::tests(),
         budget::tests(),
+        events::tests(),
         returning::tests(),
         room::tests(),
         parts::tests(),

@@ -7,6 +7,8 @@ use crate::kunit::{
     check_eq, //
 };
 
+use crate::abstractions::drm::EventSink;
+
 use super::*;
 
 const MIB: u64 = 1 << 20;
@@ -28,7 +30,7 @@ fn keeps(budgets: &Budgets, client: &Client, victims: Victims) -> bool {
 fn client(budgets: &Arc<Budgets>, mib: i64) -> Result<(Arc<Client>, Member)> {
     use crate::client::usage::Share;
 
-    let client = Client::new()?;
+    let client = Client::new(EventSink::new()?)?;
     let member = budgets.join(&client)?;
     let share = Share {
         wanted: Domain::Vram,

@@ -7,7 +7,10 @@ use crate::kunit::{
     check_eq, //
 };
 
-use crate::abstractions::drm::MemoryStats;
+use crate::abstractions::drm::{
+    EventSink,
+    MemoryStats, //
+};
 
 use super::*;
 
@@ -37,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_buffer_counts_once_for_all_handles_of_a_client() -> Result {
-        let client = Client::new()?;
+        let client = Client::new(EventSink::new()?)?;
         let buffer = buffer()?;
 
         buffer.add_handle(&client)?;
@@ -57,12 +60,12 @@ mod tests {
         let mut clients = KVec::new();
 
         for _ in 0..MAX_CLIENTS {
-            let client = Client::new()?;
+            let client = Client::new(EventSink::new()?)?;
 
             buffer.add_handle(&client)?;
             clients.push(client, GFP_KERNEL)?;
         }
-        let late = Client::new()?;
+        let late = Client::new(EventSink::new()?)?;
         check_eq!(buffer.add_handle(&late), Err(EMLINK));
         check_eq!(late.memory(Domain::Vram), bytes(0, 0, 0));
         // Who has it already gets further handles.
@@ -81,7 +84,7 @@ mod tests {
         let mut clients = KVec::new();
 
         for _ in 0..9 {
-            clients.push(Client::new()?, GFP_KERNEL)?;
+            clients.push(Client::new(EventSink::new()?)?, GFP_KERNEL)?;
         }
         for client in &clients {
             buffer.add_handle(client)?;
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn an_exported_buffer_is_shared() -> Result {
-        let client = Client::new()?;
+        let client = Client::new(EventSink::new()?)?;
         let buffer = buffer()?;
 
         buffer.add_handle(&client)?;
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_is_elsewhere_is_displaced() -> Result {
-        let client = Client::new()?;
+        let client = Client::new(EventSink::new()?)?;
         let buffer = buffer()?;
 
         buffer.add_handle(&client)?;
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_active_until_its_last_job_ends() -> Result {
-        let client = Client::new()?;
+        let client = Client::new(EventSink::new()?)?;
         let buffer = buffer()?;
         let active = || client.memory(Domain::Vram).active;
 

@@ -64,7 +64,10 @@ fn jobs(bytes: &[u64]) -> Result<List<Job<Nobody>>> {
             to: CopyEnd::Mapped(Ranges::new(core::iter::once(0..bytes))?),
             value: 0,
         };
-        let owner = JobOwner::client(crate::client::Client::new()?, [None, None]);
+        let owner = JobOwner::client(
+            crate::client::Client::new(crate::abstractions::drm::EventSink::new()?)?,
+            [None, None],
+        );
 
         jobs.push_back(Job::new(work, owner, KVec::new())?);
     }

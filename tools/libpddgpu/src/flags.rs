@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What may be asked of a buffer, and what a card can do.
+//! What may be asked of a buffer, what a card can do, and what a client can be told.
 
 use bitflags::bitflags;
 
@@ -32,11 +32,29 @@ bitflags! {
         /// The card reports uncorrectable memory errors.
         const ECC = raw::DRM_PDDGPU_FEATURE_ECC;
     }
+
+    /// Kinds of events.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Events: u32 {
+        /// The budget of VRAM has changed.
+        const BUDGET = raw::DRM_PDDGPU_EVENT_BIT_BUDGET;
+        /// A buffer that should be in VRAM has left it.
+        const DISPLACED = raw::DRM_PDDGPU_EVENT_BIT_DISPLACED;
+        /// A buffer has come to VRAM, where it should be.
+        const RETURNED = raw::DRM_PDDGPU_EVENT_BIT_RETURNED;
+        /// The content of a buffer was dropped.
+        const PURGED = raw::DRM_PDDGPU_EVENT_BIT_PURGED;
+        /// The content of a buffer was lost with the card's memory.
+        const LOST = raw::DRM_PDDGPU_EVENT_BIT_LOST;
+        /// The copy engine is broken for good.
+        const GIVEN_UP = raw::DRM_PDDGPU_EVENT_BIT_GIVEN_UP;
+    }
 }
 
 mask::impl_text! {
     CreateFlags: "flag",
     Features: "feature",
+    Events: "event",
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod card;
 mod device;
 mod domain;
 mod error;
+mod events;
 pub mod fdinfo;
 mod flags;
 pub mod gem_list;
@@ -47,7 +48,8 @@ pub use card::Card;
 pub use device::Device;
 pub use domain::{Domain, Domains};
 pub use error::{Error, Result};
-pub use flags::{CreateFlags, Features};
+pub use events::Event;
+pub use flags::{CreateFlags, Events, Features};
 pub use heap::Heap;
 pub use mapping::Mapping;
 pub use statistics::{

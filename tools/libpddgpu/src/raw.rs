@@ -98,6 +98,12 @@ impl Raw<'_> {
         unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_RESERVE, _>::new(args)) }
     }
 
+    /// `DRM_IOCTL_PDDGPU_SUBSCRIBE`.
+    pub fn subscribe(&self, args: drm_pddgpu_subscribe) -> Result<()> {
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
+        unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_SUBSCRIBE, _>::new(args)) }
+    }
+
     /// `DRM_IOCTL_PDDGPU_QUERY`.
     ///
     /// # Safety

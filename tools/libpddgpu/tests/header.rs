@@ -57,6 +57,8 @@ fn check_sizes(check: &mut impl FnMut(&str, u64)) {
         drm_pddgpu_gem_advise
         drm_pddgpu_gem_set_priority
         drm_pddgpu_reserve
+        drm_pddgpu_subscribe
+        drm_pddgpu_event
         drm_pddgpu_query
         drm_pddgpu_query_device
         drm_pddgpu_heap
@@ -114,6 +116,7 @@ fn program() -> String {
         DRM_IOCTL_PDDGPU_GEM_ADVISE = PDDGPU_IOCTL_GEM_ADVISE
         DRM_IOCTL_PDDGPU_GEM_SET_PRIORITY = PDDGPU_IOCTL_GEM_SET_PRIORITY
         DRM_IOCTL_PDDGPU_RESERVE = PDDGPU_IOCTL_RESERVE
+        DRM_IOCTL_PDDGPU_SUBSCRIBE = PDDGPU_IOCTL_SUBSCRIBE
     }
     source
 }
@@ -147,7 +150,7 @@ fn programs_of_32_bits_see_the_same_abi() {
 fn ioctl_numbers_stay() {
     assert_eq!(raw::PDDGPU_IOCTL_GEM_CREATE, 0xc020_6440);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_MMAP, 0xc010_6441);
-    assert_eq!(raw::PDDGPU_IOCTL_GEM_INFO, 0xc040_6442);
+    assert_eq!(raw::PDDGPU_IOCTL_GEM_INFO, 0xc048_6442);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_WAIT, 0x4010_6443);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_MOVE, 0x4018_6444);
     assert_eq!(raw::PDDGPU_IOCTL_QUERY, 0xc010_6445);
@@ -156,4 +159,5 @@ fn ioctl_numbers_stay() {
     assert_eq!(raw::PDDGPU_IOCTL_GEM_ADVISE, 0xc010_6448);
     assert_eq!(raw::PDDGPU_IOCTL_GEM_SET_PRIORITY, 0x4008_6449);
     assert_eq!(raw::PDDGPU_IOCTL_RESERVE, 0x4010_644a);
+    assert_eq!(raw::PDDGPU_IOCTL_SUBSCRIBE, 0x4010_644b);
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{create, export, leaks, stats, top, transfer};
+use crate::commands::{create, export, leaks, stats, top, transfer, watch};
 
 /// The heading of options that all commands have.
 const EVERYWHERE: &str = "Options of every command";
@@ -115,6 +115,12 @@ pub(crate) enum Command {
     /// latest at the right. The list of clients comes from debugfs, which only root may read. q
     /// and ^C end the program.
     Top(top::Arguments),
+
+    /// Print what the driver tells a client about its memory, as it comes.
+    ///
+    /// That is how the budget of a program changes that starts now, and that the card has broken. A
+    /// client is told of its own buffers only. With --json each line is an event.
+    Watch(watch::Arguments),
 
     /// Show, and check from both sides, that the card's memory works.
     ///

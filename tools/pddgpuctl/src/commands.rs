@@ -14,3 +14,4 @@ pub mod list;
 pub mod stats;
 pub mod top;
 pub mod transfer;
+pub mod watch;

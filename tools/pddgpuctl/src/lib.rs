@@ -24,7 +24,9 @@ use pddgpu::Card;
 
 pub use arguments::Arguments;
 use arguments::Command;
-use commands::{budget, create, demo, export, heaps, info, leaks, list, stats, top, transfer};
+use commands::{
+    budget, create, demo, export, heaps, info, leaks, list, stats, top, transfer, watch,
+};
 use output::stdout::StdoutError;
 
 /// What a shell says of a program that a closed pipe has ended: 128 and the number of SIGPIPE.
@@ -83,6 +85,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Stats(arguments) => stats::run(&card, arguments, json)?,
         Command::Leaks(arguments) => return leaks::run(&card, arguments, json),
         Command::Top(arguments) => top::run(&card, arguments, json)?,
+        Command::Watch(arguments) => watch::run(&card, arguments, json)?,
         Command::Demo => return demo::run(&card, json),
     }
     Ok(ExitCode::SUCCESS)

@@ -20,7 +20,7 @@ pub const fn request(number: u8, direction: u64, size: usize) -> Request {
 
 const GEM_CREATE: Request = request(0, READ | WRITE, 32);
 const GEM_MMAP: Request = request(1, READ | WRITE, 16);
-const GEM_INFO: Request = request(2, READ | WRITE, 64);
+const GEM_INFO: Request = request(2, READ | WRITE, 72);
 const GEM_WAIT: Request = request(3, WRITE, 16);
 const QUERY: Request = request(5, READ | WRITE, 16);
 

@@ -13,10 +13,12 @@ use super::{
 
 const GEM_SET_PRIORITY: Request = request(9, WRITE, 8);
 const RESERVE: Request = request(10, WRITE, 16);
+const SUBSCRIBE: Request = request(11, WRITE, 16);
 
 pub const KINDS: &[Kind] = &[
     Kind::cheap("gem_set_priority", 4, gem_set_priority),
     Kind::cheap("reserve", 4, reserve),
+    Kind::cheap("subscribe", 4, subscribe),
 ];
 
 fn gem_set_priority(thread: &Thread<'_>, random: &mut Random) {
@@ -42,6 +44,21 @@ fn reserve(thread: &Thread<'_>, random: &mut Random) {
             0 => number(random),
             1..=3 => 0,
             _ => random.below(16 << 20) as u64,
+        };
+    });
+}
+
+fn subscribe(thread: &Thread<'_>, random: &mut Random) {
+    let (_, card) = thread.table.card(random);
+    make(thread, random, card, SUBSCRIBE, |random, words| {
+        words[0] = match random.below(16) {
+            0 => number(random),
+            1 => 0,
+            _ => 1 + random.below(63) as u64,
+        };
+        words[1] = match random.below(4) {
+            0 => number(random),
+            _ => random.below(1 << 20) as u64,
         };
     });
 }

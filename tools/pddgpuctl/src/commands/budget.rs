@@ -14,7 +14,9 @@ use crate::{
 };
 
 pub fn run(card: &Card, json: bool) -> Result<()> {
-    let clients = fdinfo::read(card)?;
+    let own = card.client_id()?;
+    let mut clients = fdinfo::read(card)?;
+    clients.retain(|client| client.id != own);
     if json {
         return json::print(&clients);
     }
