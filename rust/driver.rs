@@ -50,10 +50,7 @@ use kernel::{
 use crate::{
     abstractions::{
         dma,
-        drm::{
-            self,
-            EventSink, //
-        },
+        drm,
         pci::{
             self as bus,
             Channel,
@@ -74,10 +71,7 @@ use crate::{
         workqueue::Periodic, //
     },
     bo::BoDriver,
-    client::{
-        Budgets,
-        Event, //
-    },
+    client,
     copy_engine::{
         self,
         Engine, //
@@ -140,7 +134,7 @@ impl drm::Driver for PddgpuDrm {
     };
     const IOCTLS: &'static [drm::ioctl::Descriptor] = &ioctl::TABLE;
 
-    fn open(dev: &PddgpuDevice, events: Arc<EventSink>) -> Result<Pin<KBox<FileData>>> {
+    fn open(dev: &PddgpuDevice, events: Arc<drm::EventSink>) -> Result<Pin<KBox<FileData>>> {
         Ok(KBox::pin(FileData::new(dev, events)?, GFP_KERNEL)?)
     }
 
@@ -406,7 +400,7 @@ fn new_device(
                 aperture,
                 engine,
                 turnstile <- Turnstile::new(),
-                budgets: Budgets::new()?,
+                budgets: client::Budgets::new()?,
                 returning <- Returning::new(),
                 purgeable: Atomic::new(0),
                 log_limit <- RateLimit::new(),
@@ -454,7 +448,7 @@ impl copy_engine::Listener for Listener {
     /// Unbinding the card and binding it again resets it.
     fn given_up(&self) {
         self.ddev.wedged_until_rebind();
-        self.ddev.budgets.tell_all(Event::GivenUp);
+        self.ddev.budgets.tell_all(client::Event::GivenUp);
     }
 }
 

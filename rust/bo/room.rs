@@ -12,7 +12,11 @@
 
 use kernel::{
     prelude::*,
-    sync::atomic::Relaxed, //
+    sync::atomic::Relaxed,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
 use pin_init::stack_pin_init;
 
@@ -45,6 +49,8 @@ use crate::{
 
 /// ns for which buffers are evicted that others still use.
 const PATIENCE: u64 = 15_000_000_000;
+/// How often what is just being freed is waited for.
+const FREES: u32 = 8;
 
 /// VRAM that an operation needs for a client.
 #[derive(Clone, Copy)]
@@ -126,23 +132,31 @@ pub(super) fn make_room<R>(
         Err(ENOSPC) => (),
         result => return result,
     }
-    // What is just being freed cannot be evicted.
-    pdev.bdev.wait_for_delayed_deletes();
     pdev.budgets.set_victims(Victims::Everyone);
-    let result = match f(Room::Contended(&acquire)) {
-        // An eviction waits at most 15 s for the others (`ttm_bo_wait_ctx()`), and after the same time
-        // no further one begins.
-        Err(ENOSPC) => {
-            let until = jiffies_to_ns(jiffies()) + PATIENCE;
-
-            pdev.budgets.evict_used_until.store(until, Relaxed);
-            let result = f(Room::Contended(&acquire));
-            pdev.budgets.evict_used_until.store(0, Relaxed);
-            result
-        }
-        result => result,
-    };
+    let result = evict_from_everyone(pdev, || f(Room::Contended(&acquire)));
     pdev.budgets.set_victims(Victims::OverBudget);
+    result
+}
+
+/// Calls `f`, which may evict buffers of all clients, until it finds room.
+fn evict_from_everyone<R>(pdev: &Pddgpu, mut f: impl FnMut() -> Result<R>) -> Result<R> {
+    for _ in 0..FREES {
+        match f() {
+            Err(ENOSPC) => (),
+            result => return result,
+        }
+        // A buffer that is just losing its last reference cannot be evicted, until TTM has it on its
+        // list of those to be freed. Who frees it needs time for that.
+        fsleep(Delta::from_millis(1));
+        pdev.bdev.wait_for_delayed_deletes();
+    }
+
+    // An eviction waits at most 15 s for the others (`ttm_bo_wait_ctx()`), and after the same time no
+    // further one begins.
+    let until = jiffies_to_ns(jiffies()) + PATIENCE;
+    pdev.budgets.evict_used_until.store(until, Relaxed);
+    let result = f();
+    pdev.budgets.evict_used_until.store(0, Relaxed);
     result
 }
 
