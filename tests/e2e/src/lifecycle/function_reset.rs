@@ -3,16 +3,13 @@
 //! Resets of the function and of its bus, announced or not: what can be saved is saved, and what is lost
 //! is lost loudly.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
-};
+use std::thread;
 
 use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
     virtual_card::{pages::pattern, Injection},
-    Card, Create, CreateFlags, Domain, Domains,
+    Create, CreateFlags, Domain, Domains,
 };
 
 use crate::support::{
@@ -21,12 +18,11 @@ use crate::support::{
     engine::{finish, join, Counters, Trouble},
     fixture::{skip, trials, virtual_card, Bench},
     hog::Hog,
-    holdings::{fill_vram, Holdings, SIZE},
+    holdings::{fill_vram, use_while, Holdings, SIZE},
     kmsg::Log,
     marked::Marked,
     nodes::pci_folder,
     patience::eventually,
-    random::Random,
     stats::await_zeroed,
 };
 
@@ -243,46 +239,9 @@ fn jobs_that_have_ended_are_not_done_again_after_a_reset(bench: &Bench) -> Resul
     Ok(())
 }
 
-/// Moves buffers, has the card copy them, and checks them until `done`.
-fn use_until(done: &AtomicBool, card: &Card, number: u64) -> Result<()> {
-    let mut random = Random::new(number);
-    let mut set = Holdings::create(card)?.0;
-    let mut mark = 10_000 * (number + 1);
-    while !done.load(Relaxed) {
-        let at = random.below(set.len());
-        let (marked, _) = &mut set[at];
-        marked.buffer.move_to(random.pick(&Domain::ALL))?;
-        marked.check()?;
-        mark += 1;
-        marked.fill(mark);
-        let create = Create::new(SIZE, random.pick(&Domain::ALL).into());
-        let copy = card.create(create.flags(CreateFlags::CPU_ACCESS_REQUIRED))?;
-        marked.buffer.copy_to(0, &copy, 0, SIZE, &[])?;
-        copy.copy_to(0, &marked.buffer, 0, SIZE, &[])?;
-    }
-    for (marked, _) in &set {
-        marked.check()?;
-        ensure!(!marked.buffer.info()?.content_lost, "nothing was lost");
-    }
-    Ok(())
-}
-
 fn clients_go_on_while_the_card_is_reset_over_and_over(bench: &Bench) -> Result<()> {
     let config = config(bench)?;
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..2)
-            .map(|number| {
-                let done = &done;
-
-                scope.spawn(move || use_until(done, &Card::open(bench.card.path())?, number))
-            })
-            .collect();
-        let reset = (0..20).try_for_each(|_| config.reset());
-        done.store(true, Relaxed);
-        let clients = clients.into_iter().try_for_each(join);
-        reset.and(clients)
-    })
+    use_while(&bench.card, || (0..20).try_for_each(|_| config.reset()))
 }
 
 /// All that is free was zeroed, and has become anything.

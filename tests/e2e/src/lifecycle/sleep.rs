@@ -2,25 +2,18 @@
 
 //! Sleep of the system: all buffers keep their content, and are where they were.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
-};
-
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{Card, Domain};
+use pddgpu::Domain;
 use rustix::io::Errno;
 
 use crate::support::{
-    engine::join,
     fixture::{skip, trials, Bench},
     hog::Hog,
-    holdings::{fill_vram, Holdings, SIZE},
+    holdings::{fill_vram, use_while, Holdings, SIZE},
     kmsg::Log,
     marked::Marked,
     meminfo::Swap,
-    random::Random,
     sleep::{Sleep, STAGES},
 };
 
@@ -74,34 +67,7 @@ fn buffers_are_in_use_while_the_system_goes_to_sleep(bench: &Bench) -> Result<()
     if !sleep.is_possible() {
         return skip("this machine cannot end sleep early");
     }
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..2)
-            .map(|client| {
-                let done = &done;
-
-                scope.spawn(move || {
-                    let card = Card::open(bench.card.path())?;
-                    let mut random = Random::new(client);
-                    let mut set = Holdings::create(&card)?.0;
-                    let mut mark = 10_000 * (client + 1);
-                    while !done.load(Relaxed) {
-                        let at = random.below(set.len());
-                        let (marked, _) = &mut set[at];
-                        marked.buffer.move_to(random.pick(&Domain::ALL))?;
-                        marked.check()?;
-                        mark += 1;
-                        marked.fill(mark);
-                    }
-                    set.iter().try_for_each(|(marked, _)| marked.check())
-                })
-            })
-            .collect();
-        let slept = (0..4).try_for_each(|_| sleep.sleep());
-        done.store(true, Relaxed);
-        let clients = clients.into_iter().try_for_each(join);
-        slept.and(clients)
-    })
+    use_while(&bench.card, || (0..4).try_for_each(|_| sleep.sleep()))
 }
 
 fn sleep_is_refused_if_vram_does_not_fit_into_memory(bench: &Bench) -> Result<()> {
