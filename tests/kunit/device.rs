@@ -272,7 +272,7 @@ impl drm::Driver for Drm {
     };
     const IOCTLS: &'static [drm::ioctl::Descriptor] = &[];
 
-    fn open(_dev: &drm::Device<Self>) -> Result<Pin<KBox<()>>> {
+    fn open(_dev: &drm::Device<Self>, _events: Arc<drm::EventSink>) -> Result<Pin<KBox<()>>> {
         Ok(KBox::pin((), GFP_KERNEL)?)
     }
 

@@ -66,7 +66,7 @@ fn what_is_displaced_and_returned_is_told(bench: &Bench) -> Result<()> {
     let create = |card: &Card| card.create(Create::new(size, Domains::VRAM));
     let set = [create(card)?, create(card)?, create(card)?];
     // What the client does itself is no displacement, and a return is one.
-    set[0].move_to(Domain::Gtt)?;
+    set[0].move_to(Domain::Cpu)?;
     ensure!(!is_readable(card, 0)?, "{:?}", card.read_events()?);
     set[0].move_to(Domain::Vram)?;
     let own = read(card)?;
@@ -81,7 +81,8 @@ fn what_is_displaced_and_returned_is_told(bench: &Bench) -> Result<()> {
     ensure!(first.kind == Events::DISPLACED, "{displaced:?}");
     ensure!((first.sequence, first.count, first.bytes) == (1, 1, size));
     ensure!(first.buffer == Some(id(&set[1])?), "{displaced:?}");
-    ensure!((first.from, first.to) == (Some(Domain::Vram), Some(Domain::Gtt)));
+    // A card's GTT may be too small for it.
+    ensure!(first.from == Some(Domain::Vram) && first.to != first.from);
     drop((hog, other));
     let returned = read(card)?;
     let last = returned.last().context("one came")?;
