@@ -66,13 +66,6 @@ impl Request<'_> {
         u64::from(unsafe { (*self.bo.as_ptr()).page_alignment }).max(1)
     }
 
-    /// Whether the buffer has no memory, and so no content, yet.
-    pub(crate) fn is_new(&self) -> bool {
-        // SAFETY: TTM keeps the buffer during the request, and holds resv, which protects the
-        // resource.
-        unsafe { (*self.bo.as_ptr()).resource.is_null() }
-    }
-
     /// Whether the buffer is the driver's own rather than user space's.
     pub(crate) fn is_kernel(&self) -> bool {
         // SAFETY: TTM keeps the buffer during the request; its type is constant.

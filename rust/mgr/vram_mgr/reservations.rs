@@ -13,7 +13,10 @@ use core::ops::Range;
 
 use kernel::{
     prelude::*,
-    rbtree::RBTree, //
+    rbtree::{
+        RBTree,
+        RBTreeNodeReservation, //
+    }, //
 };
 
 use crate::{
@@ -102,23 +105,29 @@ impl Reservations {
         };
 
         if own > 0 {
+            // Before the blocks, which would be lost with what cannot be inserted.
+            let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
             let blocks = parts.alloc_exactly(&(0..own))?;
             let state = State::Reserved {
                 blocks,
                 soiled: false,
             };
 
-            this.insert(0..own, state)?;
+            this.insert(node, 0..own, state);
             this.total.add(&(0..own), parts.border);
         }
         Ok(this)
     }
 
-    fn insert(&mut self, range: Range<u64>, state: State) -> Result {
+    fn insert(
+        &mut self,
+        node: RBTreeNodeReservation<u64, Reservation>,
+        range: Range<u64>,
+        state: State,
+    ) {
         self.all
-            .try_create_and_insert(range.end, Reservation { range, state }, GFP_KERNEL)?;
+            .insert(node.into_node(range.end, Reservation { range, state }));
         self.count += 1;
-        Ok(())
     }
 
     /// The range and the status of the first reservation that ends behind `address`.
@@ -146,7 +155,9 @@ impl Reservations {
             return Err(ENOSPC);
         }
 
-        self.insert(range.clone(), State::Pending { freed: false })?;
+        let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
+
+        self.insert(node, range.clone(), State::Pending { freed: false });
         self.pending += 1;
         self.note_freed(&range);
         self.reserve_freed(parts);

@@ -69,6 +69,15 @@ impl<'a> Search<'a> {
         if range.is_empty() || size > range.end - range.start {
             return Err(ENOSPC);
         }
+        // A new buffer has to read as zeroes. What is moved overwrites all of its new memory, but only if
+        // the card does what it says: what nobody else's content is left in, no card can show. Without
+        // any the allocator is not asked for it, as it then pays no heed to the place.
+        let flags = if parts.avail() > parts.dirty_avail() {
+            AllocFlag::PreferCleared.into()
+        } else {
+            AllocFlags::default()
+        };
+
         Ok(Self {
             parts,
             size,
@@ -76,14 +85,7 @@ impl<'a> Search<'a> {
             range,
             topdown: request.place.is_topdown(),
             contiguous: request.place.is_contiguous(),
-            // A new buffer has to read as zeroes, so it gets memory that is known to be zero, if
-            // there is any. The content of a buffer that is moved overwrites all of it, so zeroed
-            // memory is spared.
-            flags: if request.is_new() {
-                AllocFlag::PreferCleared.into()
-            } else {
-                AllocFlags::default()
-            },
+            flags,
             compromise,
         })
     }

@@ -367,9 +367,9 @@ mod tests {
         Ok(())
     }
 
-    /// What is copied overwrites it anyway.
+    /// What is copied overwrites it, but a card may say too early that it has.
     #[test]
-    fn moved_buffers_leave_zero_memory_to_new_ones() -> Result {
+    fn moved_buffers_take_zero_memory_first() -> Result {
         let card = card(4 * MIB, MIB)?;
         let moved = card.create(8, 1, &[Place::anywhere(MemType::Tt)])?;
 
@@ -377,9 +377,8 @@ mod tests {
         moved
             .reserve()?
             .validate(&[VRAM], &mut OperationCtx::interruptible())?;
-        check_eq!(dirty(&card, &moved)?, 8 * PAGE);
-        let bo = card.create(8, 1, &[VRAM])?;
-        check_eq!(start(&bo)?, Some(104));
+        check_eq!(start(&moved)?, Some(104));
+        check_eq!(dirty(&card, &moved)?, 0);
         Ok(())
     }
 
