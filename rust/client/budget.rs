@@ -53,6 +53,9 @@ const COMPUTING_PART: i64 = 32;
 const TELL_EVERY: Msecs = 100;
 /// The longest such time in ms.
 const LONGEST_REST: Msecs = 10_000;
+/// Most clients whose budgets are looked at before others get the lock. Each takes time proportional to
+/// the number of clients.
+const TELL_AT_ONCE: usize = 32;
 
 /// What a client wants of VRAM, in bytes.
 #[derive(Clone, Copy)]
@@ -142,6 +145,8 @@ struct State {
     wants: KVec<Want>,
     /// When the level may be computed for an eviction again.
     next: i64,
+    /// The address up to which clients were told their budgets.
+    told: usize,
 }
 
 /// What a client could have of VRAM if it wanted all. `wants` is memory.
@@ -213,6 +218,7 @@ impl Budgets {
                     count: 0,
                     wants: KVec::new(),
                     next: i64::MIN,
+                    told: 0,
                 }),
                 level: Atomic::new(u64::MAX),
                 reserved_level: Atomic::new(u64::MAX),
@@ -338,23 +344,38 @@ impl Budgets {
         }
     }
 
-    /// Tells the clients that want to know it how their budgets have changed, if there are `usable` bytes
-    /// of VRAM. Returns the ms after which to do so again; [`None`] if nobody wants to know.
+    /// Tells some of the clients that want to know it how their budgets have changed, if there are `usable`
+    /// bytes of VRAM; the next ones the next time. Returns the ms after which to do so again; [`None`] if
+    /// nobody wants to know.
     pub(crate) fn tell(&self, usable: u64) -> Option<Msecs> {
         const NSEC_PER_MSEC: i64 = 1_000_000;
         let begin = self.clock.now();
         let mut state = self.state.lock();
         let mut wants = core::mem::take(&mut state.wants);
-        let mut is_watched = false;
+        let is_watched = state
+            .clients
+            .values()
+            .any(|client| client.events.watches_budget());
+        let mut told = state.told;
+        let mut count = 0;
 
-        for client in state.clients.values() {
+        while count < TELL_AT_ONCE {
+            let Some(at) = state.clients.cursor_lower_bound(&(told + 1)) else {
+                // All have had their turn.
+                told = 0;
+                break;
+            };
+            let (&key, client) = at.current();
+
+            told = key;
             if client.events.watches_budget() {
-                is_watched = true;
+                count += 1;
                 client
                     .events
                     .tell_budget(budget_of(client, &state, &mut wants, usable));
             }
         }
+        state.told = told;
         state.wants = wants;
         // CAST: Not longer than the sum of what clients have taken.
         let rest = (self.clock.now() - begin).max(0) * COMPUTING_PART / NSEC_PER_MSEC;

@@ -48,7 +48,7 @@ impl Claim {
 
     /// Notes that a thread has what it [asked](Self::ask) for, or does not get it.
     pub(super) fn end_asking(&self, bytes: u64) {
-        // CAST: As above.
+        // CAST: No buffer has 2^63 bytes.
         self.asking.fetch_add(-(bytes as i64), Relaxed);
     }
 
