@@ -305,7 +305,10 @@ impl Engine {
     pub(super) fn account(&self, job: &Job<CopyEngine>, ns: i64) {
         let (count, bytes) = match job.work {
             Work::Copy { .. } => {
-                self.stats.moved_by_engine(ns);
+                // What a client copies is no move.
+                if !job.owner.is_client() {
+                    self.stats.moved_by_engine(ns);
+                }
                 (&self.counters.copies, &self.counters.copied)
             }
             Work::Fill { .. } => (&self.counters.clears, &self.counters.cleared),

@@ -245,6 +245,11 @@ impl JobOwner {
         }
     }
 
+    /// Whether a client has submitted it, or it waits for such jobs.
+    pub(super) fn is_client(&self) -> bool {
+        self.is_client
+    }
+
     /// Adds the ns for which the engine has worked.
     pub(super) fn add_engine_time(&self, ns: i64) {
         if let Some(client) = &self.client {
