@@ -135,6 +135,23 @@ TRACE_EVENT(pddgpu_bo_move,
 		      __entry->duration, __entry->ret)
 );
 
+TRACE_EVENT(pddgpu_bo_label,
+	    TP_PROTO(const struct device *dev, u64 id,
+		     const char (*label)[DRM_PDDGPU_LABEL_SIZE]),
+	    TP_ARGS(dev, id, label),
+
+	    TP_STRUCT__entry(__array(char, dev, PDDGPU_TRACE_DEV_LEN)
+			     __field(u64, id)
+			     __array(char, label, DRM_PDDGPU_LABEL_SIZE)),
+
+	    TP_fast_assign(strscpy_pad(__entry->dev, dev_name(dev));
+			   __entry->id = id;
+			   strscpy_pad(__entry->label, *label);),
+
+	    TP_printk("dev=%s id=%llu label=%s", __entry->dev, __entry->id,
+		      __entry->label)
+);
+
 TRACE_EVENT(pddgpu_bo_evict,
 	    TP_PROTO(const struct device *dev, u64 id, u64 size, u32 from, u32 to),
 	    TP_ARGS(dev, id, size, from, to),

@@ -2,6 +2,7 @@
 /* Kernel services: what their headers have only inline or as macros. */
 
 #include <linux/capability.h>
+#include <linux/cgroup.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
@@ -58,6 +59,11 @@ void shim_cond_resched(void)
 bool shim_fatal_signal_pending(struct task_struct *task)
 {
 	return fatal_signal_pending(task);
+}
+
+u64 shim_task_cgroup_id(struct task_struct *task)
+{
+	return cgroup_id(task_dfl_cgroup(task));
 }
 
 bool shim_perfmon_capable(void)

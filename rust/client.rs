@@ -11,6 +11,8 @@ mod budget;
 mod claim;
 mod events;
 mod holders;
+mod holding;
+mod ledger;
 mod usage;
 
 pub(crate) use self::{
@@ -25,6 +27,16 @@ pub(crate) use self::{
         Busy,
         Content,
         Holders, //
+    },
+    holding::{
+        Account,
+        Holding, //
+    },
+    ledger::{
+        Booked,
+        Books,
+        Keeper,
+        Ledger, //
     },
     usage::Client, //
 };

@@ -4,6 +4,7 @@
 
 mod gem_info;
 mod gtt_mm;
+mod owners;
 
 use kernel::prelude::*;
 
@@ -33,7 +34,8 @@ use crate::{
 
 use self::{
     gem_info::GemInfo,
-    gtt_mm::GttMm, //
+    gtt_mm::GttMm,
+    owners::Owners, //
 };
 
 /// Creates all files.
@@ -41,6 +43,7 @@ pub(crate) fn init(dir: &Dir<'_, PddgpuDrm>) {
     dir.report::<VramMm>();
     dir.list::<GttMm>();
     dir.list::<GemInfo>();
+    dir.list::<Owners>();
     dir.command::<VramReserve>();
     dir.report::<Engine>();
     dir.report::<Stats>();

@@ -26,9 +26,11 @@ use crate::{
         },
         ratelimit::RateLimit,
         ttm::{
+            self,
             Aperture,
             BaseDevice,
-            Manager, //
+            Manager,
+            MemType, //
         },
         turnstile::Turnstile,
         workqueue::Schedule, //
@@ -197,6 +199,16 @@ pub(crate) struct Pddgpu {
 }
 
 impl Pddgpu {
+    /// Bytes of GTT that the driver uses itself.
+    pub(crate) fn gtt_own(&self) -> u64 {
+        self.gmc.gtt_size() - self.gtt.usable()
+    }
+
+    /// Bytes of GTT that are in use.
+    pub(crate) fn gtt_used(&self) -> u64 {
+        self.gtt_own() + ttm::usage(&self.bdev, MemType::Tt)
+    }
+
     /// Checks that the copy engine works, so that memory holds what it should.
     ///
     /// # Errors

@@ -454,7 +454,7 @@ impl copy_engine::Listener for Listener {
 
 /// Reserves a page of VRAM that had an uncorrectable error, so that no buffer is allocated there.
 fn retire_page(pdev: &PddgpuDevice, page: Range<u64>) {
-    let result = pdev.vram.reserve_range(page.clone());
+    let result = pdev.vram.retire_page(page.clone());
 
     if !pdev.log_limit.allows(c"pddgpu: memory errors") {
         return;

@@ -21,6 +21,7 @@ use self::{
         GemInfo,
         GemMmap,
         GemMove,
+        GemSetLabel,
         GemSetPriority,
         GemWait, //
     },
@@ -38,7 +39,7 @@ use crate::abstractions::drm::ioctl::{
 };
 
 /// The ioctl table, in the order of the numbers.
-pub(crate) const TABLE: [Descriptor; 12] = ioctl::table([
+pub(crate) const TABLE: [Descriptor; 13] = ioctl::table([
     Descriptor::new::<GemCreate>(),
     Descriptor::new::<GemMmap>(),
     Descriptor::new::<GemInfo>(),
@@ -51,4 +52,5 @@ pub(crate) const TABLE: [Descriptor; 12] = ioctl::table([
     Descriptor::new::<GemSetPriority>(),
     Descriptor::new::<Reserve>(),
     Descriptor::new::<Subscribe>(),
+    Descriptor::new::<GemSetLabel>(),
 ]);

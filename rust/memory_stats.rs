@@ -23,6 +23,7 @@ mod clock;
 pub(crate) mod counters;
 mod guard;
 pub(crate) mod info;
+pub(crate) mod label;
 pub(crate) mod leak;
 mod leak_check;
 pub(crate) mod leak_walk;

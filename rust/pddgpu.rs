@@ -38,12 +38,55 @@ mod ioctl;
 mod kunit;
 mod memory_stats;
 mod mgr;
+mod owners;
 mod sysfs;
 mod trace;
 mod uapi;
 
-kernel::module_driver!(<T>, abstractions::pci::Adapter<T>, {
-    type: driver::PddgpuDriver,
+use kernel::{
+    driver::Registration,
+    module::ModuleMetadata,
+    prelude::*,
+    InPlaceModule, //
+};
+
+use crate::{
+    abstractions::pci::Adapter,
+    device::ModuleRoot, //
+};
+
+/// The highest `debug_level` that means something.
+const MAX_DEBUG_LEVEL: u32 = 2;
+
+/// The module: the registration of its driver.
+#[pin_data]
+struct PddgpuModule {
+    #[pin]
+    _driver: Registration<Adapter<driver::PddgpuDriver>>,
+}
+
+impl InPlaceModule for PddgpuModule {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(move || {
+            let level = device::PddgpuDrm::debug_level();
+
+            if level > MAX_DEBUG_LEVEL {
+                pr_err!(
+                    "debug_level={}: there are 0 to {}\n",
+                    level,
+                    MAX_DEBUG_LEVEL
+                );
+                return Err(EINVAL);
+            }
+            Ok(try_pin_init!(Self {
+                _driver <- Registration::new(<LocalModule as ModuleMetadata>::NAME, module),
+            }))
+        })
+    }
+}
+
+module! {
+    type: PddgpuModule,
     name: "pddgpu",
     authors: ["The pddgpu authors"],
     description: "DRM driver for the memory of PDDGPU cards",
@@ -54,7 +97,7 @@ kernel::module_driver!(<T>, abstractions::pci::Adapter<T>, {
             description: "Log statistics: 0 never, 1 at leaks (drm.debug), 2 at each leak check",
         },
     },
-});
+}
 
 impl device::ModuleRoot for device::PddgpuDrm {
     type Module = LocalModule;

@@ -13,15 +13,9 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::{
-        sysfs::{
-            Number,
-            Numbers, //
-        },
-        ttm::{
-            self,
-            MemType, //
-        }, //
+    abstractions::sysfs::{
+        Number,
+        Numbers, //
     },
     device::PddgpuDevice, //
 };
@@ -51,9 +45,7 @@ pub(crate) fn init<'bound>(
             number(c"mem_info_vis_vram_total", |pdev| pdev.gmc.visible_size),
             number(c"mem_info_vis_vram_used", |pdev| pdev.vram.usage().visible),
             number(c"mem_info_gtt_total", |pdev| pdev.gmc.gtt_size()),
-            number(c"mem_info_gtt_used", |pdev| {
-                ttm::usage(&pdev.bdev, MemType::Tt)
-            }),
+            number(c"mem_info_gtt_used", |pdev| pdev.gtt_used()),
         ],
     )
 }

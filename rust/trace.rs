@@ -55,6 +55,9 @@ tracepoints! {
         ret: i32,
     ) = pddgpu_bo_move;
 
+    /// A buffer got a name, or lost the one it had.
+    pub(crate) fn bo_label(dev: &Device, id: u64, label: &[u8; 64]) = pddgpu_bo_label;
+
     /// A buffer was moved to make room for others. Follows the [`bo_move`] of the same move.
     pub(crate) fn bo_evict(
         dev: &Device,

@@ -7,11 +7,14 @@
 
 use core::ptr::{
     addr_of,
-    copy_nonoverlapping, //
+    addr_of_mut,
+    copy_nonoverlapping,
+    NonNull, //
 };
 
 use kernel::{
     prelude::*,
+    sync::rcu,
     task::Task, //
 };
 
@@ -42,11 +45,45 @@ pub(crate) fn thread() -> i32 {
     current!().pid()
 }
 
+/// Whether the process with this ID in the initial namespace has ended that was there `age` ns ago.
+/// Another process may have its ID by now.
+pub(crate) fn has_exited(pid: i32, age: i64) -> bool {
+    /// Ages may be counted in jiffies.
+    const SLACK: i64 = 20_000_000;
+    let _rcu = rcu::read_lock();
+
+    // SAFETY: What is found is not freed inside of the read-side section. The namespace is static.
+    unsafe {
+        let pid = bindings::find_pid_ns(pid, addr_of_mut!(bindings::init_pid_ns));
+        let Some(task) = NonNull::new(bindings::pid_task(pid, bindings::pid_type_PIDTYPE_TGID))
+        else {
+            return true;
+        };
+
+        // A process that waits for its parent has no thread that lives.
+        if (*(*task.as_ptr()).signal).live.counter == 0 {
+            return true;
+        }
+        // CAST: 2^63 ns are 292 years.
+        bindings::ktime_get() - (*task.as_ptr()).start_time as i64 + SLACK < age
+    }
+}
+
+/// A process's name without what could forge a line of a log or a report: processes name themselves.
+pub(super) fn printable(mut comm: [u8; 16]) -> [u8; 16] {
+    for byte in comm.iter_mut() {
+        if *byte != 0 && byte.is_ascii_control() {
+            *byte = b'?';
+        }
+    }
+    comm
+}
+
 /// A process.
 pub(crate) struct Process {
     /// Process ID in the initial namespace.
     pub(crate) pid: i32,
-    /// Name, padded with zeroes. The last byte is always zero.
+    /// Name without control characters, padded with zeroes. The last byte is always zero.
     pub(crate) comm: [u8; 16],
 }
 
@@ -63,7 +100,7 @@ impl Process {
             copy_nonoverlapping(addr_of!((*(*task).group_leader).comm).cast(), &mut comm, 1);
             Self {
                 pid: (*task).tgid,
-                comm,
+                comm: printable(comm),
             }
         }
     }

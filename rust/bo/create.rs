@@ -108,15 +108,7 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Resu
             size,
             bp.alignment,
             places,
-            try_pin_init!(BoData {
-                param: *bp,
-                holders: Holders::new(bp.size, wanted, Some(file.data().client.clone()))?,
-                tracking <- dev.stats.track(*bp, file.client_id()),
-                created: Atomic::new(false),
-                free_start: FreeStart::new(),
-                residency: Residency::new(),
-                priority: Atomic::new(Priority::Normal as u32),
-            }? Error),
+            data(dev, bp, wanted, file),
             finish,
         )
     };
@@ -158,11 +150,37 @@ fn bo_create<'a>(dev: &'a PddgpuDevice, bp: &BoParam, file: &PddgpuFile) -> Resu
     })
 }
 
+/// What the driver keeps with a buffer that the file's client is creating to be in `wanted`.
+fn data<'a>(
+    dev: &'a Pddgpu,
+    bp: &'a BoParam,
+    wanted: Domain,
+    file: &'a PddgpuFile,
+) -> impl PinInit<BoData, Error> + 'a {
+    try_pin_init!(BoData {
+        param: *bp,
+        holders: Holders::new(
+            bp.size,
+            wanted,
+            Some(file.data().client.clone()),
+            dev.stats.ledger.clone(),
+        )?,
+        tracking <- dev.stats.track(*bp, file.client_id()),
+        created: Atomic::new(false),
+        free_start: FreeStart::new(),
+        residency: Residency::new(),
+        priority: Atomic::new(Priority::Normal as u32),
+    }? Error)
+}
+
 fn finish(bo: &Locked<'_, BoDriver>, ctx: &mut OperationCtx) -> Result {
-    clear(bo, ctx)?;
+    clear(bo, ctx).inspect_err(|_| bo.object().holders.leave())?;
     bo.object().holders.set_id(bo.object().tracking.id);
     bo.object().holders.serve(None);
     bo.object().created.store(true, Relaxed);
+    bo.object()
+        .tracking
+        .set_mmap_offset(bo.object().mmap_offset());
     Ok(())
 }
 

@@ -12,7 +12,10 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        dma::fence::Fence,
+        dma::{
+            attachment::DmaBuf,
+            fence::Fence, //
+        },
         drm::Entered,
         gpu_buddy,
         ttm::{
@@ -37,6 +40,7 @@ use crate::{
         copy_end::copy_end,
         loss,
         object::{
+            booked,
             domain_and_visible,
             Bo,
             BoData,
@@ -122,49 +126,12 @@ impl ttm::Driver for BoDriver {
     }
 
     fn move_(bo: &Locked<'_, Self>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move> {
-        let pdev = bo.dev();
-        let Some(old) = bo.resource() else {
-            return Ok(Move::Null);
-        };
+        let decision = decide(bo, new, ctx)?;
 
-        loss::settle(bo, ctx)?;
-
-        // Only if there was no other way to make room.
-        if bo.is_in_use() {
-            bo.wait(ctx)?;
+        if !matches!(decision, Move::Hop(_)) {
+            bo.object().holders.leave();
         }
-        Ok(match (old.mem_type(), new.mem_type()) {
-            // An eviction, see `evict_places()`. Any other move takes the content along.
-            (Some(MemType::Vram), Some(MemType::System)) if Self::may_purge(bo.object()) => {
-                bo.wait(ctx)?;
-                purged(bo);
-                Move::Drop
-            }
-            (Some(MemType::Vram), Some(MemType::System))
-            | (Some(MemType::System), Some(MemType::Vram)) => {
-                Move::Hop(Place::anywhere(MemType::Tt).temporary())
-            }
-            (Some(MemType::Vram), _) | (_, Some(MemType::Vram)) => match &pdev.engine {
-                Some(engine) => {
-                    let entered = pdev.enter()?;
-
-                    Move::Fenced(engine.copy(
-                        entered.parent(),
-                        copy_end(bo, old, &entered)?,
-                        copy_end(bo, new, &entered)?,
-                        JobOwner::of(&bo.object().holders),
-                    )?)
-                }
-                None => Move::Copy,
-            },
-            _ => {
-                // GTT to system frees the GTT addresses. The copy engine may still be using them.
-                if old.start().is_some() {
-                    bo.wait(ctx)?;
-                }
-                Move::Null
-            }
-        })
+        Ok(decision)
     }
 
     type Moving<'a> = Option<MoveGuard<'a>>;
@@ -188,11 +155,15 @@ impl ttm::Driver for BoDriver {
 
         bo.object().tracking.placed(domain, visible);
         let before = bo.object().holders.set_place(domain);
+        if let Some(booked) = bo.resource().and_then(|res| booked(bo.dev(), res)) {
+            bo.object().holders.arrived(booked);
+        }
         returning::moved(bo.object(), before, domain);
     }
 
     fn free_start(bo: &Bo) {
         bo.dev().stats.free_start(&bo.free_start);
+        bo.holders.freed();
     }
 
     fn free_end(bo: &Bo) {
@@ -220,8 +191,14 @@ impl ttm::Driver for BoDriver {
         Ok(())
     }
 
+    fn exported(object: &BoData, buf: &DmaBuf) {
+        object.tracking.set_dma_buf(buf.inode());
+    }
+
     fn export_dropped(object: &BoData) {
-        object.holders.remove_export();
+        if object.holders.remove_export() == 0 {
+            object.tracking.set_dma_buf(0);
+        }
         object.tracking.ref_dropped(RefKind::Export);
     }
 
@@ -238,10 +215,16 @@ impl ttm::Driver for BoDriver {
     }
 
     fn ref_added(object: &BoData, kind: RefKind) {
+        if kind == RefKind::Mapping {
+            object.holders.add_mapping();
+        }
         object.tracking.ref_added(kind);
     }
 
     fn ref_dropped(object: &BoData, kind: RefKind) {
+        if kind == RefKind::Mapping {
+            object.holders.remove_mapping();
+        }
         object.tracking.ref_dropped(kind);
     }
 
@@ -317,4 +300,53 @@ impl ttm::Driver for BoDriver {
         }
         Ok(())
     }
+}
+
+/// Decides how to move a buffer to `new`, and starts the copy if the engine does it.
+fn decide(bo: &Locked<'_, BoDriver>, new: &Resource, ctx: &mut OperationCtx) -> Result<Move> {
+    let pdev = bo.dev();
+    let Some(old) = bo.resource() else {
+        return Ok(Move::Null);
+    };
+
+    loss::settle(bo, ctx)?;
+
+    // Only if there was no other way to make room.
+    if bo.is_in_use() {
+        bo.wait(ctx)?;
+    }
+    Ok(match (old.mem_type(), new.mem_type()) {
+        // An eviction, see `evict_places()`. Any other move takes the content along.
+        (Some(MemType::Vram), Some(MemType::System))
+            if <BoDriver as ttm::Driver>::may_purge(bo.object()) =>
+        {
+            bo.wait(ctx)?;
+            purged(bo);
+            Move::Drop
+        }
+        (Some(MemType::Vram), Some(MemType::System))
+        | (Some(MemType::System), Some(MemType::Vram)) => {
+            Move::Hop(Place::anywhere(MemType::Tt).temporary())
+        }
+        (Some(MemType::Vram), _) | (_, Some(MemType::Vram)) => match &pdev.engine {
+            Some(engine) => {
+                let entered = pdev.enter()?;
+
+                Move::Fenced(engine.copy(
+                    entered.parent(),
+                    copy_end(bo, old, &entered)?,
+                    copy_end(bo, new, &entered)?,
+                    JobOwner::of(&bo.object().holders),
+                )?)
+            }
+            None => Move::Copy,
+        },
+        _ => {
+            // GTT to system frees the GTT addresses. The copy engine may still be using them.
+            if old.start().is_some() {
+                bo.wait(ctx)?;
+            }
+            Move::Null
+        }
+    })
 }

@@ -63,7 +63,7 @@ fn import<'a>(dev: &'a PddgpuDevice, buf: &DmaBuf) -> Result<Ref<'a, Bo>> {
         buf,
         try_pin_init!(BoData {
             param: bp,
-            holders: Holders::new(bp.size, Domain::Cpu, None)?,
+            holders: Holders::new(bp.size, Domain::Cpu, None, dev.stats.ledger.clone())?,
             tracking <- dev.stats.track(bp, NO_CLIENT),
             created: Atomic::new(false),
             free_start: FreeStart::new(),
@@ -74,5 +74,7 @@ fn import<'a>(dev: &'a PddgpuDevice, buf: &DmaBuf) -> Result<Ref<'a, Bo>> {
 
     bo.holders.set_id(bo.tracking.id);
     bo.created.store(true, Relaxed);
+    bo.tracking.set_mmap_offset(bo.mmap_offset());
+    bo.tracking.set_dma_buf(buf.inode());
     Ok(bo)
 }

@@ -24,7 +24,10 @@ use crate::{
         }, //
     },
     bo::residency::Residency,
-    client::Holders,
+    client::{
+        Booked,
+        Holders, //
+    },
     copy_engine::Ranges,
     device::{
         FileData,
@@ -87,6 +90,15 @@ pub(crate) struct BoPlacement {
     pub(crate) gpu_addr: Option<u64>,
     /// Bytes of the buffer that the CPU can access where they are now.
     pub(crate) visible: u64,
+}
+
+/// The entry of a resource in the books.
+pub(super) fn booked<'a>(pdev: &'a Pddgpu, res: &'a Resource) -> Option<&'a Booked> {
+    let vram = pdev.vram.get(res).map(|res| &res.booked);
+    let gtt = || pdev.gtt.get(res).map(|res| &res.booked);
+    let system = || pdev.system.get(res).map(|res| &res.booked);
+
+    vram.or_else(gtt).or_else(system)
 }
 
 /// The domain a buffer is in, and the bytes of it that the CPU can reach.

@@ -21,109 +21,24 @@ use crate::{
             Event,
             Subject, //
         },
-        usage::{
-            Client,
-            Share, //
-        }, //
+        holders::state::State,
+        ledger::{
+            Booked,
+            Keeper,
+            Ledger, //
+        },
+        usage::Client, //
     },
     uapi::Domain, //
 };
 
+mod state;
+
+pub(crate) use self::state::Content;
+
 /// How many clients may have a handle of one buffer. All of their figures change with interrupts off
 /// when a job of the card ends.
 const MAX_CLIENTS: usize = 1024;
-
-/// Whether the content of a buffer has to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// It has to be kept.
-    Needed,
-    /// It may be dropped.
-    NotNeeded,
-    /// It was dropped, and was not needed since.
-    Purged,
-}
-
-/// A client, and how many handles of the buffer it has.
-struct Holder {
-    client: Arc<Client>,
-    handles: u32,
-}
-
-/// The state of [`Holders`].
-struct State {
-    /// Most buffers have one client, for which nothing is allocated.
-    first: Option<Holder>,
-    others: KVec<Holder>,
-    /// Handles of all clients.
-    handles: u32,
-    exports: u32,
-    /// Jobs of the card that use the buffer.
-    jobs: u32,
-    wanted: Domain,
-    place: Option<Domain>,
-    content: Content,
-    /// Whether the content was once lost with the card's memory.
-    lost: bool,
-    /// The client whose call is being served with the buffer locked.
-    served: Option<Arc<Client>>,
-}
-
-impl State {
-    fn share(&self) -> Share {
-        Share {
-            wanted: self.wanted,
-            place: self.place,
-            shared: self.handles > 1 || self.exports > 0,
-            purgeable: self.content == Content::NotNeeded,
-            active: self.jobs > 0,
-        }
-    }
-
-    fn holders(&self) -> impl Iterator<Item = &Holder> {
-        Iterator::chain(self.first.iter(), &self.others)
-    }
-
-    fn find(&mut self, client: &Arc<Client>) -> Option<&mut Holder> {
-        Iterator::chain(self.first.iter_mut(), &mut self.others)
-            .find(|holder| Arc::ptr_eq(&holder.client, client))
-    }
-
-    /// Adds a client. `memory` is used if there is no room for another one. Returns `false` if that
-    /// is too small.
-    fn add(&mut self, client: &Arc<Client>, memory: &mut KVec<Holder>) -> bool {
-        let holder = Holder {
-            client: client.clone(),
-            handles: 0,
-        };
-
-        if self.first.is_none() {
-            self.first = Some(holder);
-            return true;
-        }
-        if self.others.len() == self.others.capacity() {
-            if memory.capacity() <= self.others.len() {
-                return false;
-            }
-            for other in self.others.drain_all() {
-                // There is room for one more than these.
-                let _ = memory.push_within_capacity(other);
-            }
-            core::mem::swap(&mut self.others, memory);
-        }
-        self.others.push_within_capacity(holder).is_ok()
-    }
-
-    /// Removes the client without a handle, if there is one.
-    fn remove(&mut self) -> Option<Holder> {
-        if self.first.as_ref().is_some_and(|first| first.handles == 0) {
-            return core::mem::replace(&mut self.first, self.others.pop());
-        }
-        let gone = self.others.iter().position(|other| other.handles == 0)?;
-
-        self.others.remove(gone).ok()
-    }
-}
 
 /// The clients with a handle of a buffer, and what it counts for in the figures of each.
 ///
@@ -134,6 +49,8 @@ pub(crate) struct Holders {
     size: i64,
     /// Its number; 0 until it is created.
     id: Atomic<u64>,
+    /// The books of the card.
+    ledger: Arc<Ledger>,
     // The end of a job changes it, in the interrupt handler.
     #[pin]
     state: SpinLockIrq<State>,
@@ -145,24 +62,19 @@ impl Holders {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(size: u64, wanted: Domain, client: Option<Arc<Client>>) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        size: u64,
+        wanted: Domain,
+        client: Option<Arc<Client>>,
+        ledger: Arc<Ledger>,
+    ) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 // CAST: No buffer has 2^63 bytes.
                 size: size as i64,
                 id: Atomic::new(0),
-                state <- new_spinlock_irq!(State {
-                    first: None,
-                    others: KVec::new(),
-                    handles: 0,
-                    exports: 0,
-                    jobs: 0,
-                    wanted,
-                    place: None,
-                    content: Content::Needed,
-                    lost: false,
-                    served: client,
-                }),
+                ledger,
+                state <- new_spinlock_irq!(State::new(wanted, client)),
             }),
             GFP_KERNEL,
         )
@@ -208,6 +120,68 @@ impl Holders {
         self.state.lock().holders().any(|holder| f(&holder.client))
     }
 
+    /// As [`change`](Self::change), if that may change whom the memory belongs to.
+    fn change_keeper(&self, f: impl FnOnce(&mut State)) {
+        self.change(|state| self.pass(state, f));
+    }
+
+    /// Changes the state, and with it whom the memory belongs to. The lock is held.
+    fn pass(&self, state: &mut State, f: impl FnOnce(&mut State)) {
+        let Some(piece) = state.piece else {
+            return f(state);
+        };
+
+        self.ledger.with(|books| {
+            books.take(piece, state.keeper());
+            f(state);
+            books.give(piece, state.keeper());
+        });
+    }
+
+    /// Notes that the buffer is where this memory is, which belongs to those who hold it from now on,
+    /// unless the buffer never [left](Self::leave).
+    pub(crate) fn arrived(&self, booked: &Booked) {
+        let mut state = self.state.lock();
+
+        if state.piece.is_some() {
+            return;
+        }
+        let keeper = if state.is_freed {
+            Keeper::Leaving
+        } else {
+            state.piece = Some(booked.piece());
+            state.keeper()
+        };
+        self.ledger
+            .with(|books| books.pass(booked.piece(), booked.arrive(), keeper));
+    }
+
+    /// As [`leave`](Self::leave), for ever.
+    pub(crate) fn freed(&self) {
+        self.state.lock().is_freed = true;
+        self.leave();
+    }
+
+    /// Notes that the buffer's memory belongs to nobody any more, because it is being moved or freed.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state.lock();
+
+        if let Some(piece) = state.piece.take() {
+            self.ledger
+                .with(|books| books.pass(piece, state.keeper(), Keeper::Leaving));
+        }
+    }
+
+    /// Notes that there is a CPU mapping more.
+    pub(crate) fn add_mapping(&self) {
+        self.change_keeper(|state| state.mappings += 1);
+    }
+
+    /// Notes that there is a CPU mapping less.
+    pub(crate) fn remove_mapping(&self) {
+        self.change_keeper(|state| state.mappings -= 1);
+    }
+
     /// Notes that `client` gets a handle.
     ///
     /// # Errors
@@ -219,13 +193,17 @@ impl Holders {
         loop {
             let needed = {
                 let mut state = self.state.lock();
+                let mut is_there = state.find(client).is_some();
 
-                let is_known = state.find(client).is_some();
-
-                if !is_known && state.others.len() + 1 == MAX_CLIENTS {
+                if !is_there && state.others.len() + 1 == MAX_CLIENTS {
                     return Err(EMLINK);
                 }
-                if is_known || state.add(client, &mut memory) {
+                if !is_there {
+                    self.pass(&mut state, |state| {
+                        is_there = state.add(client, &mut memory);
+                    });
+                }
+                if is_there {
                     self.count_handle(&mut state, client);
                     return Ok(());
                 }
@@ -260,7 +238,7 @@ impl Holders {
     pub(crate) fn remove_handle(&self, client: &Arc<Client>) {
         let mut gone = None;
 
-        self.change(|state| {
+        self.change_keeper(|state| {
             let before = state.share();
 
             state.handles -= 1;
@@ -282,7 +260,7 @@ impl Holders {
     pub(crate) fn add_export(&self) -> Result {
         let mut result = Err(EBUSY);
 
-        self.change(|state| {
+        self.change_keeper(|state| {
             if state.content == Content::Needed {
                 state.exports += 1;
                 result = Ok(());
@@ -334,9 +312,15 @@ impl Holders {
         result
     }
 
-    /// Notes that a dma-buf of the buffer is gone.
-    pub(crate) fn remove_export(&self) {
-        self.change(|state| state.exports -= 1);
+    /// Notes that a dma-buf of the buffer is gone. Returns how many there still are.
+    pub(crate) fn remove_export(&self) -> u32 {
+        let mut left = 0;
+
+        self.change_keeper(|state| {
+            state.exports -= 1;
+            left = state.exports;
+        });
+        left
     }
 
     /// The domain that the buffer should be in.

@@ -22,7 +22,8 @@ use crate::{
     },
     client::{
         claim::Claim,
-        events::Events, //
+        events::Events,
+        holding::ClientHolding, //
     },
     uapi::Domain, //
 };
@@ -71,6 +72,8 @@ pub(crate) struct Client {
     memory: [Bytes; Domain::ALL.len()],
     engine_time: Atomic<u64>,
     pub(super) claim: Claim,
+    /// What of it belongs to the client in the books of the card.
+    pub(super) holding: ClientHolding,
     /// What it is told.
     #[pin]
     pub(crate) events: Events,
@@ -88,6 +91,7 @@ impl Client {
                 memory: [const { Bytes::new() }; Domain::ALL.len()],
                 engine_time: Atomic::new(0),
                 claim: Claim::new(),
+                holding: ClientHolding::new(),
                 events <- Events::new(events),
             }),
             GFP_KERNEL,

@@ -23,6 +23,7 @@ use crate::{
         PddgpuDrm, //
     },
     memory_stats::{
+        label::Label,
         leak::{
             Leak,
             LeakState, //
@@ -73,12 +74,16 @@ pub(super) enum Item {
 /// What is printed of a buffer.
 pub(super) struct Row {
     handle: Option<u32>,
+    id: u64,
     size: u64,
     param: BoParam,
     domain: Option<Domain>,
     pins: u32,
     visible: u64,
     gpu_addr: Option<u64>,
+    mmap_offset: u64,
+    dma_buf: u64,
+    label: Label,
 }
 
 impl List for GemInfo {
@@ -163,14 +168,17 @@ fn print_client(p: &Printer, id: u64, client: &Client) {
     );
     drm_print!(
         p,
-        "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} flags\n",
+        "{:>10} {:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {:>14} {:>8} flags label\n",
         "handle",
+        "id",
         "size",
         "domains",
         "placement",
         "pins",
         "visible",
-        "gpu_addr"
+        "gpu_addr",
+        "mmap_offset",
+        "dma_buf"
     );
 }
 
@@ -186,12 +194,16 @@ impl Row {
 
         Ok(Self {
             handle: Some(handle),
+            id: bo.tracking.id,
             size: bo.size(),
             param: bo.param,
             domain: placement.domain,
             pins: locked.pin_count(),
             visible: placement.visible,
             gpu_addr: placement.gpu_addr,
+            mmap_offset: bo.mmap_offset(),
+            dma_buf: bo.tracking.dma_buf(),
+            label: bo.tracking.label(),
         })
     }
 
@@ -200,38 +212,46 @@ impl Row {
     fn orphan(leak: &Leak) -> Self {
         Self {
             handle: None,
+            id: leak.id,
             size: leak.size,
             param: leak.param,
             domain: leak.domain,
             pins: 0,
             visible: leak.visible,
             gpu_addr: None,
+            mmap_offset: leak.mmap_offset,
+            dma_buf: leak.dma_buf,
+            label: leak.label,
         }
     }
 
     fn print(&self, p: &Printer) {
         drm_print!(
             p,
-            "{:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {}\n",
-            Handle(self.handle),
+            "{:>10} {:>10} {:>14} {:<12} {:<9} {:>4} {:>14} {:>18} {:>#14x} {:>8} {} {}\n",
+            OrDash(self.handle),
+            self.id,
             self.size,
             self.param.domains.name(),
             self.domain.map_or("-", Domain::name),
             self.pins,
             self.visible,
             GpuAddr(self.gpu_addr),
-            FlagNames(self.param.flags)
+            self.mmap_offset,
+            OrDash((self.dma_buf != 0).then_some(self.dma_buf)),
+            FlagNames(self.param.flags),
+            self.label
         );
     }
 }
 
-/// A handle, or `-`.
-struct Handle(Option<u32>);
+/// A number, or `-`.
+struct OrDash<T>(Option<T>);
 
-impl fmt::Display for Handle {
+impl<T: fmt::Display> fmt::Display for OrDash<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(handle) => fmt::Display::fmt(&handle, f),
+        match &self.0 {
+            Some(number) => fmt::Display::fmt(number, f),
             None => f.pad("-"),
         }
     }

@@ -2,7 +2,13 @@
 
 //! `DRM_IOCTL_PDDGPU_GEM_*`: buffers.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
 
 use crate::{
     abstractions::{
@@ -26,6 +32,7 @@ use crate::{
         padding::must_be_zero,
         sync::Syncs, //
     },
+    memory_stats::label::Label,
     uapi::{
         self,
         BoParam,
@@ -208,5 +215,33 @@ impl Ioctl for GemSetPriority {
         };
 
         pddgpu_bo_set_priority(&*file.lookup(args.handle)?, priority)
+    }
+}
+
+/// `DRM_IOCTL_PDDGPU_GEM_SET_LABEL`.
+pub(super) struct GemSetLabel;
+
+impl Ioctl for GemSetLabel {
+    type Driver = PddgpuDrm;
+    type Argument = uapi::drm_pddgpu_gem_set_label;
+    const COMMAND: u32 = uapi::DRM_IOCTL_PDDGPU_GEM_SET_LABEL;
+
+    fn call(dev: &PddgpuDevice, args: &mut Self::Argument, file: &PddgpuFile) -> Result {
+        must_be_zero(args.pad)?;
+        let bo = file.lookup(args.handle)?;
+        let mut label = Label::default();
+
+        if args.label != 0 {
+            // With room for one byte more than there may be.
+            let mut text = [0; size_of::<Label>() + 1];
+            let address = UserPtr::from_addr(usize::try_from(args.label)?);
+            let text = UserSlice::new(address, text.len())
+                .reader()
+                .strcpy_into_buf(&mut text)?;
+
+            label = Label::new(text)?;
+        }
+        dev.stats.set_label(&bo.tracking, &label);
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `DRM_IOCTL_PDDGPU_QUERY`: the card, its heaps, statistics, leaks and budgets.
+//! `DRM_IOCTL_PDDGPU_QUERY`: the card, its heaps, statistics, leaks, budgets and owners.
 
 use kernel::{
     prelude::*,
@@ -29,6 +29,10 @@ use crate::{
     memory_stats::{
         info,
         leak::LeakState, //
+    },
+    owners::{
+        owners,
+        Listed, //
     },
     uapi::{
         self,
@@ -64,6 +68,17 @@ impl Ioctl for Query {
             }
             uapi::DRM_PDDGPU_QUERY_MEMORY_STATS => memory_stats(dev, args),
             uapi::DRM_PDDGPU_QUERY_LEAKS => leaks(dev, args, file),
+            uapi::DRM_PDDGPU_QUERY_OWNERS => {
+                let listed = if capability::perfmon() {
+                    Listed::All
+                } else {
+                    Listed::Only(file)
+                };
+                let owners = owners(dev, listed)?;
+                let head = ArrayHead::new::<uapi::drm_pddgpu_owner>(owners.len())?;
+
+                answer(args, &[head.as_bytes(), owners.as_bytes()])
+            }
             _ => Err(EINVAL),
         }
     }
@@ -71,10 +86,7 @@ impl Ioctl for Query {
 
 fn memory_stats(pdev: &Pddgpu, args: &mut uapi::drm_pddgpu_query) -> Result {
     let vram_free = pdev.gmc.vram_size().saturating_sub(pdev.vram.usage().used);
-    let gtt_free = pdev
-        .gtt
-        .usable()
-        .saturating_sub(ttm::usage(&pdev.bdev, MemType::Tt));
+    let gtt_free = pdev.gmc.gtt_size().saturating_sub(pdev.gtt_used());
 
     // It has 1.6 KiB, for which there is room on the stack of a system call.
     answer(args, &[pdev.stats.query(vram_free, gtt_free).as_bytes()])
@@ -174,12 +186,13 @@ fn heap(pdev: &Pddgpu, domain: Domain) -> uapi::drm_pddgpu_heap {
             }
         }
         Domain::Gtt => {
-            let used = ttm::usage(&pdev.bdev, MemType::Tt);
+            let used = pdev.gtt_used();
 
             uapi::drm_pddgpu_heap {
                 total: pdev.gmc.gtt_size(),
                 usable: pdev.gtt.usable(),
                 used,
+                reserved: pdev.gtt_own(),
                 visible_total: pdev.gmc.gtt_size(),
                 visible_used: used,
                 ..heap

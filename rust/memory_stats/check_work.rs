@@ -70,10 +70,13 @@ impl Stats {
                 .map(|heap| self.heap(heap).live.get())
                 .sum();
 
+            let noun = if live == 1 { "buffer" } else { "buffers" };
+
             dev_warn!(
                 self.dev,
-                "{} buffers of {} bytes are still alive\n",
+                "{} {} of {} bytes still alive\n",
                 live,
+                noun,
                 bytes
             );
             self.log_alive();

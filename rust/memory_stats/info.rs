@@ -141,6 +141,15 @@ pub(crate) fn leak(leak: &Leak) -> uapi::drm_pddgpu_leak {
         exports: leak.exports,
         pins: 0,
         comm: leak.owner.comm,
+        flags: if leak.creator_exited() {
+            uapi::PDDGPU_LEAK_CREATOR_EXITED
+        } else {
+            0
+        },
+        pad: 0,
+        mmap_offset: leak.mmap_offset,
+        dma_buf: leak.dma_buf,
+        label: *leak.label.bytes(),
     }
 }
 

@@ -30,8 +30,15 @@ use crate::{
             AgingList, //
         },
         stackdepot::Trace,
-        task::Process,
+        task::{
+            has_exited,
+            Process, //
+        },
         ttm::RefKind, //
+    },
+    memory_stats::label::{
+        Label,
+        LabelCell, //
     },
     uapi::{
         self,
@@ -111,6 +118,9 @@ pub(crate) struct Tracked {
     handles: Atomic<i32>,
     mappings: Atomic<i32>,
     exports: Atomic<i32>,
+    mmap_offset: Atomic<u64>,
+    dma_buf: Atomic<u64>,
+    label: LabelCell,
 }
 
 impl Aged for Tracked {
@@ -186,7 +196,35 @@ impl Tracked {
             handles: Atomic::new(0),
             mappings: Atomic::new(0),
             exports: Atomic::new(0),
+            mmap_offset: Atomic::new(0),
+            dma_buf: Atomic::new(0),
+            label: LabelCell::new(),
         })
+    }
+
+    /// Notes the offset at which DRM files have the buffer.
+    pub(crate) fn set_mmap_offset(&self, offset: u64) {
+        self.mmap_offset.store(offset, Relaxed);
+    }
+
+    /// Notes the inode number of the dma-buf that the buffer has now; 0 if it has none.
+    pub(crate) fn set_dma_buf(&self, inode: u64) {
+        self.dma_buf.store(inode, Relaxed);
+    }
+
+    /// The inode number of the dma-buf that the buffer has now; 0 if it has none.
+    pub(crate) fn dma_buf(&self) -> u64 {
+        self.dma_buf.load(Relaxed)
+    }
+
+    /// Sets the buffer's name. Nobody else sets it meanwhile.
+    pub(super) fn set_label(&self, label: &Label) {
+        self.label.set(label);
+    }
+
+    /// The buffer's name.
+    pub(crate) fn label(&self) -> Label {
+        self.label.get()
     }
 
     /// The domain the buffer is in now as user space knows it, 0 if it is in none.
@@ -268,6 +306,12 @@ pub(crate) struct Leak {
     pub(crate) mappings: u32,
     /// Number of dma-bufs.
     pub(crate) exports: u32,
+    /// Offset at which DRM files have it.
+    pub(crate) mmap_offset: u64,
+    /// Inode number of its dma-buf; 0 if it has none.
+    pub(crate) dma_buf: u64,
+    /// Its name.
+    pub(crate) label: Label,
 }
 
 impl Leak {
@@ -288,7 +332,15 @@ impl Leak {
             handles: read(&tracked.handles),
             mappings: read(&tracked.mappings),
             exports: read(&tracked.exports),
+            mmap_offset: tracked.mmap_offset.load(Relaxed),
+            dma_buf: tracked.dma_buf(),
+            label: tracked.label(),
         }
+    }
+
+    /// Whether the process that created it has ended.
+    pub(crate) fn creator_exited(&self) -> bool {
+        has_exited(self.owner.pid, self.age)
     }
 
     /// Whether it has no handle, no CPU mapping and no dma-buf.

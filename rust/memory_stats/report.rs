@@ -16,6 +16,7 @@ use crate::{
         }, //
     },
     memory_stats::{
+        label::Label,
         leak::{
             Leak,
             LeakState,
@@ -163,31 +164,43 @@ impl Found {
 }
 
 fn print_process(p: &Printer, owner: &Owner, totals: &Totals) {
+    let plural = if totals.members == 1 { "" } else { "s" };
+
     drm_print!(
         p,
-        "\npid {} command {}: {} bytes in {} buffers\n",
+        "\npid {} command {}: {} bytes in {} buffer{}\n",
         owner.pid,
         owner.comm(),
         totals.weight,
-        totals.members
+        totals.members,
+        plural
     );
     drm_print!(
         p,
-        "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} why\n",
+        "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} {:>14} {:>8} {:<7} why\n",
         "id",
         "size",
         "age_ms",
         "state",
         "placement",
         "domains",
-        "client"
+        "client",
+        "mmap_offset",
+        "dma_buf",
+        "creator"
     );
 }
 
 fn print_leak(p: &Printer, leak: &Leak) {
+    let creator = if leak.creator_exited() {
+        "exited"
+    } else {
+        "lives"
+    };
+
     drm_print!(
         p,
-        "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} {}\n",
+        "{:>10} {:>14} {:>12} {:<9} {:<9} {:<12} {:>8} {:>#14x} {:>8} {:<7} {}\n",
         leak.id,
         leak.size,
         leak.age / NSEC_PER_MSEC,
@@ -195,6 +208,9 @@ fn print_leak(p: &Printer, leak: &Leak) {
         leak.domain.map_or("-", Domain::name),
         leak.param.domains.name(),
         leak.owner.client,
+        leak.mmap_offset,
+        leak.dma_buf,
+        creator,
         Reason(leak)
     );
     if leak.trace.is_some() {
@@ -202,13 +218,13 @@ fn print_leak(p: &Printer, leak: &Leak) {
     }
 }
 
-/// The column `why`: what keeps a buffer alive.
+/// The column `why`: what keeps a buffer alive, and what its program calls it.
 pub(super) struct Reason<'a>(pub(super) &'a Leak);
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_orphaned() {
-            return f.write_str("orphaned");
+            f.write_str("orphaned")?;
         }
 
         let mut between = "";
@@ -221,6 +237,9 @@ impl fmt::Display for Reason<'_> {
                 f.write_fmt(fmt!("{}{} {}", between, name, count))?;
                 between = ", ";
             }
+        }
+        if self.0.label != Label::default() {
+            f.write_fmt(fmt!(", label {}", self.0.label))?;
         }
         Ok(())
     }

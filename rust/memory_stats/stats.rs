@@ -4,6 +4,7 @@
 
 use kernel::{
     device,
+    new_mutex,
     prelude::*,
     sync::{
         aref::ARef,
@@ -11,7 +12,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        Mutex, //
     }, //
 };
 
@@ -20,6 +22,7 @@ use crate::{
         stackdepot::Trace,
         workqueue::Periodic, //
     },
+    client::Ledger,
     memory_stats::{
         clock::Clock,
         counters::{
@@ -29,6 +32,7 @@ use crate::{
             MoveStats,
             FAILURES, //
         },
+        label::Label,
         leak::{
             track,
             LeakState,
@@ -101,6 +105,11 @@ pub(crate) struct MemoryStats {
     pub(crate) events: Events,
     pub(super) failures: [Counter; FAILURES.len()],
     pub(super) tracker: Arc<Tracker>,
+    /// Whose memory it is.
+    pub(crate) ledger: Arc<Ledger>,
+    /// Held while a buffer's name is set.
+    #[pin]
+    label_lock: Mutex<()>,
     next_id: Counter,
     pub(super) leak_check_interval: Counter,
     pub(super) suspected_after: Counter,
@@ -128,6 +137,7 @@ impl MemoryStats {
     ) -> Result<impl PinInit<Self, Error>> {
         let dev = dev.into();
         let tracker = Tracker::new()?;
+        let ledger = Ledger::new()?;
 
         Ok(try_pin_init!(Self {
             dev,
@@ -141,6 +151,8 @@ impl MemoryStats {
             events: Events::new(),
             failures: [const { Counter::new() }; FAILURES.len()],
             tracker,
+            ledger,
+            label_lock <- new_mutex!(()),
             next_id: Counter::new(),
             leak_check_interval: Counter::new(),
             suspected_after: Counter::new(),
@@ -222,6 +234,14 @@ impl MemoryStats {
             tracked.owner.pid,
             &tracked.owner.comm,
         );
+    }
+
+    /// Sets the name of a buffer.
+    pub(crate) fn set_label(&self, tracked: &Tracked, label: &Label) {
+        let _guard = self.label_lock.lock();
+
+        tracked.set_label(label);
+        trace::bo_label(&self.dev, tracked.id, label.bytes());
     }
 
     /// The present time for measuring durations, in ns. Only differences have a meaning.

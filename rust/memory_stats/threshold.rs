@@ -28,8 +28,8 @@ impl MemoryStats {
             if limit.pending.xchg(false, Relaxed) {
                 dev_warn!(
                     self.dev,
-                    "{} is nearly full: {} of {} bytes in {} buffers, \
-                     {} suspected and {} confirmed leaks\n",
+                    "{} is nearly full: {} of {} bytes, buffers: {}, \
+                     suspected leaks: {}, confirmed: {}\n",
                     heap.name(),
                     self.heap(heap).live.get(),
                     limit.total,

@@ -40,11 +40,16 @@ use crate::{
             ResourceManager, //
         }, //
     },
+    client::{
+        Account,
+        Booked, //
+    },
     hw::gmc::RESERVED_PAGES,
     memory_stats::{
         Heap,
         Stats, //
-    }, //
+    },
+    uapi::Domain, //
 };
 
 /// The manager of `TTM_PL_TT`.
@@ -70,6 +75,8 @@ pub(crate) struct GttResource {
     node: Node,
     /// Bytes of the buffer.
     size: u64,
+    /// Its entry in the books.
+    pub(crate) booked: Booked,
 }
 
 impl GttMgr {
@@ -124,6 +131,11 @@ impl ResourceManager for GttMgr {
 
     fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<GttResource, Error> + 'a {
         pin_init::pin_init_scope(move || {
+            let account = if request.place.is_temporary() {
+                Account::Hop
+            } else {
+                Account::Heap(Domain::Gtt)
+            };
             let fit = if request.place.is_temporary() {
                 None
             } else if request.usage() > self.usable() {
@@ -139,8 +151,9 @@ impl ResourceManager for GttMgr {
             Ok(try_pin_init!(GttResource {
                 node <- Node::new(self.mm.clone(), fit),
                 size: request.size(),
-                _: {
+                booked: {
                     self.stats.take(Heap::Gtt, *size);
+                    self.stats.ledger.allocated(account, *size)
                 },
             }? Error))
         })
@@ -154,6 +167,7 @@ impl ResourceManager for GttMgr {
     }
 
     fn free(&self, resource: Pin<&mut GttResource>) {
+        self.stats.ledger.freed(&resource.booked);
         self.stats.give_back(Heap::Gtt, resource.size);
     }
 

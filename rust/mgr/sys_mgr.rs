@@ -22,11 +22,24 @@ use crate::{
             ResourceManager, //
         }, //
     },
+    client::{
+        Account,
+        Booked, //
+    },
     memory_stats::{
         Heap,
         Stats, //
-    }, //
+    },
+    uapi::Domain, //
 };
+
+/// The memory of one buffer.
+pub(crate) struct SysResource {
+    /// Bytes.
+    size: u64,
+    /// Its entry in the books.
+    pub(crate) booked: Booked,
+}
 
 /// The manager of `TTM_PL_SYSTEM`.
 pub(crate) struct SysMgr {
@@ -41,25 +54,30 @@ impl SysMgr {
 }
 
 impl ResourceManager for SysMgr {
-    /// Bytes of the buffer.
-    type Resource = u64;
+    type Resource = SysResource;
 
     const USE_TT: bool = true;
 
-    fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<u64, Error> + 'a {
+    fn alloc<'a>(&'a self, request: &'a Request<'a>) -> impl PinInit<SysResource, Error> + 'a {
+        let account = Account::Heap(Domain::Cpu);
+
         self.stats.take(Heap::Cpu, request.size());
-        Ok(request.size())
+        Ok(SysResource {
+            size: request.size(),
+            booked: self.stats.ledger.allocated(account, request.size()),
+        })
     }
 
-    fn layout(&self, _size: &u64) -> Layout {
+    fn layout(&self, _resource: &SysResource) -> Layout {
         Layout {
             start: None,
             write_combined: false,
         }
     }
 
-    fn free(&self, size: Pin<&mut u64>) {
-        self.stats.give_back(Heap::Cpu, *size);
+    fn free(&self, resource: Pin<&mut SysResource>) {
+        self.stats.ledger.freed(&resource.booked);
+        self.stats.give_back(Heap::Cpu, resource.size);
     }
 
     fn debug(&self, p: &Printer) {

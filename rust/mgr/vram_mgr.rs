@@ -14,6 +14,7 @@
 mod memory;
 mod parts;
 mod reservations;
+mod resource;
 mod search;
 mod wiping;
 
@@ -50,16 +51,17 @@ use crate::{
             drm_print,
             Printer, //
         },
-        gpu_buddy::{
-            Blocks,
-            Ranges, //
-        },
+        gpu_buddy::Blocks,
         ttm::{
             Layout,
             Place,
             Request,
             ResourceManager, //
         }, //
+    },
+    client::{
+        Account,
+        Booked, //
     },
     memory_stats::{
         Heap,
@@ -70,12 +72,16 @@ use crate::{
             Found,
             Memory, //
         },
+        reservations::Reason,
         search::DEFAULT_PAGE_SIZE, //
-    }, //
+    },
+    uapi::Domain, //
 };
 
 pub(crate) use self::{
+    memory::Sheet,
     reservations::PageStatus,
+    resource::VramResource,
     wiping::Wiper, //
 };
 
@@ -90,42 +96,6 @@ pub(crate) struct Usage {
     pub(crate) reserved: u64,
     /// The part of `used` that is inside the aperture.
     pub(crate) visible: u64,
-}
-
-/// The VRAM of one buffer.
-pub(crate) struct VramResource {
-    /// The blocks; [`None`] after `free()`.
-    blocks: Option<Blocks>,
-    /// Bytes of the blocks.
-    size: u64,
-    /// Bytes of the blocks that are inside the aperture.
-    visible: u64,
-    /// How often VRAM had lost its content when that of the blocks was last whole.
-    losses: Atomic<u64>,
-}
-
-impl VramResource {
-    /// The ranges of VRAM that were not known to be zero when they were allocated.
-    pub(crate) fn dirty(&self) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.blocks.iter().flat_map(Blocks::dirty)
-    }
-
-    /// The ranges of VRAM, in the order of the buffer's pages.
-    pub(crate) fn ranges(&self) -> Ranges<'_> {
-        self.ranges_from(0)
-    }
-
-    /// As [`ranges`](Self::ranges), without the buffer's first `skip` bytes.
-    pub(crate) fn ranges_from(&self, skip: u64) -> Ranges<'_> {
-        self.blocks
-            .as_ref()
-            .map_or(Ranges::empty(), |blocks| blocks.iter_from(skip))
-    }
-
-    /// Bytes that are inside the aperture.
-    pub(crate) fn visible(&self) -> u64 {
-        self.visible
-    }
 }
 
 /// The manager of `TTM_PL_VRAM`.
@@ -213,6 +183,19 @@ impl VramMgr {
     /// pages; `EEXIST` if it overlaps another reservation; `ENOSPC` if there are too many
     /// reservations; `ENOMEM`.
     pub(crate) fn reserve_range(&self, range: Range<u64>) -> Result {
+        self.reserve(range, Reason::Request)
+    }
+
+    /// As [`reserve_range`](Self::reserve_range), because of a memory error.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(crate) fn retire_page(&self, page: Range<u64>) -> Result {
+        self.reserve(page, Reason::BadPage)
+    }
+
+    fn reserve(&self, range: Range<u64>, reason: Reason) -> Result {
         let page = PAGE_SIZE as u64;
 
         if range.is_empty() || range.end > self.size || range.start % page + range.end % page != 0 {
@@ -221,7 +204,7 @@ impl VramMgr {
 
         let mut guard = self.memory.lock();
         let memory = &mut *guard;
-        let result = memory.reservations.add(&mut memory.parts, range);
+        let result = memory.reservations.add(&mut memory.parts, range, reason);
 
         self.note_withheld(memory);
         memory.kick_wiper();
@@ -330,13 +313,20 @@ impl VramMgr {
 
     /// Allocates blocks for a request. If there are none while others are being zeroed, it waits for
     /// these, and no more are taken away meanwhile. So memory is never short because it is not zero.
-    /// Returns how often VRAM had lost its content by then, too.
-    fn find_blocks(&self, request: &Request<'_>) -> Result<(Blocks, u64)> {
+    /// They are in the books before anybody sees that they are not free. Returns how often VRAM had
+    /// lost its content by then, too.
+    fn find_blocks(&self, request: &Request<'_>) -> Result<(Blocks, Booked, u64)> {
+        let found = |blocks: Blocks| {
+            let account = Account::Heap(Domain::Vram);
+            let booked = self.stats.ledger.allocated(account, blocks.size());
+
+            Ok((blocks, booked, self.losses.load(Relaxed)))
+        };
         let fence = {
             let mut memory = self.memory.lock();
 
             match memory.find(request, true)? {
-                Found::Blocks(blocks) => return Ok((blocks, self.losses.load(Relaxed))),
+                Found::Blocks(blocks) => return found(blocks),
                 Found::Later(fence) => fence,
             }
         };
@@ -346,9 +336,16 @@ impl VramMgr {
         memory.wiping.waiting -= 1;
         result?;
         match memory.find(request, false)? {
-            Found::Blocks(blocks) => Ok((blocks, self.losses.load(Relaxed))),
+            Found::Blocks(blocks) => found(blocks),
             Found::Later(_) => Err(ENOSPC),
         }
+    }
+
+    /// Calls `f` with what VRAM is used for at this moment. Nothing is allocated or freed meanwhile.
+    pub(crate) fn with_sheet<R>(&self, f: impl FnOnce(&Sheet) -> R) -> R {
+        let memory = self.memory.lock();
+
+        f(&memory.sheet())
     }
 
     /// Bytes of `range` that are inside the aperture.
@@ -374,9 +371,12 @@ impl ResourceManager for VramMgr {
             return Err(ENOSPC);
         }
 
-        let (mut blocks, losses) = self.find_blocks(request)?;
+        let (mut blocks, booked, losses) = self.find_blocks(request)?;
         if let Err(err) = blocks.make_index() {
-            self.memory.lock().parts.undo(blocks);
+            let mut memory = self.memory.lock();
+
+            memory.parts.undo(blocks);
+            self.stats.ledger.freed(&booked);
             return Err(err);
         }
         let visible: u64 = blocks.iter().map(|block| self.visible(&block)).sum();
@@ -392,6 +392,7 @@ impl ResourceManager for VramMgr {
             size,
             visible,
             losses: Atomic::new(losses),
+            booked,
         })
     }
 
@@ -417,6 +418,7 @@ impl ResourceManager for VramMgr {
         }
         if let Some(blocks) = resource.blocks.take() {
             memory.give_back(blocks, false);
+            self.stats.ledger.freed(&resource.booked);
         }
         self.note_withheld(&memory);
         memory.kick_wiper();

@@ -9,8 +9,8 @@ use zerocopy_derive::Immutable;
 
 use crate::bindings::uapi;
 
-/// What comes before the array: `struct drm_pddgpu_query_heaps`, `struct drm_pddgpu_query_leaks` and
-/// `struct drm_pddgpu_query_budget` without it.
+/// What comes before the array: `struct drm_pddgpu_query_heaps`, `struct drm_pddgpu_query_leaks`,
+/// `struct drm_pddgpu_query_budget` and `struct drm_pddgpu_query_owners` without it.
 #[derive(Immutable, IntoBytes)]
 #[repr(C)]
 pub(crate) struct ArrayHead {
@@ -22,7 +22,8 @@ const _: () = {
     use uapi::{
         drm_pddgpu_query_budget as Budgets,
         drm_pddgpu_query_heaps as Heaps,
-        drm_pddgpu_query_leaks as Leaks, //
+        drm_pddgpu_query_leaks as Leaks,
+        drm_pddgpu_query_owners as Owners, //
     };
 
     assert!(offset_of!(Heaps, num_heaps) == offset_of!(ArrayHead, count));
@@ -34,6 +35,9 @@ const _: () = {
     assert!(offset_of!(Leaks, num_leaks) == offset_of!(ArrayHead, count));
     assert!(offset_of!(Leaks, leak_size) == offset_of!(ArrayHead, entry_size));
     assert!(offset_of!(Leaks, leaks) == size_of::<ArrayHead>());
+    assert!(offset_of!(Owners, num_owners) == offset_of!(ArrayHead, count));
+    assert!(offset_of!(Owners, owner_size) == offset_of!(ArrayHead, entry_size));
+    assert!(offset_of!(Owners, owners) == size_of::<ArrayHead>());
 };
 
 impl ArrayHead {

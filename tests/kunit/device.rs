@@ -374,6 +374,8 @@ impl ttm::Driver for Driver {
         Ok(())
     }
 
+    fn exported(_object: &Payload, _buf: &DmaBuf) {}
+
     fn export_dropped(_object: &Payload) {}
 
     fn may_purge(_object: &Payload) -> bool {

@@ -9,7 +9,7 @@ const LIBDRM_INCLUDE: &str = "/usr/include/libdrm";
 
 /// The structures that queries are answered with. The derived traits let the library read them
 /// from bytes, and deriving them fails if a structure has bytes that are in no field.
-const ANSWERS: [&str; 12] = [
+const ANSWERS: [&str; 13] = [
     "drm_pddgpu_query_device",
     "drm_pddgpu_heap",
     "drm_pddgpu_query_memory_stats",
@@ -22,6 +22,7 @@ const ANSWERS: [&str; 12] = [
     "drm_pddgpu_budget",
     "drm_event",
     "drm_pddgpu_event",
+    "drm_pddgpu_owner",
 ];
 
 const TRAITS: &str = "zerocopy::FromBytes,zerocopy::IntoBytes,zerocopy::Immutable";

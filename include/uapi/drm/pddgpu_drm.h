@@ -72,6 +72,7 @@ extern "C" {
 #define DRM_PDDGPU_GEM_SET_PRIORITY	0x09
 #define DRM_PDDGPU_RESERVE	0x0a
 #define DRM_PDDGPU_SUBSCRIBE	0x0b
+#define DRM_PDDGPU_GEM_SET_LABEL	0x0c
 
 #define DRM_IOCTL_PDDGPU_GEM_CREATE \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_CREATE, struct drm_pddgpu_gem_create)
@@ -97,6 +98,8 @@ extern "C" {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_RESERVE, struct drm_pddgpu_reserve)
 #define DRM_IOCTL_PDDGPU_SUBSCRIBE \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_SUBSCRIBE, struct drm_pddgpu_subscribe)
+#define DRM_IOCTL_PDDGPU_GEM_SET_LABEL \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_PDDGPU_GEM_SET_LABEL, struct drm_pddgpu_gem_set_label)
 
 /**
  * struct drm_pddgpu_gem_create - create a buffer
@@ -513,6 +516,30 @@ struct drm_pddgpu_event {
 	__u32 to;
 };
 
+/** define DRM_PDDGPU_LABEL_SIZE - most bytes of a label, the zero at its end included */
+#define DRM_PDDGPU_LABEL_SIZE		64
+
+/**
+ * struct drm_pddgpu_gem_set_label - give a buffer a name
+ *
+ * Reports, leaks and trace events show it. It belongs to the buffer, whoever has
+ * a handle of it, and takes the place of the one before.
+ *
+ * Errors: -EINVAL for padding that is not zero, and for a label with anything but
+ * printable ASCII characters. -ENOENT for an unknown handle. -E2BIG for a label
+ * without a zero among its first %DRM_PDDGPU_LABEL_SIZE bytes. -EFAULT for an
+ * address that cannot be read. -ENODEV after the card was removed. After an error
+ * the label is as before.
+ */
+struct drm_pddgpu_gem_set_label {
+	/** @handle: in: the buffer. */
+	__u32 handle;
+	/** @pad: must be zero. */
+	__u32 pad;
+	/** @label: in: user-space address of a zero-terminated string, or 0 for none. */
+	__u64 label;
+};
+
 /** define DRM_PDDGPU_QUERY_DEVICE - answers with &struct drm_pddgpu_query_device */
 #define DRM_PDDGPU_QUERY_DEVICE		0
 /** define DRM_PDDGPU_QUERY_HEAPS - answers with &struct drm_pddgpu_query_heaps */
@@ -527,6 +554,8 @@ struct drm_pddgpu_event {
 #define DRM_PDDGPU_QUERY_LEAKS		3
 /** define DRM_PDDGPU_QUERY_BUDGET - answers with &struct drm_pddgpu_query_budget */
 #define DRM_PDDGPU_QUERY_BUDGET		4
+/** define DRM_PDDGPU_QUERY_OWNERS - answers with &struct drm_pddgpu_query_owners */
+#define DRM_PDDGPU_QUERY_OWNERS		5
 
 /**
  * struct drm_pddgpu_query - ask about the device
@@ -828,7 +857,26 @@ struct drm_pddgpu_leak {
 	__u32 pins;
 	/** @comm: name of the process that created it, zero-terminated. */
 	char comm[16];
+	/** @flags: mask of PDDGPU_LEAK_*_EXITED. */
+	__u32 flags;
+	/** @pad: zero. */
+	__u32 pad;
+	/** @mmap_offset: where a DRM file has it, as in /proc/PID/maps. */
+	__u64 mmap_offset;
+	/**
+	 * @dma_buf: inode number of the dma-buf that was made of it last, as in
+	 * /proc/PID/fdinfo; 0 if there is none.
+	 */
+	__u64 dma_buf;
+	/** @label: its label, zero-terminated. */
+	char label[DRM_PDDGPU_LABEL_SIZE];
 };
+
+/**
+ * define PDDGPU_LEAK_CREATOR_EXITED - in &drm_pddgpu_leak.flags: the process that
+ * created it has ended
+ */
+#define PDDGPU_LEAK_CREATOR_EXITED	(1 << 0)
 
 /**
  * struct drm_pddgpu_query_leaks - suspected and confirmed leaks, oldest first
@@ -843,6 +891,110 @@ struct drm_pddgpu_query_leaks {
 	__u32 leak_size;
 	/** @leaks: the entries. */
 	struct drm_pddgpu_leak leaks[];
+};
+
+/**
+ * DOC: owners
+ *
+ * What a part of the memory is there for. Each byte of a heap is in exactly one
+ * entry of the answer to QUERY_OWNERS.
+ *
+ * %PDDGPU_OWNER_CLIENT: buffers of which this client has a handle. One that
+ * several clients have counts for one of them.
+ *
+ * %PDDGPU_OWNER_DMA_BUF: buffers without a handle, of which there is a dma-buf.
+ *
+ * %PDDGPU_OWNER_MAPPING: buffers without either, which a process has mapped.
+ *
+ * %PDDGPU_OWNER_KERNEL: buffers without any of these: they are being created or
+ * freed.
+ *
+ * %PDDGPU_OWNER_ARRIVING: taken for a buffer that is being created, or moved there.
+ *
+ * %PDDGPU_OWNER_LEAVING: what a buffer has left that was moved or freed, as long
+ * as the card may still be at work on it.
+ *
+ * %PDDGPU_OWNER_WIPING: free memory that is being zeroed.
+ *
+ * %PDDGPU_OWNER_DRIVER: what the driver needs itself.
+ *
+ * %PDDGPU_OWNER_BAD_PAGE: reserved because of a memory error.
+ *
+ * %PDDGPU_OWNER_REQUEST: reserved by an administrator.
+ *
+ * %PDDGPU_OWNER_CLEAN: free, and known to be zero where it has content.
+ *
+ * %PDDGPU_OWNER_DIRTY: free, but not zeroed yet.
+ *
+ * %PDDGPU_OWNER_OTHERS: buffers of clients that are not listed: of all others for
+ * a caller without CAP_PERFMON and CAP_SYS_ADMIN, and of those that come or go at
+ * this moment.
+ *
+ * %PDDGPU_OWNER_NONE: bytes that nobody is known for. If it is not 0, the driver
+ * has a bug.
+ */
+#define PDDGPU_OWNER_CLIENT	1
+#define PDDGPU_OWNER_DMA_BUF	2
+#define PDDGPU_OWNER_MAPPING	3
+#define PDDGPU_OWNER_KERNEL	4
+#define PDDGPU_OWNER_ARRIVING	5
+#define PDDGPU_OWNER_LEAVING	6
+#define PDDGPU_OWNER_WIPING	7
+#define PDDGPU_OWNER_DRIVER	8
+#define PDDGPU_OWNER_BAD_PAGE	9
+#define PDDGPU_OWNER_REQUEST	10
+#define PDDGPU_OWNER_CLEAN	11
+#define PDDGPU_OWNER_DIRTY	12
+#define PDDGPU_OWNER_OTHERS	13
+#define PDDGPU_OWNER_NONE	14
+
+/**
+ * struct drm_pddgpu_owner - bytes that are there for one purpose
+ */
+struct drm_pddgpu_owner {
+	/** @kind: one of PDDGPU_OWNER_*. */
+	__u32 kind;
+	/** @pid: process of a client, in the initial PID namespace; else 0. */
+	__u32 pid;
+	/** @client: number of a client, as in fdinfo; else 0. */
+	__u64 client;
+	/**
+	 * @cgroup: inode number of the process's folder in the file system of
+	 * cgroup 2; 0 if it is not known.
+	 */
+	__u64 cgroup;
+	/** @buffers: how many buffers these bytes are of. */
+	__u64 buffers;
+	/** @vram: bytes of VRAM. */
+	__u64 vram;
+	/** @gtt: bytes of the GTT window. */
+	__u64 gtt;
+	/** @cpu: bytes of the CPU domain. */
+	__u64 cpu;
+	/**
+	 * @hop: bytes of system memory that pass through GTT without an address
+	 * in the window. They belong to no heap.
+	 */
+	__u64 hop;
+	/** @comm: name of the process of a client, zero-terminated. */
+	char comm[16];
+	/** @name: name that a client has given itself, zero-terminated. */
+	char name[64];
+};
+
+/**
+ * struct drm_pddgpu_query_owners - whose each byte is
+ *
+ * All figures are of one moment, and the bytes of a heap in all entries together
+ * are &drm_pddgpu_heap.total.
+ */
+struct drm_pddgpu_query_owners {
+	/** @num_owners: how many entries follow. */
+	__u32 num_owners;
+	/** @owner_size: bytes from one entry to the next. */
+	__u32 owner_size;
+	/** @owners: the entries. */
+	struct drm_pddgpu_owner owners[];
 };
 
 #if defined(__cplusplus)

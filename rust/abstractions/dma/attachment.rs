@@ -54,6 +54,12 @@ impl DmaBuf {
         unsafe { (*self.as_raw()).resv }
     }
 
+    /// The number of its inode, which all files of it have in common.
+    pub(crate) fn inode(&self) -> u64 {
+        // SAFETY: A dma-buf has a file, and that an inode, as long as it lives.
+        unsafe { (*(*(*self.as_raw()).file).f_inode).i_ino }
+    }
+
     /// Bytes.
     pub(crate) fn size(&self) -> usize {
         // SAFETY: Constant.

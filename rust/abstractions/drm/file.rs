@@ -20,13 +20,16 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::drm::{
-        device::Device,
-        gem::{
-            Object as _,
-            Ref, //
+    abstractions::{
+        drm::{
+            device::Device,
+            gem::{
+                Object as _,
+                Ref, //
+            },
+            types::Types, //
         },
-        types::Types, //
+        task::printable, //
     },
     bindings::raw as bindings, //
 };
@@ -43,9 +46,14 @@ pub(crate) struct File<T: Types>(Opaque<bindings::drm_file>, PhantomData<T>);
 pub(crate) struct Client {
     /// Process ID in the initial namespace, 0 if the process is gone.
     pub(crate) pid: i32,
-    /// The name of the process, padded with zeroes.
-    comm: [u8; 16],
+    /// The name of the process without control characters, padded with zeroes.
+    pub(crate) comm: [u8; 16],
+    /// The number of its cgroup, which is that of the inode of its folder; 0 if the process is gone.
+    pub(crate) cgroup: u64,
 }
+
+/// The name that a client has given itself, padded with zeroes. The last byte is always zero.
+pub(crate) type ClientName = [u8; 64];
 
 impl Client {
     /// The name of the process, `-` if it is gone.
@@ -88,6 +96,7 @@ impl<T: Types> File<T> {
         let mut client = Client {
             pid: 0,
             comm: [0; 16],
+            cgroup: 0,
         };
         client.comm[0] = b'-';
 
@@ -104,11 +113,34 @@ impl<T: Types> File<T> {
             // SAFETY: The task cannot be freed inside the read-side section. `comm` always holds a
             // terminator at its end, and a torn read of a name is still a name.
             unsafe {
+                client.cgroup = bindings::task_cgroup_id(task.as_ptr());
                 client.pid = (*task.as_ptr()).tgid;
-                client.comm = core::ptr::read_volatile(addr_of_mut!((*task.as_ptr()).comm).cast());
+                client.comm = printable(core::ptr::read_volatile(
+                    addr_of_mut!((*task.as_ptr()).comm).cast(),
+                ));
             }
         }
         client
+    }
+
+    /// The name that the client has given itself.
+    pub(crate) fn client_name(&self) -> ClientName {
+        let mut copy = [0; size_of::<ClientName>()];
+        let raw = self.as_raw();
+
+        // SAFETY: The lock is initialised while the file is open, and protects the name, which ends
+        // with a zero.
+        unsafe {
+            bindings::mutex_lock(addr_of_mut!((*raw).client_name_lock));
+            if let Some(name) = NonNull::new((*raw).client_name.cast_mut()) {
+                let name = CStr::from_char_ptr(name.as_ptr()).to_bytes();
+                let length = name.len().min(copy.len() - 1);
+
+                copy[..length].copy_from_slice(&name[..length]);
+            }
+            bindings::mutex_unlock(addr_of_mut!((*raw).client_name_lock));
+        }
+        copy
     }
 
     /// Makes a handle for `object` (`drm_gem_handle_create()`). The handle holds a reference of its

@@ -46,6 +46,9 @@ pub(crate) trait Exported: gem::Object {
     /// Any. Then there will be none.
     fn export_added(&self) -> Result;
 
+    /// A dma-buf of the object was made.
+    fn exported(&self, buf: &DmaBuf);
+
     /// A dma-buf of the object is gone.
     fn export_dropped(&self);
 
@@ -135,8 +138,10 @@ impl<T: Types<Object: Exported>> Exports<T> {
             bindings::drm_gem_dmabuf_export((*gem).dev, &mut info)
         };
 
-        if kernel::error::from_err_ptr(buf).is_err() {
-            object.export_dropped();
+        match kernel::error::from_err_ptr(buf) {
+            // SAFETY: It was made just now, and nobody else knows it yet.
+            Ok(buf) => object.exported(unsafe { DmaBuf::from_raw(buf) }),
+            Err(_) => object.export_dropped(),
         }
         buf
     }

@@ -12,7 +12,10 @@ use kernel::{
 };
 
 use crate::abstractions::{
-    dma::fence::Fence,
+    dma::{
+        attachment::DmaBuf,
+        fence::Fence, //
+    },
     drm::{
         self,
         Entered, //
@@ -168,6 +171,9 @@ pub(crate) trait Driver: Types<Drm: drm::Types<Object = Object<Self>>> {
     fn export_added(_object: &Self::Object) -> Result {
         Ok(())
     }
+
+    /// Called when that dma-buf was made. resv is not held.
+    fn exported(_object: &Self::Object, _buf: &DmaBuf) {}
 
     /// Called when a dma-buf of a buffer is gone. resv is not held.
     fn export_dropped(_object: &Self::Object) {}

@@ -210,6 +210,10 @@ impl<T: Driver> Exported for Object<T> {
         T::export_added(self)
     }
 
+    fn exported(&self, buf: &DmaBuf) {
+        T::exported(self, buf);
+    }
+
     fn export_dropped(&self) {
         T::export_dropped(self);
     }

@@ -21,7 +21,10 @@ use crate::{
     },
     mgr::vram_mgr::{
         parts::Parts,
-        reservations::Reservations,
+        reservations::{
+            Reason,
+            Reservations, //
+        },
         search::Search,
         wiping::{
             Due,
@@ -38,6 +41,25 @@ pub(super) struct Memory {
     pub(super) reservations: Reservations,
     pub(super) wiping: Wiping,
     size: u64,
+}
+
+/// What VRAM is used for, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Sheet {
+    /// What buffers have.
+    pub(crate) buffers: u64,
+    /// What the driver needs itself.
+    pub(crate) driver: u64,
+    /// What is reserved because of memory errors.
+    pub(crate) bad_pages: u64,
+    /// What is reserved because somebody asked for it.
+    pub(crate) requested: u64,
+    /// What is being zeroed.
+    pub(crate) wiping: u64,
+    /// What is free and known to be zero.
+    pub(crate) clean: u64,
+    /// What is free and not known to be zero.
+    pub(crate) dirty: u64,
 }
 
 /// What came of a search.
@@ -70,6 +92,22 @@ impl Memory {
     /// Bytes that are not free.
     pub(super) fn used(&self) -> u64 {
         self.size - self.parts.avail() - self.wiping.bytes()
+    }
+
+    /// What VRAM is used for.
+    pub(super) fn sheet(&self) -> Sheet {
+        let bytes = |reason| self.reservations.bytes(reason);
+        let dirty = self.parts.dirty_avail();
+
+        Sheet {
+            buffers: self.used() - self.reservations.total().bytes,
+            driver: bytes(Reason::Driver),
+            bad_pages: bytes(Reason::BadPage),
+            requested: bytes(Reason::Request),
+            wiping: self.wiping.bytes(),
+            clean: self.parts.avail() - dirty,
+            dirty,
+        }
     }
 
     /// Allocates blocks for a request. If it `may_wait`, it would rather wait for what is being zeroed

@@ -27,10 +27,22 @@ use crate::{
 /// Most reservations of a card. A card with more bad pages than that is not worth using.
 pub(super) const MAX_RESERVATIONS: usize = 4096;
 
+/// Why a range is not allocated to buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The driver needs it itself.
+    Driver,
+    /// It had a memory error.
+    BadPage,
+    /// Somebody asked for that.
+    Request,
+}
+
 /// A range that is not allocated to buffers.
 pub(super) struct Reservation {
     /// Bytes.
     pub(super) range: Range<u64>,
+    reason: Reason,
     state: State,
 }
 
@@ -113,7 +125,7 @@ impl Reservations {
                 soiled: false,
             };
 
-            this.insert(node, 0..own, state);
+            this.insert(node, 0..own, Reason::Driver, state);
             this.total.add(&(0..own), parts.border);
         }
         Ok(this)
@@ -123,10 +135,16 @@ impl Reservations {
         &mut self,
         node: RBTreeNodeReservation<u64, Reservation>,
         range: Range<u64>,
+        reason: Reason,
         state: State,
     ) {
-        self.all
-            .insert(node.into_node(range.end, Reservation { range, state }));
+        let rsv = Reservation {
+            range,
+            reason,
+            state,
+        };
+
+        self.all.insert(node.into_node(rsv.range.end, rsv));
         self.count += 1;
     }
 
@@ -144,7 +162,7 @@ impl Reservations {
     ///
     /// `EEXIST` if part of the range is reserved or pending already; `ENOSPC` if there are
     /// [`MAX_RESERVATIONS`]; `ENOMEM`.
-    pub(super) fn add(&mut self, parts: &mut Parts, range: Range<u64>) -> Result {
+    pub(super) fn add(&mut self, parts: &mut Parts, range: Range<u64>, reason: Reason) -> Result {
         if self
             .behind(range.start)
             .is_some_and(|(other, _)| other.start < range.end)
@@ -156,8 +174,9 @@ impl Reservations {
         }
 
         let node = RBTreeNodeReservation::new(GFP_KERNEL)?;
+        let state = State::Pending { freed: false };
 
-        self.insert(node, range.clone(), State::Pending { freed: false });
+        self.insert(node, range.clone(), reason, state);
         self.pending += 1;
         self.note_freed(&range);
         self.reserve_freed(parts);
@@ -254,6 +273,14 @@ impl Reservations {
     /// Bytes that no buffer has any more.
     pub(super) fn total(&self) -> Total {
         self.total
+    }
+
+    /// Bytes of these ranges that are reserved for a reason.
+    pub(super) fn bytes(&self, reason: Reason) -> u64 {
+        self.iter()
+            .filter(|rsv| rsv.reason == reason && rsv.status() == PageStatus::Reserved)
+            .map(|rsv| rsv.range.end - rsv.range.start)
+            .sum()
     }
 
     /// Gives all memory back to the allocator.

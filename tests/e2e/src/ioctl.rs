@@ -8,6 +8,7 @@ mod gem_create;
 mod gem_info;
 mod gem_mmap;
 mod gem_move;
+mod gem_set_label;
 mod gem_wait;
 mod nodes;
 mod query;
@@ -24,6 +25,7 @@ pub fn tests() -> Vec<Trial> {
         gem_mmap::tests(),
         gem_wait::tests(),
         gem_move::tests(),
+        gem_set_label::tests(),
         clients::tests(),
         compat::tests(),
         unprivileged::tests(),

@@ -10,6 +10,7 @@ mod docs;
 mod large_reports;
 mod leaks;
 mod load;
+mod owners;
 mod reports;
 mod settings;
 mod top;
@@ -34,6 +35,7 @@ pub fn tests() -> Vec<Trial> {
         load::tests(),
         usage_limit::tests(),
         leaks::tests(),
+        owners::tests(),
         unbind::tests(),
         debug_level::tests(),
         tracing::tests(),

@@ -28,7 +28,7 @@ fn bytes(total: u64, shared: u64, resident: u64) -> MemoryStats {
 
 /// A buffer in VRAM.
 fn buffer() -> Result<Arc<Holders>> {
-    let holders = Holders::new(SIZE, Domain::Vram, None)?;
+    let holders = Holders::new(SIZE, Domain::Vram, None, Ledger::new()?)?;
 
     holders.set_place(Some(Domain::Vram));
     Ok(holders)

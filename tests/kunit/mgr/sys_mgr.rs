@@ -123,12 +123,12 @@ mod tests {
         let card = card()?;
         let bo = card.create(10, 1, &[SYSTEM])?;
         let locked = bo.reserve()?;
-        let size = locked
+        let resource = locked
             .resource()
             .and_then(|res| card.system.get(res))
             .ok_or(EINVAL)?;
 
-        check_eq!(*size, 10 * PAGE);
+        check_eq!(resource.size, 10 * PAGE);
         for place in [
             SYSTEM,
             SYSTEM.below(1),
@@ -136,8 +136,16 @@ mod tests {
             SYSTEM.temporary(),
             SYSTEM.contiguous(),
         ] {
-            check!(card.system.intersects(size, &place), "{:?}", place.range(5));
-            check!(card.system.compatible(size, &place), "{:?}", place.range(5));
+            check!(
+                card.system.intersects(resource, &place),
+                "{:?}",
+                place.range(5)
+            );
+            check!(
+                card.system.compatible(resource, &place),
+                "{:?}",
+                place.range(5)
+            );
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 //! Buffers of this process.
 
-use std::{num::NonZeroU64, os::fd::AsFd, time::Duration};
+use std::{ffi::CStr, num::NonZeroU64, os::fd::AsFd, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -274,6 +274,17 @@ impl Buffer {
         };
         retry_interrupted(|| self.card.raw().gem_set_priority(args))
             .map_err(Error::from_call("GEM_SET_PRIORITY"))
+    }
+
+    /// Gives the buffer a name, or takes it away with an empty one. Reports and trace events show it.
+    pub fn set_label(&self, label: &CStr) -> Result<()> {
+        let args = raw::drm_pddgpu_gem_set_label {
+            handle: self.handle,
+            label: label.as_ptr() as usize as u64,
+            ..Default::default()
+        };
+        retry_interrupted(|| self.card.raw().gem_set_label(args))
+            .map_err(Error::from_call("GEM_SET_LABEL"))
     }
 
     /// Closes the handle now. Dropping the buffer does so too, but gives no error.

@@ -10,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use rustix::io::Errno;
+use rustix::{
+    fs::{fstat, major, minor},
+    io::Errno,
+};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
@@ -110,6 +113,30 @@ impl Card {
     /// The path of the node that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The card's folder in sysfs.
+    fn device_dir(&self) -> Result<PathBuf> {
+        let stat = fstat(self).map_err(Error::from_call("fstat"))?;
+        let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
+        let path = format!("/sys/dev/char/{major}:{minor}/device");
+        fs::canonicalize(&path).map_err(Error::from_file(&path))
+    }
+
+    /// The card's address on its bus, such as `0000:00:02.0`.
+    pub fn address(&self) -> Result<String> {
+        let folder = self.device_dir()?;
+        let name = folder.file_name().unwrap_or_default();
+        Ok(name.to_string_lossy().into_owned())
+    }
+
+    /// The paths of all nodes of the card.
+    pub fn nodes(&self) -> Result<Vec<String>> {
+        let path = self.device_dir()?.join("drm");
+        let entries = fs::read_dir(&path).map_err(Error::from_file(&path))?;
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let nodes = names.map(|name| format!("{NODES}/{}", name.to_string_lossy()));
+        Ok(nodes.collect())
     }
 
     /// The number that the DRM core has given this client, as in fdinfo.

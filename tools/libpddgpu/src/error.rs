@@ -201,6 +201,11 @@ const MEANINGS: &[(&str, Errno, &str)] = &[
         "the buffer's content is not needed: ",
     ),
     (
+        "GEM_SET_LABEL",
+        Errno::TOOBIG,
+        "a label has at most 63 bytes: ",
+    ),
+    (
         "GEM_ADVISE",
         Errno::BUSY,
         "there is a dma-buf of the buffer: ",

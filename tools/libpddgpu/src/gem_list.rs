@@ -14,6 +14,9 @@ use crate::{
     flags::CreateFlags,
 };
 
+/// The words in the line of a buffer before its label.
+const FIELDS: usize = 11;
+
 /// Where debugfs has the folders of DRM devices.
 const DEBUGFS: &str = "/sys/kernel/debug/dri";
 
@@ -35,6 +38,8 @@ pub struct Client {
 pub struct Entry {
     /// The client's handle, if it has one.
     pub handle: Option<u32>,
+    /// A number that no other buffer of the card has had.
+    pub id: u64,
     /// Bytes.
     pub size: u64,
     /// The domains that the buffer was created for.
@@ -48,8 +53,14 @@ pub struct Entry {
     /// Address of the first byte as the card sees it. `None` if the card has no address for the
     /// buffer, or the buffer is in several ranges.
     pub gpu_addr: Option<u64>,
+    /// The offset at which the card's files have the buffer, as in `/proc/PID/maps`.
+    pub mmap_offset: u64,
+    /// Inode number of the buffer's dma-buf, as in `/proc/PID/fdinfo`, if it has one.
+    pub dma_buf: Option<u64>,
     /// The flags that the buffer was created with.
     pub flags: CreateFlags,
+    /// The name that a program has given the buffer.
+    pub label: String,
 }
 
 /// The card's folder in debugfs.
@@ -104,9 +115,12 @@ fn parse_client(head: &str) -> Option<Client> {
 }
 
 fn parse_entry(line: &str) -> Option<Entry> {
-    let mut columns = line.split_whitespace();
-    let entry = Entry {
+    // The last one is the label, with any spaces in it.
+    let (fields, label) = split_fields(line)?;
+    let mut columns = fields.into_iter();
+    Some(Entry {
         handle: parse_optional(columns.next()?)?,
+        id: columns.next()?.parse().ok()?,
         size: columns.next()?.parse().ok()?,
         domains: columns.next()?.parse().ok()?,
         placement: parse_optional(columns.next()?)?,
@@ -114,11 +128,32 @@ fn parse_entry(line: &str) -> Option<Entry> {
         visible: columns.next()?.parse().ok()?,
         gpu_addr: match columns.next()? {
             "-" => None,
-            addr => Some(u64::from_str_radix(addr.strip_prefix("0x")?, 16).ok()?),
+            addr => Some(parse_hexadecimal(addr)?),
         },
+        mmap_offset: parse_hexadecimal(columns.next()?)?,
+        dma_buf: parse_optional(columns.next()?)?,
         flags: columns.next()?.parse().ok()?,
-    };
-    columns.next().is_none().then_some(entry)
+        label: label.to_owned(),
+    })
+}
+
+/// The words of a line, and all that comes behind them.
+fn split_fields(line: &str) -> Option<([&str; FIELDS], &str)> {
+    let mut rest = line;
+    let mut fields = [""; FIELDS];
+    for field in &mut fields {
+        rest = rest.trim_start_matches(' ');
+        let end = rest.find(' ').unwrap_or(rest.len());
+        (*field, rest) = rest.split_at(end);
+        if field.is_empty() {
+            return None;
+        }
+    }
+    Some((fields, rest.strip_prefix(' ').unwrap_or(rest)))
+}
+
+fn parse_hexadecimal(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
 }
 
 /// Reads a value that may be missing, which is written as `-`. `None` for what is no value.
@@ -135,13 +170,13 @@ mod tests {
 
     const LIST: &str = "\
 client 3 pid 157 command pddgpuctl
-    handle           size domains  placement pins        visible           gpu_addr flags
-         1        1048576 VRAM|GTT VRAM         0        1048576 0x0000000000100000 CPU_ACCESS_REQUIRED|VRAM_CONTIGUOUS
-         2           4096 CPU      -            1              0                  - -
+    handle id        size domains  placement pins        visible           gpu_addr mmap_offset dma_buf flags label
+         1  7     1048576 VRAM|GTT VRAM         0        1048576 0x0000000000100000 0x100000 33 CPU_ACCESS_REQUIRED|VRAM_CONTIGUOUS of two words
+         2  8        4096 CPU      -            1              0                  - 0x200000  - - 
 client 4 pid 158 command two words
-    handle           size domains  placement pins        visible           gpu_addr flags
+    handle id        size domains  placement pins        visible           gpu_addr mmap_offset dma_buf flags label
 client - (no handle)
-         -           4096 GTT      CPU          0           4096                  - NO_CPU_ACCESS
+         -  9        4096 GTT      CPU          0           4096                  - 0x300000  - NO_CPU_ACCESS
 ";
 
     #[test]
@@ -153,13 +188,17 @@ client - (no handle)
             clients[0].buffers[0],
             Entry {
                 handle: Some(1),
+                id: 7,
                 size: 1 << 20,
                 domains: Domains::VRAM | Domains::GTT,
                 placement: Some(Domain::Vram),
                 pins: 0,
                 visible: 1 << 20,
                 gpu_addr: Some(0x10_0000),
+                mmap_offset: 0x10_0000,
+                dma_buf: Some(33),
                 flags: CreateFlags::CPU_ACCESS_REQUIRED | CreateFlags::VRAM_CONTIGUOUS,
+                label: "of two words".into(),
             }
         );
         assert_eq!(clients[0].buffers[1].placement, None);
@@ -174,10 +213,10 @@ client - (no handle)
     fn lines_that_are_no_list_are_errors() {
         for text in [
             "client x pid 1 command a",
-            "1 4096 CPU CPU 0 0 - -",
-            "client 1 pid 2 command a\n1 4096 CPU CPU 0 0 -",
-            "client 1 pid 2 command a\n1 4096 CPU CPU 0 0 - - -",
-            "client 1 pid 2 command a\n1 4096 TAPE CPU 0 0 - -",
+            "1 1 4096 CPU CPU 0 0 - 0x0 - -",
+            "client 1 pid 2 command a\n1 1 4096 CPU CPU 0 0 - 0x0 -",
+            "client 1 pid 2 command a\n1 1 4096 CPU CPU 0 0 - 1 - -",
+            "client 1 pid 2 command a\n1 1 4096 TAPE CPU 0 0 - 0x0 - -",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -32,13 +32,16 @@ pub mod fdinfo;
 mod flags;
 pub mod gem_list;
 mod heap;
+pub mod leak_traces;
 mod mapping;
 mod mask;
+mod owners;
 mod query;
 pub mod raw;
 mod sharing;
 mod statistics;
 mod syncobj;
+mod text;
 mod transfer;
 pub mod virtual_card;
 
@@ -52,6 +55,7 @@ pub use events::Event;
 pub use flags::{CreateFlags, Events, Features};
 pub use heap::Heap;
 pub use mapping::Mapping;
+pub use owners::{Owner, OwnerKind};
 pub use statistics::{
     counter::{Counter, CounterTable, Description, Unit},
     failures::FailureStats,

@@ -44,7 +44,7 @@ struct ListHead {
 const _: () = {
     use raw::{
         drm_pddgpu_query_budget as budgets, drm_pddgpu_query_heaps as heaps,
-        drm_pddgpu_query_leaks as leaks,
+        drm_pddgpu_query_leaks as leaks, drm_pddgpu_query_owners as owners,
     };
 
     assert!(offset_of!(heaps, num_heaps) == offset_of!(ListHead, count));
@@ -56,6 +56,9 @@ const _: () = {
     assert!(offset_of!(leaks, num_leaks) == offset_of!(ListHead, count));
     assert!(offset_of!(leaks, leak_size) == offset_of!(ListHead, entry_size));
     assert!(offset_of!(leaks, leaks) == size_of::<ListHead>());
+    assert!(offset_of!(owners, num_owners) == offset_of!(ListHead, count));
+    assert!(offset_of!(owners, owner_size) == offset_of!(ListHead, entry_size));
+    assert!(offset_of!(owners, owners) == size_of::<ListHead>());
 };
 
 impl ListHead {

@@ -104,6 +104,12 @@ impl Raw<'_> {
         unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_SUBSCRIBE, _>::new(args)) }
     }
 
+    /// `DRM_IOCTL_PDDGPU_GEM_SET_LABEL`. The kernel only reads at the address in it.
+    pub fn gem_set_label(&self, args: drm_pddgpu_gem_set_label) -> Result<()> {
+        // SAFETY: The header has this number for this structure, so the kernel accesses no more.
+        unsafe { ioctl(self.fd, Setter::<PDDGPU_IOCTL_GEM_SET_LABEL, _>::new(args)) }
+    }
+
     /// `DRM_IOCTL_PDDGPU_QUERY`.
     ///
     /// # Safety

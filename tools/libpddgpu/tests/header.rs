@@ -59,6 +59,7 @@ fn check_sizes(check: &mut impl FnMut(&str, u64)) {
         drm_pddgpu_reserve
         drm_pddgpu_subscribe
         drm_pddgpu_event
+        drm_pddgpu_gem_set_label
         drm_pddgpu_query
         drm_pddgpu_query_device
         drm_pddgpu_heap
@@ -70,6 +71,7 @@ fn check_sizes(check: &mut impl FnMut(&str, u64)) {
         drm_pddgpu_query_memory_stats
         drm_pddgpu_leak
         drm_pddgpu_budget
+        drm_pddgpu_owner
     }
 }
 
@@ -98,6 +100,10 @@ fn program() -> String {
         "__builtin_offsetof(struct drm_pddgpu_query_budget, heaps)",
         std::mem::offset_of!(raw::drm_pddgpu_query_budget, heaps) as u64,
     );
+    check(
+        "__builtin_offsetof(struct drm_pddgpu_query_owners, owners)",
+        std::mem::offset_of!(raw::drm_pddgpu_query_owners, owners) as u64,
+    );
     check("PDDGPU_GPU_ADDR_NONE", raw::GPU_ADDR_NONE);
     macro_rules! ioctls {
         ($($name:ident = $number:ident)*) => {$(
@@ -117,6 +123,7 @@ fn program() -> String {
         DRM_IOCTL_PDDGPU_GEM_SET_PRIORITY = PDDGPU_IOCTL_GEM_SET_PRIORITY
         DRM_IOCTL_PDDGPU_RESERVE = PDDGPU_IOCTL_RESERVE
         DRM_IOCTL_PDDGPU_SUBSCRIBE = PDDGPU_IOCTL_SUBSCRIBE
+        DRM_IOCTL_PDDGPU_GEM_SET_LABEL = PDDGPU_IOCTL_GEM_SET_LABEL
     }
     source
 }

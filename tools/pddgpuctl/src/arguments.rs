@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{create, export, leaks, stats, top, transfer, watch};
+use crate::commands::{create, export, leaks, metrics, owners, stats, top, transfer, watch};
 
 /// The heading of options that all commands have.
 const EVERYWHERE: &str = "Options of every command";
@@ -99,6 +99,14 @@ pub(crate) enum Command {
     #[command(after_long_help = stats::counters_help())]
     Stats(stats::Arguments),
 
+    /// Print whose each byte of the card's memory is.
+    ///
+    /// Each heap is the sum of what its clients have, what nobody has a handle of, what is on its way
+    /// or being freed, what the driver needs, what is reserved, and what is free. All figures are of
+    /// one moment. A buffer that several clients have counts for one of them. Without CAP_PERFMON or
+    /// CAP_SYS_ADMIN, other clients are one entry.
+    Owners(owners::Arguments),
+
     /// Print the buffers that have been alive for suspiciously long, and what keeps them alive.
     ///
     /// The buffers are sorted by the process that created them. Processes and their buffers come by
@@ -107,6 +115,12 @@ pub(crate) enum Command {
     /// buffers for processes with CAP_PERFMON or CAP_SYS_ADMIN; for all others the output says how
     /// many it does not show.
     Leaks(leaks::Arguments),
+
+    /// Print all figures for Prometheus, write them to a file, or answer scrapes.
+    ///
+    /// They are in the format of OpenMetrics: every heap, whose each byte is, what was taken, given
+    /// back, moved, evicted and refused, and how long operations took.
+    Metrics(metrics::Arguments),
 
     /// Show the card's memory and its clients on the full screen, as they change.
     ///

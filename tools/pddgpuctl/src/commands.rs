@@ -11,6 +11,8 @@ pub mod heaps;
 pub mod info;
 pub mod leaks;
 pub mod list;
+pub mod metrics;
+pub mod owners;
 pub mod stats;
 pub mod top;
 pub mod transfer;

@@ -9,9 +9,11 @@
 
 mod advice;
 mod arguments;
+mod cgroups;
 mod clients;
 mod commands;
 mod output;
+mod processes;
 
 use std::{
     io::{self, Write},
@@ -25,7 +27,8 @@ use pddgpu::Card;
 pub use arguments::Arguments;
 use arguments::Command;
 use commands::{
-    budget, create, demo, export, heaps, info, leaks, list, stats, top, transfer, watch,
+    budget, create, demo, export, heaps, info, leaks, list, metrics, owners, stats, top, transfer,
+    watch,
 };
 use output::stdout::StdoutError;
 
@@ -83,6 +86,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Export(arguments) => return export::run(&card, arguments),
         Command::Heaps => heaps::run(&card, json)?,
         Command::Stats(arguments) => stats::run(&card, arguments, json)?,
+        Command::Owners(arguments) => owners::run(&card, arguments, json)?,
+        Command::Metrics(arguments) => metrics::run(&card, arguments, json)?,
         Command::Leaks(arguments) => return leaks::run(&card, arguments, json),
         Command::Top(arguments) => top::run(&card, arguments, json)?,
         Command::Watch(arguments) => watch::run(&card, arguments, json)?,

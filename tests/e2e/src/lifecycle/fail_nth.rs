@@ -264,13 +264,15 @@ fn migrate(bench: &Bench) -> Result<()> {
 
 fn query(bench: &Bench) -> Result<()> {
     type Query = fn(&Buffer) -> pddgpu::Result<()>;
-    let queries: [(&str, Query); 5] = [
+    let queries: [(&str, Query); 7] = [
         ("query device", |buffer| buffer.card().device().map(drop)),
         ("query heaps", |buffer| buffer.card().heaps().map(drop)),
         ("query statistics", |buffer| {
             buffer.card().memory_stats().map(drop)
         }),
         ("query leaks", |buffer| buffer.card().leaks().map(drop)),
+        ("query owners", |buffer| buffer.card().owners().map(drop)),
+        ("label", |buffer| buffer.set_label(c"label")),
         ("query buffer", |buffer| buffer.info().map(drop)),
     ];
     let faults = Faults::find()?;

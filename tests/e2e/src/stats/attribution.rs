@@ -349,7 +349,7 @@ impl Walk {
         let held = [
             heaps[0].used - heaps[0].reserved,
             heaps[0].visible_used - visible_before,
-            heaps[1].used,
+            heaps[1].used - heaps[1].reserved,
             heaps[2].used,
         ];
         ensure!(held == listed, "managers: {held:?}, buffers: {listed:?}");
@@ -364,7 +364,7 @@ impl Walk {
             live[0],
             heaps[0].total - heaps[0].used,
             live[2],
-            heaps[1].usable - heaps[1].used,
+            heaps[1].total - heaps[1].used,
             live[3],
         ];
         ensure!(told == wanted, "{told:?}, not {wanted:?}");

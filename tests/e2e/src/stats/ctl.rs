@@ -24,7 +24,84 @@ pub fn tests() -> Vec<Trial> {
         list_shows_other_processes,
         export_gives_a_command_a_dma_buf,
         errors_go_to_stderr_with_a_status,
+        a_closed_pipe_ends_it_in_silence,
+        a_full_disk_is_an_error,
+        every_command_prints_json,
+        who_asks_is_not_listed,
     )
+}
+
+/// Command lines that print something and end.
+const COMMANDS: [&str; 13] = [
+    "--help",
+    "--version",
+    "create --help",
+    "info",
+    "create --size 4K --domain cpu",
+    "list",
+    "clients",
+    "copy --size 4K --count 1",
+    "fill --size 4K --count 1",
+    "heaps",
+    "stats",
+    "leaks",
+    "owners",
+];
+
+/// Runs a command line in a shell, with its output going where that says.
+fn shell(arguments: &str, output: &str) -> Result<Output> {
+    let line = format!("pddgpuctl {arguments} {output}");
+    Ok(Command::new("sh").args(["-c", &line]).output()?)
+}
+
+fn a_closed_pipe_ends_it_in_silence(_: &Bench) -> Result<()> {
+    let held = "create --size 4K --domain cpu --hold";
+    for arguments in COMMANDS
+        .into_iter()
+        .chain([held, "stats --watch=0.1", "demo"])
+    {
+        // It begins when the reader has gone.
+        let mut reader = Command::new("true").stdin(Stdio::piped()).spawn()?;
+        let pipe = reader.stdin.take().context("stdin is a pipe")?;
+        reader.wait()?;
+        let output = Command::new("pddgpuctl")
+            .args(arguments.split(' '))
+            .stdout(pipe)
+            .stderr(Stdio::piped())
+            .spawn()?
+            .wait_with_output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(141), "{arguments}: {output:?}");
+        ensure!(errors.is_empty(), "{arguments}: {errors}");
+    }
+    Ok(())
+}
+
+fn a_full_disk_is_an_error(_: &Bench) -> Result<()> {
+    for arguments in COMMANDS {
+        let output = shell(arguments, ">/dev/full")?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1), "{arguments}: {output:?}");
+        ensure!(errors.contains("No space left"), "{arguments}: {errors}");
+    }
+    Ok(())
+}
+
+fn every_command_prints_json(_: &Bench) -> Result<()> {
+    for arguments in COMMANDS.into_iter().filter(|line| !line.contains("--help")) {
+        if arguments != "--version" {
+            json(arguments)?;
+        }
+    }
+    json("top").map(drop)
+}
+
+fn who_asks_is_not_listed(_: &Bench) -> Result<()> {
+    for arguments in ["list", "clients", "owners"] {
+        let listed = json(arguments)?.to_string();
+        ensure!(!listed.contains("\"pddgpuctl\""), "{arguments}: {listed}");
+    }
+    Ok(())
 }
 
 fn run(arguments: &str) -> Result<Output> {
@@ -149,9 +226,31 @@ fn export_gives_a_command_a_dma_buf(bench: &Bench) -> Result<()> {
 fn errors_go_to_stderr_with_a_status(_: &Bench) -> Result<()> {
     for (arguments, message) in [
         ("create --size 0 --domain vram", "at least 1 byte"),
+        ("create --size 1M --domain -", "vram, gtt, cpu"),
         ("create --size 1M --domain moon", "there are vram, gtt, cpu"),
+        (
+            "create --size 1M --domain vram --flags cheap",
+            "there are cpu-access-required, no-cpu-access, cleared, contiguous",
+        ),
+        (
+            "create --size 1M --domain vram --flags cpu-access-required,no-cpu-access",
+            "exclude each other",
+        ),
+        (
+            "create --size 1M --domain vram --alignment 3",
+            "power of two",
+        ),
+        (
+            "create --size 1M --domain vram --alignment 1G",
+            "aligns to 1 MiB",
+        ),
+        ("create --size 1T --domain vram,gtt", "VRAM takes up to"),
+        ("copy --size 6", "multiple of 4"),
+        ("copy --count 0", "0 is not in 1.."),
+        ("creat --size 1", "The commands are info, create,"),
         ("--device /dev/null info", "/dev/null: no card"),
-        ("--device /dev/nothing info", "/dev/nothing"),
+        ("--device /dev info", "/dev: no card"),
+        ("--device /dev/nothing info", "/dev/nothing: No such file"),
     ] {
         let output = run(arguments)?;
         ensure!(!output.status.success(), "{arguments} succeeded");

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process};
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
-use pddgpu::{gem_list, Card, Create, CreateFlags, Domain, Domains};
+use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains};
 use rustix::io::Errno;
 
 use crate::support::{
@@ -17,9 +17,10 @@ use crate::support::{
     stats::Setting,
 };
 
-const REPORTS: [&str; 6] = [
+const REPORTS: [&str; 7] = [
     "pddgpu_engine",
     "pddgpu_gem_info",
+    "pddgpu_owners",
     "pddgpu_vram_mm",
     "pddgpu_gtt_mm",
     "pddgpu_memory_stats",
@@ -53,6 +54,36 @@ fn is_for_root_only(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// Checks the line of a buffer. The first one has a label and a dma-buf.
+fn ensure_listed(own: &gem_list::Client, buffer: &Buffer, is_first: bool) -> Result<()> {
+    let entry = own
+        .buffers
+        .iter()
+        .find(|entry| entry.handle == Some(buffer.handle()))
+        .with_context(|| format!("handle {} is not listed", buffer.handle()))?;
+    let info = buffer.info()?;
+    ensure!(
+        entry.size == info.size && entry.domains == info.domains,
+        "{entry:?} {info:?}"
+    );
+    ensure!(
+        entry.placement == Some(info.placement),
+        "{entry:?} {info:?}"
+    );
+    ensure!(entry.visible == info.visible, "{entry:?} {info:?}");
+    ensure!(entry.gpu_addr == info.gpu_addr, "{entry:?} {info:?}");
+    ensure!(
+        entry.flags == info.flags && entry.pins == 0,
+        "{entry:?} {info:?}"
+    );
+    let offset = buffer.mmap_offset().map_or(entry.mmap_offset, u64::from);
+    ensure!(entry.mmap_offset == offset, "{entry:?}: {offset:#x}");
+    ensure!(entry.dma_buf.is_some() == is_first, "{entry:?}");
+    let label = if is_first { "two words" } else { "" };
+    ensure!(entry.label == label, "{entry:?}");
+    Ok(())
+}
+
 fn lists_what_gem_info_tells(bench: &Bench) -> Result<()> {
     let mut buffers = Vec::new();
     for domains in [Domains::VRAM, Domains::GTT, Domains::CPU, Domains::all()] {
@@ -69,6 +100,8 @@ fn lists_what_gem_info_tells(bench: &Bench) -> Result<()> {
         }
     }
     buffers[0].move_to(Domain::Gtt)?;
+    buffers[0].set_label(c"two words")?;
+    let _file = buffers[0].export(true)?;
 
     let clients = gem_list::read(&bench.card)?;
     let own = clients
@@ -82,28 +115,13 @@ fn lists_what_gem_info_tells(bench: &Bench) -> Result<()> {
         "{own:?}"
     );
     ensure!(own.buffers.len() == buffers.len(), "{own:?}");
-    for buffer in &buffers {
-        let entry = own
-            .buffers
-            .iter()
-            .find(|entry| entry.handle == Some(buffer.handle()))
-            .with_context(|| format!("handle {} is not listed", buffer.handle()))?;
-        let info = buffer.info()?;
-        ensure!(
-            entry.size == info.size && entry.domains == info.domains,
-            "{entry:?} {info:?}"
-        );
-        ensure!(
-            entry.placement == Some(info.placement),
-            "{entry:?} {info:?}"
-        );
-        ensure!(entry.visible == info.visible, "{entry:?} {info:?}");
-        ensure!(entry.gpu_addr == info.gpu_addr, "{entry:?} {info:?}");
-        ensure!(
-            entry.flags == info.flags && entry.pins == 0,
-            "{entry:?} {info:?}"
-        );
+    for (index, buffer) in buffers.iter().enumerate() {
+        ensure_listed(own, buffer, index == 0)?;
     }
+    let mut ids: Vec<_> = own.buffers.iter().map(|entry| entry.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ensure!(ids.len() == buffers.len(), "{own:?}");
     Ok(())
 }
 

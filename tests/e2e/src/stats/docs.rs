@@ -41,7 +41,7 @@ fn statistics(bench: &Bench) -> Result<()> {
 }
 
 fn tools(bench: &Bench) -> Result<()> {
-    check(bench, include_str!("../../../../docs/tools.md"), 8)
+    check(bench, include_str!("../../../../docs/tools.md"), 9)
 }
 
 fn tracing(bench: &Bench) -> Result<()> {

@@ -170,12 +170,12 @@ fn leaks_are_by_process_with_the_most_bytes_first(bench: &Bench) -> Result<()> {
         .collect();
     let wanted = [
         format!(
-            "pid {} command {LEAKER}: 40960 bytes in 1 buffers",
+            "pid {} command {LEAKER}: 40960 bytes in 1 buffer",
             large.pid()
         ),
         format!("pid {own} command pddgpu-e2e: 20480 bytes in 2 buffers"),
         format!(
-            "pid {} command {LEAKER}: 4096 bytes in 1 buffers",
+            "pid {} command {LEAKER}: 4096 bytes in 1 buffer",
             small.pid()
         ),
     ];
@@ -194,7 +194,7 @@ fn leaks_are_by_process_with_the_most_bytes_first(bench: &Bench) -> Result<()> {
 
 /// Checks the line of each buffer that was created above.
 fn ensure_entries(text: &str, leaks: &[Leak]) -> Result<()> {
-    // id, size, age, state, placement, domains, client, why
+    // id, size, age, state, placement, domains, client, mmap_offset, dma_buf, creator, why
     let entries: Vec<Vec<_>> = text
         .lines()
         .map(|line| line.split_whitespace().collect())
@@ -217,7 +217,10 @@ fn ensure_entries(text: &str, leaks: &[Leak]) -> Result<()> {
         let (id, client) = (leak.id.to_string(), leak.client.to_string());
         let entry = entries.iter().find(|entry| entry[0] == id);
         let entry = entry.with_context(|| format!("{leak:?}:\n{text}"))?;
-        let wanted = [placement, domains, &client, why[0], why[1]];
+        let offset = format!("{:#x}", leak.mmap_offset);
+        let wanted = [
+            placement, domains, &client, &offset, "0", "lives", why[0], why[1],
+        ];
         ensure!(
             entry[1] == size.to_string() && entry[3] == "suspected",
             "{entry:?}"

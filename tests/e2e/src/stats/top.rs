@@ -4,7 +4,7 @@
 
 use anyhow::{ensure, Result};
 use libtest_mimic::Trial;
-use pddgpu::{Create, Domains};
+use pddgpu::{Create, Domain, Domains};
 use pddgpu_terminal::Terminal;
 
 use crate::support::fixture::{trials, Bench};
@@ -27,7 +27,8 @@ fn shows_the_card_as_it_is_used(bench: &Bench) -> Result<()> {
     let first = bench.card.create(Create::new(3 << 20, Domains::GTT))?;
     let second = bench.card.create(Create::new(1 << 20, Domains::CPU))?;
     terminal.wait_for_text("2 buffers alive")?;
-    terminal.wait_for_text("3 MiB of ")?;
+    let gtt = bench.heap(Domain::Gtt)?;
+    terminal.wait_for_text(&format!("{} MiB of ", gtt.used >> 20))?;
     terminal.wait_for_text("1 MiB of ")?;
     terminal.wait_for("line of this client", |screen| {
         let text = screen.contents();

@@ -22,7 +22,7 @@ use crate::support::{
 };
 
 /// What every event tells, in these units.
-const EVENTS: [(&str, &[&str]); 5] = [
+const EVENTS: [(&str, &[&str]); 6] = [
     (
         "pddgpu_bo_create",
         &[
@@ -59,6 +59,7 @@ const EVENTS: [(&str, &[&str]); 5] = [
         "pddgpu_bo_evict",
         &["id=%llu", "size=%llu B", "from=%s", "to=%s"],
     ),
+    ("pddgpu_bo_label", &["id=%llu", "label=%s"]),
     (
         "pddgpu_leak",
         &[

@@ -49,7 +49,7 @@ fn what_is_alive_is_reported(driver: &Driver) -> Result<()> {
     let lines = unbind(driver)?;
     ensure!(lines.len() == 4, "{lines:#?}");
     ensure!(
-        lines[0].ends_with("3 buffers of 61440 bytes are still alive"),
+        lines[0].ends_with("3 buffers of 61440 bytes still alive"),
         "{lines:#?}"
     );
     for (line, size, why) in [

@@ -117,10 +117,10 @@ fn warns_once_per_crossing(bench: &Bench) -> Result<()> {
     expect(0, "at the limit")?;
     vram.to(LIMIT + 1)?;
     let lines = expect(1, "above the limit")?;
-    let wanted = format!("of {} bytes in ", bench.heap(Domain::Vram)?.total);
+    let wanted = format!("of {} bytes, ", bench.heap(Domain::Vram)?.total);
     ensure!(lines[0].contains(&wanted), "no '{wanted}': {lines:?}");
     ensure!(
-        lines[0].ends_with(" 0 suspected and 0 confirmed leaks"),
+        lines[0].ends_with(", suspected leaks: 0, confirmed: 0"),
         "{lines:?}"
     );
     vram.to(LIMIT + 4)?;
@@ -155,7 +155,7 @@ fn each_heap_has_its_own(bench: &Bench) -> Result<()> {
         "{lines:?}"
     );
     let wanted = format!(
-        "{visible} of {} bytes in 1 buffers",
+        "{visible} of {} bytes, buffers: 1",
         bench.device.visible_size
     );
     ensure!(lines[0].contains(&wanted), "no '{wanted}': {lines:?}");
@@ -181,7 +181,9 @@ fn warns_at_ninety_percent(bench: &Bench) -> Result<()> {
     let lines = log.wait_for(WARNING, 1)?;
     // An earlier warning would tell of fewer buffers, and there would be none now.
     ensure!(
-        lines.len() == 1 && lines[0].contains("GTT is nearly full") && lines[0].contains(" in 91 "),
+        lines.len() == 1
+            && lines[0].contains("GTT is nearly full")
+            && lines[0].contains("buffers: 91,"),
         "{lines:?}"
     );
     Ok(())

@@ -5,6 +5,7 @@
 //! Parent and child take turns on the child's standard input and output, a line at a time.
 
 mod many;
+mod unprivileged;
 
 use std::{
     env, fs,
@@ -24,7 +25,7 @@ use rustix::{
     process::{pidfd_getfd, pidfd_open, Pid, PidfdFlags, PidfdGetfdFlags},
 };
 
-use crate::support::{compare::ensure_holds, nodes, prime};
+use crate::support::{compare::ensure_holds, prime};
 
 /// The argument before the name of a part.
 const ARGUMENT: &str = "--child";
@@ -50,6 +51,8 @@ pub enum Part {
     Leak,
     /// Creates a buffer and looks at leaks as somebody who is not root.
     UnprivilegedLeak,
+    /// Creates a buffer and asks whose memory is whose, as somebody who is not root.
+    UnprivilegedOwners,
     /// Moves a mapped buffer when it is told to, and uses it at once.
     TouchMoving,
     /// Uses a mapped buffer for the first time when it is told to.
@@ -70,13 +73,14 @@ pub enum Part {
     ReadReport,
 }
 
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     Part::Hold,
     Part::OutliveCard,
     Part::UseUntilGone,
     Part::Unprivileged,
     Part::Leak,
     Part::UnprivilegedLeak,
+    Part::UnprivilegedOwners,
     Part::TouchMoving,
     Part::TouchLate,
     Part::Hoard,
@@ -100,9 +104,10 @@ pub fn run() -> Option<ExitCode> {
         Part::Hold => hold(&node),
         Part::OutliveCard => outlive_card(&node),
         Part::UseUntilGone => use_until_gone(&node),
-        Part::Unprivileged => unprivileged(&node),
+        Part::Unprivileged => unprivileged::use_card(&node),
         Part::Leak => leak(&node),
-        Part::UnprivilegedLeak => unprivileged_leak(&node),
+        Part::UnprivilegedLeak => unprivileged::leak(&node),
+        Part::UnprivilegedOwners => unprivileged::owners(&node),
         Part::TouchMoving => touch_moving(&node),
         Part::TouchLate => touch_late(&node),
         Part::Hoard => many::hoard(&node),
@@ -299,24 +304,6 @@ fn use_once(card: &Card, turn: usize) -> pddgpu::Result<()> {
     buffer.close()
 }
 
-fn unprivileged(node: &str) -> Result<()> {
-    let card = Card::open(node)?;
-    nodes::use_every_ioctl(&card)?;
-    match gem_list::read(&card) {
-        Err(error) if error.errno() == Some(Errno::ACCESS) => {}
-        Err(error) => bail!("the list of everybody's buffers: {error}"),
-        Ok(_) => bail!("anybody may read the list of everybody's buffers"),
-    }
-    for folder in [gem_list::debugfs_dir(&card)?, "/sys/kernel/debug".into()] {
-        ensure!(
-            fs::read_dir(&folder).is_err(),
-            "anybody may look into {}",
-            folder.display()
-        );
-    }
-    Ok(())
-}
-
 /// How a child keeps its buffer alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
@@ -360,28 +347,6 @@ fn leak(node: &str) -> Result<()> {
             wait_for_parent()
         }
     }
-}
-
-/// Others have leaks too by the time the parent says to go on.
-fn unprivileged_leak(node: &str) -> Result<()> {
-    let cards = [Card::open(node)?, Card::open(node)?];
-    let buffer = cards[0].create(Create::new(SIZE as u64, Domains::CPU))?;
-    say("ready")?;
-    wait_for_parent()?;
-
-    let own = cards[0].leaks()?;
-    ensure!(
-        own.len() == 1 && own[0].size == buffer.size() && own[0].pid == std::process::id(),
-        "not just the own leak: {own:?}"
-    );
-    let none = cards[1].leaks()?;
-    ensure!(none.is_empty(), "another file's leaks: {none:?}");
-    let stats = cards[0].memory_stats()?;
-    ensure!(
-        stats.confirmed_leaks == stats.objects_live && stats.objects_live > 1,
-        "not the totals of all: {stats:?}"
-    );
-    Ok(())
 }
 
 /// A buffer of several MiB that the CPU can reach, and its content.

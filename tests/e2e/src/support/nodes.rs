@@ -29,6 +29,8 @@ pub fn use_every_ioctl(card: &Card) -> Result<()> {
 
     let create = Create::new(8192, Domains::VRAM).flags(CreateFlags::CPU_ACCESS_REQUIRED);
     let buffer = card.create(create)?;
+    buffer.set_label(c"hello")?;
+    ensure!(!card.owners()?.is_empty(), "QUERY: memory without an owner");
     buffer.map()?.write(100, b"hello");
     ensure!(
         buffer.wait(Deadline::after(Duration::from_secs(1)))?,

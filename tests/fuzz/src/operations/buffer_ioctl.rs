@@ -22,6 +22,7 @@ const GEM_CREATE: Request = request(0, READ | WRITE, 32);
 const GEM_MMAP: Request = request(1, READ | WRITE, 16);
 const GEM_INFO: Request = request(2, READ | WRITE, 72);
 const GEM_WAIT: Request = request(3, WRITE, 16);
+const GEM_SET_LABEL: Request = request(12, WRITE, 16);
 const QUERY: Request = request(5, READ | WRITE, 16);
 
 pub const KINDS: &[Kind] = &[
@@ -29,6 +30,7 @@ pub const KINDS: &[Kind] = &[
     Kind::new("gem_map", 16, gem_map),
     Kind::cheap("gem_info", 6, gem_info),
     Kind::cheap("gem_wait", 6, gem_wait),
+    Kind::cheap("gem_set_label", 2, gem_set_label),
     Kind::cheap("query", 6, query),
 ];
 
@@ -138,6 +140,19 @@ fn gem_wait(thread: &Thread<'_>, random: &mut Random) {
             1 => i64::MAX as u64,
             2..=4 => 0,
             _ => now() + random.below(20_000_000) as u64,
+        };
+    });
+}
+
+fn gem_set_label(thread: &Thread<'_>, random: &mut Random) {
+    let (card, handle) = thread.table.handle(random);
+    make(thread, random, card, GEM_SET_LABEL, |random, words| {
+        words[0] = handle.into();
+        words[1] = match random.below(4) {
+            0 => 0,
+            1 => 0xffff_8000_0000_0000,
+            2 => thread.table.scratch_end() as u64 - 8,
+            _ => thread.table.scratch(thread.number) as u64,
         };
     });
 }

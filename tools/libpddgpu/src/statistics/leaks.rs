@@ -9,7 +9,7 @@ use crate::{
     domain::{Domain, Domains},
     error::{Error, Result},
     query::Query,
-    raw,
+    raw, text,
 };
 
 /// How sure the driver is that a buffer is leaked. It only goes by how long the buffer is alive.
@@ -37,6 +37,8 @@ pub struct Leak {
     pub pid: u32,
     /// The name of that process.
     pub command: String,
+    /// Whether that process has ended.
+    pub exited: bool,
     /// How sure the driver is.
     pub state: LeakState,
     /// The domains that the buffer was created for.
@@ -51,6 +53,13 @@ pub struct Leak {
     pub exports: u32,
     /// How many times the buffer is pinned.
     pub pins: u32,
+    /// The offset at which the card's files have the buffer, as in `/proc/PID/maps`. 0 if the
+    /// driver does not say.
+    pub mmap_offset: u64,
+    /// Inode number of the buffer's dma-buf, as in `/proc/PID/fdinfo`, if it has one.
+    pub dma_buf: Option<u64>,
+    /// The name that a program has given the buffer.
+    pub label: String,
 }
 
 impl Leak {
@@ -66,15 +75,14 @@ impl Leak {
             raw::PDDGPU_LEAK_CONFIRMED => LeakState::Confirmed,
             _ => return None,
         };
-        let command = leak.comm.map(|letter| letter as u8);
-        let command = command.split(|&byte| byte == 0).next().unwrap_or(&[]);
         Some(Self {
             id: leak.id,
             size: leak.size,
             age_ms: leak.age_ms,
             client: leak.client,
             pid: leak.pid,
-            command: String::from_utf8_lossy(command).into_owned(),
+            command: text::from_field(&leak.comm),
+            exited: leak.flags & raw::PDDGPU_LEAK_CREATOR_EXITED != 0,
             state,
             domains: Domains::from_bits_retain(leak.domains),
             placement: Domain::from_bit(leak.placement),
@@ -82,6 +90,9 @@ impl Leak {
             mappings: leak.mappings,
             exports: leak.exports,
             pins: leak.pins,
+            mmap_offset: leak.mmap_offset,
+            dma_buf: (leak.dma_buf != 0).then_some(leak.dma_buf),
+            label: text::from_field(&leak.label),
         })
     }
 }
@@ -124,6 +135,9 @@ mod tests {
             domains: 6,
             placement: 4,
             handles: 1,
+            flags: raw::PDDGPU_LEAK_CREATOR_EXITED,
+            mmap_offset: 0x10_0000,
+            dma_buf: 77,
             ..leak(1, *b"firefox\0garbage\0")
         };
         let leak = Leak::from_raw(raw).unwrap();
@@ -137,6 +151,7 @@ mod tests {
                 client: 2,
                 pid: 157,
                 command: "firefox".into(),
+                exited: true,
                 state: LeakState::Suspected,
                 domains: Domains::VRAM | Domains::GTT,
                 placement: Some(Domain::Vram),
@@ -144,6 +159,9 @@ mod tests {
                 mappings: 0,
                 exports: 0,
                 pins: 0,
+                mmap_offset: 0x10_0000,
+                dma_buf: Some(77),
+                label: String::new(),
             }
         );
     }

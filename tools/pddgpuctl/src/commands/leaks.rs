@@ -3,12 +3,13 @@
 //! `pddgpuctl leaks`: prints buffers that look leaked.
 
 mod report;
+mod sites;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use pddgpu::Card;
+use pddgpu::{leak_traces, Card};
 use rustix::thread::{capabilities, CapabilitySet};
 
 use crate::output::{json, stdout};
@@ -24,6 +25,13 @@ pub struct Arguments {
     /// Those that are not shown count too.
     #[arg(long)]
     pub fail: bool,
+
+    /// Group the leaks by the stack trace of their creation, with their number, bytes and growth.
+    ///
+    /// The driver saves stack traces while pddgpu_leak_traces in debugfs is 1. Only root may read
+    /// them.
+    #[arg(long)]
+    pub sites: bool,
 }
 
 pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<ExitCode> {
@@ -34,7 +42,14 @@ pub fn run(card: &Card, arguments: &Arguments, json: bool) -> Result<ExitCode> {
     } else {
         Report::of_some(leaks, stats.suspected_leaks, stats.confirmed_leaks)
     };
-    if json {
+    if arguments.sites {
+        let sites = sites::sites(leak_traces::read(card)?);
+        if json {
+            json::print(&sites)?;
+        } else {
+            stdout::print(&sites::text(&sites))?;
+        }
+    } else if json {
         json::print(&report)?;
     } else {
         stdout::print(&report.text())?;

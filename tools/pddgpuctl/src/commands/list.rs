@@ -13,7 +13,7 @@ use crate::{
     output::{
         json, stdout,
         table::Table,
-        text::{address, or_dash, plural},
+        text::{address, or_dash, plural, printable},
         units::size,
     },
 };
@@ -40,13 +40,17 @@ fn table(clients: &[Client]) -> Table {
     let mut table = Table::new([
         "Client",
         "Handle",
+        "Buffer",
         "Size",
         "Domains",
         "In",
         "Pins",
         "Visible",
         "GPU address",
+        "Offset",
+        "dma-buf",
         "Flags",
+        "Label",
     ]);
     for client in clients {
         for entry in &client.buffers {
@@ -56,16 +60,20 @@ fn table(clients: &[Client]) -> Table {
     table
 }
 
-fn row(client: &Client, entry: &Entry) -> [String; 9] {
+fn row(client: &Client, entry: &Entry) -> [String; 13] {
     [
         process_name(client),
         or_dash(entry.handle),
+        entry.id.to_string(),
         size(entry.size),
         entry.domains.to_string(),
         or_dash(entry.placement),
         entry.pins.to_string(),
         size(entry.visible),
         address(entry.gpu_addr),
+        format!("{:#x}", entry.mmap_offset),
+        or_dash(entry.dma_buf),
         entry.flags.to_string(),
+        printable(&entry.label),
     ]
 }

@@ -30,6 +30,8 @@ pub struct Report {
 struct Process {
     pid: u32,
     command: String,
+    /// Whether it has ended.
+    exited: bool,
     /// Bytes of all its leaks together.
     size: u64,
     buffers: Vec<Buffer>,
@@ -91,14 +93,15 @@ impl Report {
 impl Process {
     fn text(&self) -> String {
         let mut text = format!(
-            "{} ({}): {}, {}\n",
+            "{} ({}{}): {}, {}\n",
             printable(&self.command),
             self.pid,
+            if self.exited { ", exited" } else { "" },
             plural(self.buffers.len() as u64, "buffer"),
             size(self.size)
         );
         let mut table = Table::new([
-            "  Buffer", "Size", "In", "Domains", "Age", "State", "Client",
+            "  Buffer", "Size", "In", "Domains", "Age", "State", "Client", "Offset", "dma-buf",
         ]);
         // A table would align this last column to the right.
         let mut reasons = vec!["Alive by".to_owned()];
@@ -111,6 +114,8 @@ impl Process {
                 age(leak.age_ms),
                 state_name(leak.state).to_owned(),
                 leak.client.to_string(),
+                format!("{:#x}", leak.mmap_offset),
+                or_dash(leak.dma_buf),
             ]);
             reasons.push(alive_by(leak));
         }
@@ -138,6 +143,7 @@ fn by_process(leaks: Vec<Leak>) -> Vec<Process> {
             Process {
                 pid,
                 command,
+                exited: leaks.iter().all(|leak| leak.exited),
                 size: leaks.iter().map(|leak| leak.size).sum(),
                 buffers: leaks
                     .into_iter()
@@ -172,10 +178,14 @@ fn alive_by(leak: &Leak) -> String {
     .filter(|&(_, count)| count > 0)
     .map(|(what, count)| format!("{what} {count}"))
     .collect();
-    if reasons.is_empty() {
+    let reasons = if reasons.is_empty() {
         "orphaned".to_owned()
     } else {
         reasons.join(", ")
+    };
+    match printable(&leak.label) {
+        label if label.is_empty() => reasons,
+        label => format!("{reasons}; {label}"),
     }
 }
 
@@ -200,6 +210,10 @@ mod tests {
             mappings: 0,
             exports: 0,
             pins: 0,
+            exited: false,
+            mmap_offset: 0x1000,
+            dma_buf: None,
+            label: String::new(),
         }
     }
 
@@ -215,18 +229,24 @@ mod tests {
             mappings: 2,
             exports: 3,
             pins: 4,
+            dma_buf: Some(77),
+            label: "a\nlabel".into(),
             ..leak(3, 2 << 20, 8)
         };
-        let report = Report::of_all(vec![leak(1, 1 << 20, 7), orphan, kept]);
+        let exited = Leak {
+            exited: true,
+            ..leak(1, 1 << 20, 7)
+        };
+        let report = Report::of_all(vec![exited, orphan, kept]);
         let expected = "\
 program 8 (8): 2 buffers, ~2.0 MiB
-  Buffer   Size    In   Domains         Age      State  Client  Alive by
-  3       2 MiB  VRAM  VRAM|GTT  5 min 12 s  confirmed       3  handles 1, mappings 2, exports 3, pins 4
-  4       4 KiB     -  VRAM|GTT  5 min 12 s  suspected       3  orphaned
+  Buffer   Size    In   Domains         Age      State  Client  Offset  dma-buf  Alive by
+  3       2 MiB  VRAM  VRAM|GTT  5 min 12 s  confirmed       3  0x1000       77  handles 1, mappings 2, exports 3, pins 4; a?label
+  4       4 KiB     -  VRAM|GTT  5 min 12 s  suspected       3  0x1000        -  orphaned
 
-program 7 (7): 1 buffer, 1 MiB
-  Buffer   Size    In   Domains         Age      State  Client  Alive by
-  1       1 MiB  VRAM  VRAM|GTT  5 min 12 s  confirmed       3  handles 1
+program 7 (7, exited): 1 buffer, 1 MiB
+  Buffer   Size    In   Domains         Age      State  Client  Offset  dma-buf  Alive by
+  1       1 MiB  VRAM  VRAM|GTT  5 min 12 s  confirmed       3  0x1000        -  handles 1
 
 1 suspected, 2 confirmed.
 ";

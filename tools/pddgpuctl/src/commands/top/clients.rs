@@ -62,15 +62,15 @@ mod tests {
     fn clients_are_added_up_and_sorted() {
         let list = "\
 client 3 pid 157 command small
-         1    4096 GTT    GTT  0 4096 - -
+         1 1  4096 GTT    GTT  0 4096 - 0x0 - -
 client 4 pid 158 command none
 client 5 pid 159 command lar\tge
-         1    8192 VRAM   VRAM 0 0    - -
-         2    4096 VRAM   VRAM 0 0    - -
-         3    4096 CPU    CPU  0 4096 - -
-         4    4096 CPU    -    0 0    - -
+         1 2  8192 VRAM   VRAM 0 0    - 0x0 - -
+         2 3  4096 VRAM   VRAM 0 0    - 0x0 - -
+         3 4  4096 CPU    CPU  0 4096 - 0x0 - -
+         4 5  4096 CPU    -    0 0    - 0x0 - -
 client - (no handle)
-         -    12288 GTT   CPU  0 4096 - -
+         - 6  12288 GTT   CPU  0 4096 - 0x0 - -
 ";
         let uses = by_use(&pddgpu::gem_list::parse(list).unwrap());
         let names: Vec<_> = uses.iter().map(|client| client.name.as_str()).collect();

@@ -36,6 +36,10 @@ fn leak(state: LeakState, size: u64) -> Leak {
         mappings: 0,
         exports: 0,
         pins: 0,
+        exited: false,
+        mmap_offset: 0x1000,
+        dma_buf: None,
+        label: String::new(),
     }
 }
 
