@@ -9,6 +9,7 @@ pub(crate) mod capability;
 pub(crate) mod dma;
 pub(crate) mod drm;
 pub(crate) mod gpu_buddy;
+pub(crate) mod lglock;
 pub(crate) mod memcg;
 pub(crate) mod memory;
 pub(crate) mod msi;

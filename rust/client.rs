@@ -34,9 +34,9 @@ pub(crate) use self::{
     },
     ledger::{
         Booked,
-        Books,
         Keeper,
-        Ledger, //
+        Ledger,
+        Snapshot, //
     },
     usage::Client, //
 };

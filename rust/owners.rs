@@ -2,10 +2,10 @@
 
 //! Whose each byte is: the balance sheet of a card.
 //!
-//! The clients are listed first. Then the figures of all are read with nothing changing meanwhile: in
-//! the lock of the VRAM manager, and in that of the books. Clients that come or go in between are not
-//! listed; what belongs to them is the difference of what all clients have and what the listed ones
-//! have.
+//! The clients are listed first. Then the figures of one moment are noted, in which the VRAM manager
+//! and the books are locked. What each client had then is read afterwards. Clients that come or go in
+//! between are not listed; what belongs to them is the difference of what all clients have and what
+//! the listed ones have.
 
 use kernel::{
     prelude::*,
@@ -19,10 +19,10 @@ use crate::{
     },
     client::{
         Account,
-        Books,
         Client,
         Holding,
-        Keeper, //
+        Keeper,
+        Snapshot, //
     },
     device::{
         Pddgpu,
@@ -61,22 +61,18 @@ pub(crate) fn owners(
     listed: Listed<'_>,
 ) -> Result<KVVec<uapi::drm_pddgpu_owner>> {
     let (mut entries, clients) = clients(dev, listed)?;
-    let mut others: [_; OTHERS] = core::array::from_fn(|_| uapi::drm_pddgpu_owner::default());
+    let reader = dev.stats.ledger.reader();
+    let (sheet, snapshot) = dev.vram.with_sheet(|sheet| (sheet, reader.snapshot()));
+    let mut unlisted = *snapshot.of_clients();
 
-    dev.vram.with_sheet(|sheet| {
-        dev.stats.ledger.with(|books| {
-            let mut unlisted = *books.of_clients();
+    for (entry, client) in entries.iter_mut().zip(&clients) {
+        let holding = snapshot.of_client(client);
 
-            for (entry, client) in entries.iter_mut().zip(&clients) {
-                let holding = books.of_client(client);
-
-                unlisted = unlisted.without(&holding);
-                fill(entry, &holding);
-            }
-            others = rest(dev, sheet, books, &unlisted);
-        });
-    });
-    for entry in others {
+        check_killed()?;
+        unlisted = unlisted.without(&holding);
+        fill(entry, &holding);
+    }
+    for entry in rest(dev, &sheet, &snapshot, &unlisted) {
         entries.push(entry, GFP_KERNEL)?;
     }
     Ok(entries)
@@ -125,7 +121,7 @@ fn client(file: &PddgpuFile) -> uapi::drm_pddgpu_owner {
 fn rest(
     pdev: &Pddgpu,
     sheet: &Sheet,
-    books: &Books,
+    snapshot: &Snapshot<'_>,
     unlisted: &Holding,
 ) -> [uapi::drm_pddgpu_owner; OTHERS] {
     let held = |kind, holding: &Holding| {
@@ -134,16 +130,16 @@ fn rest(
         fill(&mut entry, holding);
         entry
     };
-    let free_gtt = pdev.gtt.usable().saturating_sub(books.total(GTT));
-    let free_cpu = memory::total().saturating_sub(books.total(CPU));
+    let free_gtt = pdev.gtt.usable().saturating_sub(snapshot.total(GTT));
+    let free_cpu = memory::total().saturating_sub(snapshot.total(CPU));
 
     [
         held(uapi::PDDGPU_OWNER_OTHERS, unlisted),
-        held(uapi::PDDGPU_OWNER_DMA_BUF, books.of(Keeper::DmaBuf)),
-        held(uapi::PDDGPU_OWNER_MAPPING, books.of(Keeper::Mapping)),
-        held(uapi::PDDGPU_OWNER_KERNEL, books.of(Keeper::Kernel)),
-        held(uapi::PDDGPU_OWNER_ARRIVING, books.of(Keeper::Arriving)),
-        held(uapi::PDDGPU_OWNER_LEAVING, books.of(Keeper::Leaving)),
+        held(uapi::PDDGPU_OWNER_DMA_BUF, snapshot.of(Keeper::DmaBuf)),
+        held(uapi::PDDGPU_OWNER_MAPPING, snapshot.of(Keeper::Mapping)),
+        held(uapi::PDDGPU_OWNER_KERNEL, snapshot.of(Keeper::Kernel)),
+        held(uapi::PDDGPU_OWNER_ARRIVING, snapshot.of(Keeper::Arriving)),
+        held(uapi::PDDGPU_OWNER_LEAVING, snapshot.of(Keeper::Leaving)),
         owner(uapi::PDDGPU_OWNER_WIPING, sheet.wiping),
         uapi::drm_pddgpu_owner {
             gtt: pdev.gtt_own(),
@@ -159,7 +155,7 @@ fn rest(
         owner(uapi::PDDGPU_OWNER_DIRTY, sheet.dirty),
         owner(
             uapi::PDDGPU_OWNER_NONE,
-            sheet.buffers.saturating_sub(books.total(VRAM)),
+            sheet.buffers.saturating_sub(snapshot.total(VRAM)),
         ),
     ]
 }

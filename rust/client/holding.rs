@@ -2,9 +2,12 @@
 
 //! How much belongs to somebody, by where it is.
 
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+use kernel::{
+    prelude::*,
+    sync::{
+        new_spinlock_irq,
+        SpinLockIrq, //
+    }, //
 };
 
 use crate::uapi::Domain;
@@ -53,6 +56,15 @@ impl Holding {
         u64::try_from(self.buffers).unwrap_or(0)
     }
 
+    /// What there is with another part.
+    pub(super) fn with(mut self, part: &Self) -> Self {
+        for (sum, part) in self.bytes.iter_mut().zip(&part.bytes) {
+            *sum += part;
+        }
+        self.buffers += part.buffers;
+        self
+    }
+
     /// What is left without a part of it.
     pub(crate) fn without(mut self, part: &Self) -> Self {
         for (left, part) in self.bytes.iter_mut().zip(&part.bytes) {
@@ -63,37 +75,53 @@ impl Holding {
     }
 }
 
-/// What belongs to a client. The lock of the books makes the changes of all clients one.
+/// What belongs to a client now, and what did when the figures of all were last read.
+struct Versions {
+    now: Holding,
+    before: Holding,
+    /// Which snapshot `before` belongs to.
+    snapshot: u64,
+}
+
+/// What belongs to a client.
+#[pin_data]
 pub(super) struct ClientHolding {
-    bytes: [Atomic<i64>; Account::COUNT],
-    buffers: Atomic<i64>,
+    // Those who have a buffer change with interrupts off.
+    #[pin]
+    versions: SpinLockIrq<Versions>,
 }
 
 impl ClientHolding {
     /// Nothing.
-    pub(super) const fn new() -> Self {
-        Self {
-            bytes: [const { Atomic::new(0) }; Account::COUNT],
-            buffers: Atomic::new(0),
-        }
+    pub(super) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            versions <- new_spinlock_irq!(Versions {
+                now: Holding::default(),
+                before: Holding::default(),
+                snapshot: 0,
+            }),
+        })
     }
 
-    /// As [`Holding::add`].
-    pub(super) fn add(&self, account: Account, bytes: i64, sign: i64) {
-        self.bytes[account.index()].add(sign * bytes, Relaxed);
-        self.buffers.add(sign, Relaxed);
+    /// As [`Holding::add`], by who knows of this snapshot already.
+    pub(super) fn add(&self, snapshot: u64, account: Account, bytes: i64, sign: i64) {
+        let mut versions = self.versions.lock();
+
+        if versions.snapshot != snapshot {
+            versions.snapshot = snapshot;
+            versions.before = versions.now;
+        }
+        versions.now.add(account, bytes, sign);
     }
 
-    /// What it is now.
-    pub(super) fn get(&self) -> Holding {
-        let mut holding = Holding {
-            buffers: self.buffers.load(Relaxed),
-            ..Default::default()
-        };
+    /// What it was when this snapshot was taken, which is the last one.
+    pub(super) fn at(&self, snapshot: u64) -> Holding {
+        let versions = self.versions.lock();
 
-        for (copy, bytes) in holding.bytes.iter_mut().zip(&self.bytes) {
-            *copy = bytes.load(Relaxed);
+        if versions.snapshot == snapshot {
+            versions.before
+        } else {
+            versions.now
         }
-        holding
     }
 }

@@ -7,28 +7,36 @@
 //! is *leaving* when the buffer was moved or freed and the memory is not free yet. So the books can
 //! be compared with the managers' own figures at any moment, and there is no difference.
 //!
-//! The lock is held for a few instructions, or for as long as it takes to read the figures of all
-//! clients. It is taken inside of all other locks, and none is taken inside of it.
+//! Each processor has books of its own; what somebody has is the sum of all. A [`Snapshot`] locks them
+//! all for a moment, which is as short whatever there is: it sums up the few entries that are no
+//! clients, and gives the moment a number. What a client has is read afterwards, with nobody waiting.
+//! Who changes it first after that moment has the client remember what it had before.
+//!
+//! The locks are taken inside of all others, and only that of a client's figures inside of them.
 
 use kernel::{
+    new_mutex,
     prelude::*,
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
-        new_spinlock_irq,
         Arc,
-        SpinLockIrq, //
+        Mutex,
+        MutexGuard, //
     }, //
 };
 
-use crate::client::{
-    holding::{
-        Account,
-        Holding, //
-    },
-    usage::Client, //
+use crate::{
+    abstractions::lglock::LgLock,
+    client::{
+        holding::{
+            Account,
+            Holding, //
+        },
+        usage::Client, //
+    }, //
 };
 
 /// Whom memory belongs to that a manager has given out.
@@ -67,46 +75,32 @@ impl Keeper<'_> {
 pub(crate) struct Booked {
     account: Account,
     bytes: i64,
-    /// Whether the buffer is, or was, there. Changed under the lock of the books.
+    /// Whether the buffer is, or was, there.
     has_arrived: Atomic<bool>,
 }
 
 /// Where a buffer's memory is, as [`Booked`] says.
 pub(super) type Piece = (Account, i64);
 
-/// The figures of all.
-pub(crate) struct Books {
+/// The books of a processor. An entry of one processor alone may be below zero.
+pub(super) struct Books {
     holdings: [Holding; Keeper::COUNT],
+    /// The number of the last snapshot.
+    snapshot: u64,
 }
 
 impl Books {
-    /// What belongs to a keeper who is no client.
-    pub(crate) fn of(&self, keeper: Keeper<'_>) -> &Holding {
-        &self.holdings[keeper.index()]
-    }
-
-    /// What belongs to all clients together.
-    pub(crate) fn of_clients(&self) -> &Holding {
-        &self.holdings[0]
-    }
-
-    /// What belongs to a client.
-    pub(crate) fn of_client(&self, client: &Client) -> Holding {
-        client.holding.get()
-    }
-
-    /// Bytes of an account that belong to anybody.
-    pub(crate) fn total(&self, account: Account) -> u64 {
-        self.holdings
-            .iter()
-            .map(|holding| holding.bytes(account))
-            .sum()
+    fn new() -> Self {
+        Self {
+            holdings: [Holding::default(); Keeper::COUNT],
+            snapshot: 0,
+        }
     }
 
     fn add(&mut self, keeper: Keeper<'_>, (account, bytes): Piece, sign: i64) {
         self.holdings[keeper.index()].add(account, bytes, sign);
         if let Keeper::Client(client) = keeper {
-            client.holding.add(account, bytes, sign);
+            client.holding.add(self.snapshot, account, bytes, sign);
         }
     }
 
@@ -127,11 +121,14 @@ impl Books {
     }
 }
 
-/// The books and their lock.
+/// The books of all processors.
 #[pin_data]
 pub(crate) struct Ledger {
     #[pin]
-    books: SpinLockIrq<Books>,
+    books: LgLock<Books>,
+    /// The number of the last snapshot. Locked while one is read, as clients remember one only.
+    #[pin]
+    snapshots: Mutex<u64>,
 }
 
 impl Ledger {
@@ -143,18 +140,16 @@ impl Ledger {
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                books <- new_spinlock_irq!(Books {
-                    holdings: [Holding::default(); Keeper::COUNT],
-                }),
+                books <- LgLock::new(Books::new),
+                snapshots <- new_mutex!(0),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Calls `f` with the figures of one moment. Nothing changes meanwhile, so `f` should not take
-    /// long.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Books) -> R) -> R {
-        f(&mut self.books.lock())
+    /// Calls `f` with the books of this processor.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Books) -> R) -> R {
+        f(&mut self.books.lock_local())
     }
 
     /// Notes that a manager has given out memory. Call [`freed`](Self::freed) before it is free.
@@ -174,6 +169,73 @@ impl Ledger {
     pub(crate) fn freed(&self, booked: &Booked) {
         self.with(|books| books.take(booked.piece(), booked.stage()));
     }
+
+    /// Waits for its turn to read what everybody has. Taken outside of all other locks.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader {
+            ledger: self,
+            number: self.snapshots.lock(),
+        }
+    }
+}
+
+/// Who may take a snapshot.
+pub(crate) struct Reader<'a> {
+    ledger: &'a Ledger,
+    number: MutexGuard<'a, u64>,
+}
+
+impl<'a> Reader<'a> {
+    /// What everybody has at one moment, in which this takes place. Takes spinlocks only.
+    pub(crate) fn snapshot(mut self) -> Snapshot<'a> {
+        *self.number += 1;
+
+        let holdings = self.ledger.books.with_all(|all| {
+            let mut sums = [Holding::default(); Keeper::COUNT];
+
+            for books in all {
+                books.snapshot = *self.number;
+                for (sum, holding) in sums.iter_mut().zip(&books.holdings) {
+                    *sum = sum.with(holding);
+                }
+            }
+            sums
+        });
+        Snapshot {
+            holdings,
+            number: self.number,
+        }
+    }
+}
+
+/// What everybody had at one moment. Nobody else can take one meanwhile.
+pub(crate) struct Snapshot<'a> {
+    holdings: [Holding; Keeper::COUNT],
+    number: MutexGuard<'a, u64>,
+}
+
+impl Snapshot<'_> {
+    /// What belonged to a keeper who is no client.
+    pub(crate) fn of(&self, keeper: Keeper<'_>) -> &Holding {
+        &self.holdings[keeper.index()]
+    }
+
+    /// What belonged to all clients together.
+    pub(crate) fn of_clients(&self) -> &Holding {
+        &self.holdings[0]
+    }
+
+    /// What belonged to a client.
+    pub(crate) fn of_client(&self, client: &Client) -> Holding {
+        client.holding.at(*self.number)
+    }
+
+    /// Bytes of an account that belonged to anybody.
+    pub(crate) fn total(&self, account: Account) -> u64 {
+        let holdings = self.holdings.iter();
+
+        holdings.map(|holding| holding.bytes(account)).sum()
+    }
 }
 
 impl Booked {
@@ -190,8 +252,8 @@ impl Booked {
         }
     }
 
-    /// Notes that the buffer is there now. Returns whom the memory belonged to. The lock of the books
-    /// is held.
+    /// Notes that the buffer is there now. Returns whom the memory belonged to. A lock of the books is
+    /// held.
     pub(super) fn arrive(&self) -> Keeper<'static> {
         let stage = self.stage();
 

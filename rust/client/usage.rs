@@ -73,6 +73,7 @@ pub(crate) struct Client {
     engine_time: Atomic<u64>,
     pub(super) claim: Claim,
     /// What of it belongs to the client in the books of the card.
+    #[pin]
     pub(super) holding: ClientHolding,
     /// What it is told.
     #[pin]
@@ -91,7 +92,7 @@ impl Client {
                 memory: [const { Bytes::new() }; Domain::ALL.len()],
                 engine_time: Atomic::new(0),
                 claim: Claim::new(),
-                holding: ClientHolding::new(),
+                holding <- ClientHolding::new(),
                 events <- Events::new(events),
             }),
             GFP_KERNEL,

@@ -342,10 +342,10 @@ impl VramMgr {
     }
 
     /// Calls `f` with what VRAM is used for at this moment. Nothing is allocated or freed meanwhile.
-    pub(crate) fn with_sheet<R>(&self, f: impl FnOnce(&Sheet) -> R) -> R {
+    pub(crate) fn with_sheet<R>(&self, f: impl FnOnce(Sheet) -> R) -> R {
         let memory = self.memory.lock();
 
-        f(&memory.sheet())
+        f(memory.sheet())
     }
 
     /// Bytes of `range` that are inside the aperture.

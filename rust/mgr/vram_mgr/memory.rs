@@ -96,14 +96,14 @@ impl Memory {
 
     /// What VRAM is used for.
     pub(super) fn sheet(&self) -> Sheet {
-        let bytes = |reason| self.reservations.bytes(reason);
+        let reserved = self.reservations.total();
         let dirty = self.parts.dirty_avail();
 
         Sheet {
-            buffers: self.used() - self.reservations.total().bytes,
-            driver: bytes(Reason::Driver),
-            bad_pages: bytes(Reason::BadPage),
-            requested: bytes(Reason::Request),
+            buffers: self.used() - reserved.bytes,
+            driver: reserved.of(Reason::Driver),
+            bad_pages: reserved.of(Reason::BadPage),
+            requested: reserved.of(Reason::Request),
             wiping: self.wiping.bytes(),
             clean: self.parts.avail() - dirty,
             dirty,

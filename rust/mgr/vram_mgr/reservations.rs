@@ -38,6 +38,10 @@ pub(super) enum Reason {
     Request,
 }
 
+impl Reason {
+    const COUNT: usize = 3;
+}
+
 /// A range that is not allocated to buffers.
 pub(super) struct Reservation {
     /// Bytes.
@@ -85,6 +89,7 @@ pub(super) struct Total {
     pub(super) bytes: u64,
     /// Those inside the aperture.
     pub(super) visible: u64,
+    by_reason: [u64; Reason::COUNT],
 }
 
 /// All reservations of a card. They are never given up.
@@ -126,7 +131,7 @@ impl Reservations {
             };
 
             this.insert(node, 0..own, Reason::Driver, state);
-            this.total.add(&(0..own), parts.border);
+            this.total.add(&(0..own), Reason::Driver, parts.border);
         }
         Ok(this)
     }
@@ -225,7 +230,7 @@ impl Reservations {
 
                         self.pending -= 1;
                         self.soiled += usize::from(soiled);
-                        self.total.add(&rsv.range, parts.border);
+                        self.total.add(&rsv.range, rsv.reason, parts.border);
                         State::Reserved { blocks, soiled }
                     }
                     Err(_) => State::Pending { freed: false },
@@ -275,14 +280,6 @@ impl Reservations {
         self.total
     }
 
-    /// Bytes of these ranges that are reserved for a reason.
-    pub(super) fn bytes(&self, reason: Reason) -> u64 {
-        self.iter()
-            .filter(|rsv| rsv.reason == reason && rsv.status() == PageStatus::Reserved)
-            .map(|rsv| rsv.range.end - rsv.range.start)
-            .sum()
-    }
-
     /// Gives all memory back to the allocator.
     pub(super) fn free_all(&mut self, parts: &mut Parts) {
         for rsv in self.all.values_mut() {
@@ -296,8 +293,18 @@ impl Reservations {
 }
 
 impl Total {
-    fn add(&mut self, range: &Range<u64>, border: u64) {
-        self.bytes += range.end - range.start;
+    /// Bytes that are reserved for this reason.
+    pub(super) fn of(&self, reason: Reason) -> u64 {
+        // CAST: These are the indices.
+        self.by_reason[reason as usize]
+    }
+
+    fn add(&mut self, range: &Range<u64>, reason: Reason, border: u64) {
+        let bytes = range.end - range.start;
+
+        self.bytes += bytes;
+        // CAST: As above.
+        self.by_reason[reason as usize] += bytes;
         self.visible += range.end.min(border) - range.start.min(border);
     }
 }

@@ -25,14 +25,24 @@ fn client() -> Result<Arc<Client>> {
 /// Checks what belongs to each in VRAM: clients, dma-bufs, mappings, the kernel, and what arrives and
 /// leaves.
 fn check(ledger: &Ledger, expected: [u64; Keeper::COUNT]) -> Result {
-    let found = ledger.with(|books| books.holdings.map(|holding| holding.bytes(VRAM)));
+    let snapshot = ledger.reader().snapshot();
 
-    check_eq!(found, expected);
     check_eq!(
-        ledger.with(|books| books.total(VRAM)),
-        expected.iter().sum::<u64>()
+        snapshot.holdings.map(|holding| holding.bytes(VRAM)),
+        expected
     );
+    check_eq!(snapshot.total(VRAM), expected.iter().sum::<u64>());
     Ok(())
+}
+
+/// What a client has.
+fn has(ledger: &Ledger, client: &Client, account: Account) -> u64 {
+    ledger.reader().snapshot().of_client(client).bytes(account)
+}
+
+/// What anybody has.
+fn total(ledger: &Ledger, account: Account) -> u64 {
+    ledger.reader().snapshot().total(account)
 }
 
 #[kunit_tests(pddgpu_ledger)]
@@ -55,19 +65,13 @@ mod tests {
 
         // It counts for one of several.
         holders.add_handle(&second)?;
-        check_eq!(
-            ledger.with(|books| books.of_client(&first).bytes(VRAM)),
-            SIZE
-        );
-        check_eq!(ledger.with(|books| books.of_client(&second).bytes(VRAM)), 0);
+        check_eq!(has(&ledger, &first, VRAM), SIZE);
+        check_eq!(has(&ledger, &second, VRAM), 0);
         holders.remove_handle(&first);
         holders.remove_handle(&first);
-        check_eq!(ledger.with(|books| books.of_client(&first).bytes(VRAM)), 0);
-        check_eq!(
-            ledger.with(|books| books.of_client(&second).bytes(VRAM)),
-            SIZE
-        );
-        check_eq!(ledger.with(|books| books.of_client(&second).buffers()), 1);
+        check_eq!(has(&ledger, &first, VRAM), 0);
+        check_eq!(has(&ledger, &second, VRAM), SIZE);
+        check_eq!(ledger.reader().snapshot().of_client(&second).buffers(), 1);
 
         holders.add_mapping();
         holders.add_export()?;
@@ -107,16 +111,13 @@ mod tests {
         holders.leave();
         holders.arrived(&new);
         check(&ledger, [0, 0, 0, 0, 0, SIZE])?;
-        check_eq!(
-            ledger.with(|books| books.of_client(&client).bytes(GTT)),
-            SIZE
-        );
+        check_eq!(has(&ledger, &client, GTT), SIZE);
         ledger.freed(&old);
         check(&ledger, [0; Keeper::COUNT])?;
-        check_eq!(ledger.with(|books| books.total(GTT)), SIZE);
+        check_eq!(total(&ledger, GTT), SIZE);
         holders.leave();
         ledger.freed(&new);
-        check_eq!(ledger.with(|books| books.total(GTT)), 0);
+        check_eq!(total(&ledger, GTT), 0);
         Ok(())
     }
 
@@ -133,13 +134,13 @@ mod tests {
         holders.arrived(&new);
         check(&ledger, [0, 0, 0, 0, 0, SIZE])?;
         check_eq!(
-            ledger.with(|books| books.of(Keeper::Leaving).bytes(GTT)),
+            ledger.reader().snapshot().of(Keeper::Leaving).bytes(GTT),
             SIZE
         );
         ledger.freed(&old);
         ledger.freed(&new);
         check(&ledger, [0; Keeper::COUNT])?;
-        check_eq!(ledger.with(|books| books.total(GTT)), 0);
+        check_eq!(total(&ledger, GTT), 0);
         Ok(())
     }
 
@@ -148,10 +149,41 @@ mod tests {
         let ledger = Ledger::new()?;
         let booked = ledger.allocated(Account::Hop, SIZE);
 
-        check_eq!(ledger.with(|books| books.total(Account::Hop)), SIZE);
-        check_eq!(ledger.with(|books| books.total(GTT)), 0);
+        check_eq!(total(&ledger, Account::Hop), SIZE);
+        check_eq!(total(&ledger, GTT), 0);
         ledger.freed(&booked);
-        check_eq!(ledger.with(|books| books.total(Account::Hop)), 0);
+        check_eq!(total(&ledger, Account::Hop), 0);
         Ok(())
+    }
+    #[test]
+    fn a_snapshot_stays_as_it_was() -> Result {
+        let ledger = Ledger::new()?;
+        let holders = Holders::new(SIZE, Domain::Vram, None, ledger.clone())?;
+        let (first, second) = (client()?, client()?);
+        let booked = ledger.allocated(VRAM, SIZE);
+
+        holders.arrived(&booked);
+        holders.add_handle(&first)?;
+        let snapshot = ledger.reader().snapshot();
+
+        // It goes from one who is not read yet to one who is, and back.
+        check_eq!(snapshot.of_client(&second).bytes(VRAM), 0);
+        holders.add_handle(&second)?;
+        holders.remove_handle(&first);
+        let newcomer = client()?;
+        holders.add_handle(&newcomer)?;
+        holders.remove_handle(&second);
+        check_eq!(snapshot.of_client(&first).bytes(VRAM), SIZE);
+        check_eq!(snapshot.of_client(&second).bytes(VRAM), 0);
+        check_eq!(snapshot.of_client(&newcomer).bytes(VRAM), 0);
+        check_eq!(snapshot.of_clients().bytes(VRAM), SIZE);
+        drop(snapshot);
+
+        check_eq!(has(&ledger, &first, VRAM), 0);
+        check_eq!(has(&ledger, &newcomer, VRAM), SIZE);
+        holders.remove_handle(&newcomer);
+        holders.freed();
+        ledger.freed(&booked);
+        check(&ledger, [0; Keeper::COUNT])
     }
 }

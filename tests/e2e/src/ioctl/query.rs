@@ -4,12 +4,13 @@ use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{
     raw::{self, drm_pddgpu_query},
-    Create, CreateFlags, Domain,
+    Create, CreateFlags, Domain, OwnerKind,
 };
 use rustix::io::Errno;
 
 use crate::support::{
     fixture::{trials, virtual_card, Bench},
+    patience::eventually,
     query::{ask, UNTOUCHED},
 };
 
@@ -34,12 +35,13 @@ fn ask_at(bench: &Bench, query: u32, size: u32, data: u64) -> Result<(), Errno> 
     unsafe { bench.card.raw().query(&mut args) }
 }
 
-const QUERIES: [u32; 5] = [
+const QUERIES: [u32; 6] = [
     raw::DRM_PDDGPU_QUERY_DEVICE,
     raw::DRM_PDDGPU_QUERY_HEAPS,
     raw::DRM_PDDGPU_QUERY_MEMORY_STATS,
     raw::DRM_PDDGPU_QUERY_LEAKS,
     raw::DRM_PDDGPU_QUERY_BUDGET,
+    raw::DRM_PDDGPU_QUERY_OWNERS,
 ];
 
 fn size_of_answer(query: u32) -> u32 {
@@ -50,8 +52,23 @@ fn size_of_answer(query: u32) -> u32 {
         }
         // Nothing is old enough to be one.
         raw::DRM_PDDGPU_QUERY_LEAKS => 8,
+        // This client, and the 13 kinds that are no clients.
+        raw::DRM_PDDGPU_QUERY_OWNERS => 8 + 14 * size_of::<raw::drm_pddgpu_owner>() as u32,
         _ => 8 + 3 * size_of::<raw::drm_pddgpu_heap>() as u32,
     }
+}
+
+/// Waits until the driver changes nothing by itself any more: all that is free is zero.
+fn await_rest(bench: &Bench) -> Result<()> {
+    eventually(|| {
+        let owners = bench.card.owners()?;
+        let mut unrest = owners.iter().filter(|owner| {
+            let is_wiped = matches!(owner.kind, OwnerKind::Wiping | OwnerKind::Dirty);
+            is_wiped && owner.vram > 0
+        });
+        ensure!(unrest.next().is_none(), "{owners:?}");
+        Ok(())
+    })
 }
 
 fn device_tells_what_the_registers_say(bench: &Bench) -> Result<()> {
@@ -102,6 +119,9 @@ fn heaps_agree_with_the_device(bench: &Bench) -> Result<()> {
             "{heap:?}"
         );
     }
+    // The transfer windows are the driver's own, as the start of VRAM is.
+    let windows = heaps[1].total - heaps[1].usable;
+    ensure!(heaps[1].reserved == windows, "{:?}", heaps[1]);
     for heap in &heaps[1..] {
         ensure!(
             heap.visible_total == heap.total && heap.visible_used == heap.used,
@@ -158,6 +178,7 @@ fn size_zero_asks_for_the_size(bench: &Bench) -> Result<()> {
 }
 
 fn short_answers_are_cut_off(bench: &Bench) -> Result<()> {
+    await_rest(bench)?;
     for query in QUERIES {
         let full = size_of_answer(query);
         let (whole, _) = ask(bench, query, full)?;
@@ -179,6 +200,7 @@ fn short_answers_are_cut_off(bench: &Bench) -> Result<()> {
 }
 
 fn long_answers_leave_the_rest_alone(bench: &Bench) -> Result<()> {
+    await_rest(bench)?;
     for query in QUERIES {
         let full = size_of_answer(query);
         let (whole, size) = ask(bench, query, full)?;

@@ -3,24 +3,15 @@
 //! `pddgpuctl budget`: prints what each client may have of VRAM.
 
 use anyhow::Result;
-use pddgpu::{
-    fdinfo::{self, Client},
-    Card,
-};
+use pddgpu::{fdinfo::Client, Card};
 
 use crate::{
-    commands::clients::name,
-    output::{json, table::Table, units::size},
+    commands::clients::{self, name},
+    output::{table::Table, units::size},
 };
 
 pub fn run(card: &Card, json: bool) -> Result<()> {
-    let own = card.client_id()?;
-    let mut clients = fdinfo::read(card)?;
-    clients.retain(|client| client.id != own);
-    if json {
-        return json::print(&clients);
-    }
-    table(&clients).print()
+    clients::print(card, json, table)
 }
 
 /// A table with one row for each client, those that want the most VRAM first.

@@ -17,6 +17,11 @@ use crate::output::{
 };
 
 pub fn run(card: &Card, json: bool) -> Result<()> {
+    print(card, json, table)
+}
+
+/// Prints what the kernel tells of each client but this one, as JSON or as this table.
+pub fn print(card: &Card, json: bool, table: fn(&[Client]) -> Table) -> Result<()> {
     let own = card.client_id()?;
     let mut clients = fdinfo::read(card)?;
     clients.retain(|client| client.id != own);
