@@ -23,6 +23,7 @@ pub mod marked;
 pub mod meminfo;
 pub mod mmap;
 pub mod nodes;
+pub mod owners;
 pub mod patience;
 pub mod placement;
 pub mod plain_ioctl;

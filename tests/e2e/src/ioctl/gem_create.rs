@@ -382,6 +382,7 @@ fn rejects_arguments_that_cannot_be_read(bench: &Bench) -> Result<()> {
         raw::PDDGPU_IOCTL_GEM_SET_PRIORITY,
         raw::PDDGPU_IOCTL_RESERVE,
         raw::PDDGPU_IOCTL_SUBSCRIBE,
+        raw::PDDGPU_IOCTL_GEM_SET_LABEL,
     ] {
         // SAFETY: As for `Bad`.
         let result = unsafe { ioctl(&bench.card, Bad(opcode)) };
@@ -391,7 +392,7 @@ fn rejects_arguments_that_cannot_be_read(bench: &Bench) -> Result<()> {
 }
 
 fn rejects_unknown_ioctls(bench: &Bench) -> Result<()> {
-    let last = raw::PDDGPU_IOCTL_SUBSCRIBE;
+    let last = raw::PDDGPU_IOCTL_GEM_SET_LABEL;
     for opcode in [last + 1, last + 2, (last & !0xff) | 0x9f] {
         // SAFETY: As for `Bad`.
         let result = unsafe { ioctl(&bench.card, Bad(opcode)) };

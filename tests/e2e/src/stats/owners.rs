@@ -3,11 +3,11 @@
 //! Whose each byte is: the balance sheet adds up, whatever runs.
 
 use std::{
-    fs,
+    env, fs,
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
-    process,
+    process::{self, Command},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -23,27 +23,34 @@ use rustix::{
         RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
     },
 };
+use serde_json::{json, Value};
 
 use crate::support::{
-    child::{self, Child, Part},
+    child::{self, Child, Keep, Part, LEAKER},
     driver::Driver,
     fixture::{trials, Bench},
+    leaker::start_leaker,
     nodes,
+    owners::{balanced, in_use, of},
     patience::eventually,
+    prime,
     random::Random,
     user::{Opened, USER},
 };
 
 const THREADS: u64 = 3;
 
-/// Operations of each thread.
-const OPERATIONS: usize = 8000;
-
 /// Buffers of a thread alive at once.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 32;
 
-/// Clients of the test for how long a snapshot takes.
-const BUFFERS: usize = 10_000;
+/// Operations of each thread of the random walk, and buffers of the test for how long a snapshot
+/// takes. The walk has 100,000 operations if `PDDGPU_LONG` is set, which takes minutes.
+fn operations_and_buffers() -> (usize, usize) {
+    match env::var_os("PDDGPU_LONG") {
+        Some(_) => (34_000, 100_000),
+        None => (6_000, 10_000),
+    }
+}
 
 pub fn tests() -> Vec<Trial> {
     let mut tests = trials!(card_trial:
@@ -51,34 +58,12 @@ pub fn tests() -> Vec<Trial> {
         clients_are_named,
         no_process_forges_a_line,
         users_see_themselves_and_the_sum_of_the_others,
+        processes_with_a_dma_buf_or_a_mapping_are_named,
         every_byte_has_an_owner_while_all_changes,
         a_snapshot_of_many_buffers_takes_less_than_a_millisecond,
     );
     tests.extend(trials!(driver_trial: what_is_reserved_has_a_reason));
     tests
-}
-
-/// The owners, of whom there is one for each byte.
-fn owners(card: &Card) -> Result<Vec<Owner>> {
-    let owners = card.owners()?;
-    for heap in card.heaps()? {
-        let sum: u64 = owners.iter().map(|owner| owner.bytes(heap.domain)).sum();
-        ensure!(
-            sum == heap.total,
-            "{sum} of {} bytes of {}: {owners:#?}",
-            heap.total,
-            heap.domain
-        );
-    }
-    let nobody = of(&owners, OwnerKind::None);
-    ensure!(nobody == 0, "{nobody} bytes are nobody's: {owners:#?}");
-    Ok(owners)
-}
-
-/// Bytes of VRAM of a kind.
-fn of(owners: &[Owner], kind: OwnerKind) -> u64 {
-    let of_kind = owners.iter().filter(|owner| owner.kind == kind);
-    of_kind.map(|owner| owner.vram).sum()
 }
 
 fn own<'a>(owners: &'a [Owner], card: &Card) -> Result<&'a Owner> {
@@ -90,10 +75,10 @@ fn own<'a>(owners: &'a [Owner], card: &Card) -> Result<&'a Owner> {
 
 fn a_buffer_belongs_to_who_holds_it(bench: &Bench) -> Result<()> {
     let size = 1 << 20;
-    let kinds = |kind| Ok::<_, anyhow::Error>(of(&owners(&bench.card)?, kind));
+    let kinds = |kind| Ok::<_, anyhow::Error>(of(&balanced(&bench.card)?, kind));
     let before = kinds(OwnerKind::Client)?;
     let buffer = bench.card.create(Create::new(size, Domains::VRAM))?;
-    let all = owners(&bench.card)?;
+    let all = balanced(&bench.card)?;
     let (vram, buffers) = (
         own(&all, &bench.card)?.vram,
         own(&all, &bench.card)?.buffers,
@@ -106,7 +91,7 @@ fn a_buffer_belongs_to_who_holds_it(bench: &Bench) -> Result<()> {
     let theirs = other.import(&file)?;
     ensure!(kinds(OwnerKind::Client)? == before + size, "counted twice");
     drop(buffer);
-    let all = owners(&bench.card)?;
+    let all = balanced(&bench.card)?;
     ensure!(own(&all, &other)?.vram == size, "not the other's: {all:?}");
 
     let mapping = theirs.map()?;
@@ -121,9 +106,8 @@ fn a_buffer_belongs_to_who_holds_it(bench: &Bench) -> Result<()> {
     })?;
     drop(mapping);
     eventually(|| {
-        let all = owners(&bench.card)?;
-        let left = all.iter().filter(|owner| owner.kind.is_used());
-        let left: u64 = left.map(|owner| owner.vram + owner.cpu + owner.gtt).sum();
+        let all = balanced(&bench.card)?;
+        let left = in_use(&all);
         ensure!(left == 0, "{left} bytes are still somebody's: {all:?}");
         Ok(())
     })
@@ -131,7 +115,7 @@ fn a_buffer_belongs_to_who_holds_it(bench: &Bench) -> Result<()> {
 
 fn clients_are_named(bench: &Bench) -> Result<()> {
     nodes::set_client_name(&bench.card, "a-name")?;
-    let all = owners(&bench.card)?;
+    let all = balanced(&bench.card)?;
     let own = own(&all, &bench.card)?;
     ensure!(own.name == "a-name", "{own:?}");
     ensure!(own.pid == Some(process::id()), "{own:?}");
@@ -144,7 +128,7 @@ fn no_process_forges_a_line(bench: &Bench) -> Result<()> {
     let comm = "/proc/self/comm";
     let before = fs::read_to_string(comm)?;
     fs::write(comm, "a\nb\x1b[2J\x7f")?;
-    let all = owners(&bench.card);
+    let all = balanced(&bench.card);
     let path = pddgpu::gem_list::debugfs_dir(&bench.card)?.join("pddgpu_owners");
     let report = fs::read_to_string(path)?;
     fs::write(comm, before.trim_end())?;
@@ -166,12 +150,60 @@ fn users_see_themselves_and_the_sum_of_the_others(bench: &Bench) -> Result<()> {
     Child::start(Part::UnprivilegedOwners, bench.card.path(), Some(USER))?.finish()
 }
 
+/// What `pddgpuctl owners --buffers` tells of a buffer by its size.
+fn told(size: u64) -> Result<Value> {
+    let output = Command::new("pddgpuctl")
+        .args(["owners", "--buffers", "--json"])
+        .output()?;
+    ensure!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let buffers = report["buffers"].as_array().context("no buffers")?;
+    let buffer = buffers.iter().find(|buffer| buffer["size"] == size);
+    Ok(buffer.with_context(|| format!("{report}"))?.clone())
+}
+
+fn processes_with_a_dma_buf_or_a_mapping_are_named(bench: &Bench) -> Result<()> {
+    let (open, mapped) = (20 << 10, 40 << 10);
+    let (has_open, file) = start_leaker(bench, Keep::Export, open)?;
+    let (has_mapped, _) = start_leaker(bench, Keep::Mapping, mapped)?;
+    let process = |pid: u32, command: &str| json!([{ "pid": pid, "command": command }]);
+    let nobody = json!([]);
+
+    let buffer = told(open)?;
+    ensure!(buffer["clients"] == nobody, "{buffer}");
+    ensure!(
+        buffer["dma_buf_open"] == process(has_open.pid(), LEAKER),
+        "{buffer}"
+    );
+    ensure!(buffer["dma_buf_mapped"] == nobody, "{buffer}");
+
+    // Passed on, mapped, and closed by all.
+    let map = prime::map(has_open.take_file(&file)?, open as usize)?;
+    has_open.finish()?;
+    let buffer = told(open)?;
+    let this = fs::read_to_string("/proc/self/comm")?;
+    ensure!(buffer["dma_buf_open"] == nobody, "{buffer}");
+    ensure!(
+        buffer["dma_buf_mapped"] == process(process::id(), this.trim_end()),
+        "{buffer}"
+    );
+    drop(map);
+
+    let buffer = told(mapped)?;
+    ensure!(buffer["clients"] == nobody, "{buffer}");
+    ensure!(
+        buffer["mapped"] == process(has_mapped.pid(), LEAKER),
+        "{buffer}"
+    );
+    has_mapped.finish()
+}
+
 fn what_is_reserved_has_a_reason(driver: &Driver) -> Result<()> {
     let card = Card::find()?;
-    let before = of(&owners(&card)?, OwnerKind::Request);
+    let before = of(&balanced(&card)?, OwnerKind::Request);
     let path = pddgpu::gem_list::debugfs_dir(&card)?.join("pddgpu_vram_reserve");
     fs::write(path, "0x800000 0x3000")?;
-    let after = of(&owners(&card)?, OwnerKind::Request);
+    let after = of(&balanced(&card)?, OwnerKind::Request);
     ensure!(after == before + 0x3000, "{before}, {after}");
     drop(card);
     driver.unbind()?;
@@ -183,6 +215,8 @@ fn what_is_reserved_has_a_reason(driver: &Driver) -> Result<()> {
 struct Worker {
     card: Card,
     random: Random,
+    /// The largest buffers, in pages.
+    largest: usize,
     buffers: Vec<Buffer>,
     mappings: Vec<Mapping>,
     files: Vec<OwnedFd>,
@@ -198,8 +232,9 @@ impl Worker {
         let count = self.buffers.len();
         match random.below(8) {
             0..=2 if count < AT_ONCE => {
-                let size = 4096 * (1 + random.below(256) as u64);
-                let domain = Domain::ALL[random.below(3)];
+                let most = random.pick(&[256, 256, self.largest]);
+                let size = 4096 * (1 + random.below(most) as u64);
+                let domain = random.pick(&[Domain::Vram, Domain::Vram, Domain::Gtt, Domain::Cpu]);
                 // There may be no room for it now.
                 if let Ok(buffer) = self.card.create(Create::new(size, domain.into())) {
                     self.buffers.push(buffer);
@@ -279,6 +314,10 @@ fn every_byte_has_an_owner_while_all_changes(bench: &Bench) -> Result<()> {
     let pairs: Result<Vec<_>> = (0..THREADS).map(|_| socket_pair()).collect();
     let (mut to, from): (Vec<_>, Vec<_>) = pairs?.into_iter().unzip();
     to.rotate_left(1);
+    let (operations, _) = operations_and_buffers();
+    // So that they push each other out.
+    let largest = (bench.device.vram_size / 8 / 4096) as usize;
+    let evictions = bench.card.memory_stats()?.evictions;
     let mut snapshots = 0;
     thread::scope(|scope| {
         let mut threads = Vec::new();
@@ -288,13 +327,14 @@ fn every_byte_has_an_owner_while_all_changes(bench: &Bench) -> Result<()> {
                 let mut worker = Worker {
                     card,
                     random: Random::new(seed as u64),
+                    largest,
                     buffers: Vec::new(),
                     mappings: Vec::new(),
                     files: Vec::new(),
                     to,
                     from,
                 };
-                (0..OPERATIONS).try_for_each(|_| worker.operate())
+                (0..operations).try_for_each(|_| worker.operate())
             }));
         }
         let killer = scope.spawn(|| -> Result<()> {
@@ -308,7 +348,7 @@ fn every_byte_has_an_owner_while_all_changes(bench: &Bench) -> Result<()> {
 
         let mut result = Ok(());
         while result.is_ok() && threads.iter().any(|thread| !thread.is_finished()) {
-            result = owners(&bench.card).map(drop);
+            result = balanced(&bench.card).map(drop);
             snapshots += 1;
         }
         ended.store(true, Ordering::Relaxed);
@@ -319,12 +359,15 @@ fn every_byte_has_an_owner_while_all_changes(bench: &Bench) -> Result<()> {
         result
     })?;
     ensure!(snapshots > 100, "{snapshots} snapshots");
-    owners(&bench.card).map(drop)
+    let evicted = bench.card.memory_stats()?.evictions - evictions;
+    ensure!(evicted > 0, "nothing was evicted");
+    balanced(&bench.card).map(drop)
 }
 
 fn a_snapshot_of_many_buffers_takes_less_than_a_millisecond(bench: &Bench) -> Result<()> {
     let create = Create::new(4096, Domains::CPU);
-    let buffers: Result<Vec<_>, _> = (0..BUFFERS).map(|_| bench.card.create(create)).collect();
+    let (_, count) = operations_and_buffers();
+    let buffers: Result<Vec<_>, _> = (0..count).map(|_| bench.card.create(create)).collect();
     let _buffers = buffers?;
     // No lock is held for longer than the whole call takes when nobody interrupts it.
     let times = (0..100).map(|_| {
@@ -334,6 +377,6 @@ fn a_snapshot_of_many_buffers_takes_less_than_a_millisecond(bench: &Bench) -> Re
     let times: Result<Vec<_>, _> = times.collect();
     let least = times?.into_iter().min().context("no time")?;
     ensure!(least < Duration::from_millis(1), "it takes {least:?}");
-    ensure!(own(&owners(&bench.card)?, &bench.card)?.buffers == BUFFERS as u64);
+    ensure!(own(&balanced(&bench.card)?, &bench.card)?.buffers == count as u64);
     Ok(())
 }

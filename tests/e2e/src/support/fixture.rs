@@ -17,6 +17,7 @@ use pddgpu::{gem_list, virtual_card::VirtualCard, Card, Device, Heap};
 use crate::support::{
     driver::Driver,
     kmsg::{fail_on_alarms, Log},
+    owners,
     patience::eventually,
     stats,
 };
@@ -135,6 +136,8 @@ pub struct State {
     buffers: usize,
     /// Buffers and bytes as the statistics have them.
     counted: (u64, [u64; 4]),
+    /// Bytes that belong to somebody, as the balance sheet has them.
+    owned: u64,
 }
 
 impl State {
@@ -143,6 +146,7 @@ impl State {
         let stats = card.memory_stats()?;
         Ok(Self {
             counted: (stats.objects_live, stats::live(&stats)?),
+            owned: owners::in_use(&owners::balanced(card)?),
             heaps: card.heaps()?,
             clients: clients.iter().filter(|client| client.id.is_some()).count(),
             buffers: clients.iter().map(|client| client.buffers.len()).sum(),
