@@ -151,6 +151,17 @@ struct mem_cgroup *shim_set_active_memcg(struct mem_cgroup *memcg)
 	return set_active_memcg(memcg);
 }
 
+struct kmem_cache *shim_kmem_cache_create(const char *name, unsigned int size,
+					  unsigned int align, slab_flags_t flags)
+{
+	return kmem_cache_create(name, size, align, flags, NULL);
+}
+
+void *shim_kmem_cache_alloc(struct kmem_cache *cache, gfp_t flags)
+{
+	return kmem_cache_alloc(cache, flags);
+}
+
 int shim_notifier_from_errno(int err)
 {
 	return notifier_from_errno(err);

@@ -17,6 +17,7 @@ pub(crate) mod pci;
 pub(crate) mod pm;
 pub(crate) mod ratelimit;
 pub(crate) mod rwsem;
+pub(crate) mod slab;
 pub(crate) mod stackdepot;
 pub(crate) mod sysfs;
 pub(crate) mod task;

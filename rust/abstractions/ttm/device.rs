@@ -26,7 +26,10 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::drm,
+    abstractions::{
+        drm,
+        slab::Cache, //
+    },
     bindings::raw as bindings, //
 };
 
@@ -46,6 +49,8 @@ pub(crate) struct BaseDevice {
     populated: Atomic<i64>,
     /// Buffers whose pages are mapped for DMA.
     mapped: Atomic<i64>,
+    /// The memory of the buffers. They are all gone before the device is.
+    pub(super) objects: Cache,
 }
 
 // SAFETY: TTM devices are used from any thread.
@@ -67,6 +72,7 @@ impl BaseDevice {
     /// All buffers of the device must be what `funcs` takes them for.
     pub(super) unsafe fn with_funcs(
         funcs: &'static bindings::ttm_device_funcs,
+        objects: Cache,
         parent: &device::Device<Bound>,
         drm: &drm::Base,
     ) -> Result<Arc<Self>> {
@@ -96,6 +102,7 @@ impl BaseDevice {
             }),
             populated: Atomic::new(0),
             mapped: Atomic::new(0),
+            objects,
         }? Error);
 
         Arc::pin_init(init, GFP_KERNEL)

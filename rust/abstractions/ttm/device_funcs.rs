@@ -19,6 +19,7 @@ use kernel::{
 use crate::{
     abstractions::{
         drm,
+        slab::Cache,
         ttm::{
             copy,
             ctx::OperationCtx,
@@ -56,7 +57,14 @@ impl BaseDevice {
         drm: &drm::Base,
     ) -> Result<Arc<Self>> {
         // SAFETY: The functions are for devices whose buffers are those of `T`, and so is this one.
-        unsafe { Self::with_funcs(const { &Vtable::<T>::FUNCS }, parent, drm) }
+        unsafe {
+            Self::with_funcs(
+                const { &Vtable::<T>::FUNCS },
+                Cache::new::<Object<T>>(c"ttm_object")?,
+                parent,
+                drm,
+            )
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use core::ptr::{
 };
 
 use kernel::{
-    alloc::flags::__GFP_ZERO,
     error::to_result,
     page::PAGE_SIZE,
     prelude::*, //
@@ -74,7 +73,8 @@ impl<T: Driver> Object<T> {
         // Attaching takes as long as the exporter likes, so an unplug does not wait for it. It maps
         // nothing: that is done inside of a section.
         drop(dev.enter()?);
-        let mut this = KBox::<Self>::new_uninit(GFP_KERNEL_ACCOUNT | __GFP_ZERO)?;
+        // SAFETY: `destroy_callback` drops it, and no buffer outlives its device.
+        let mut this = unsafe { bdev.objects.alloc_zeroed::<Self>() }?;
         let raw = this.as_mut_ptr();
 
         // SAFETY: The fields are uninitialised memory in a box that does not move. Until TTM has

@@ -17,7 +17,6 @@ use core::{
 };
 
 use kernel::{
-    alloc::flags::__GFP_ZERO,
     error::from_result,
     prelude::*,
     sync::Arc,
@@ -30,6 +29,7 @@ use crate::{
             CgroupRegion,
             Printer, //
         },
+        slab::Cache,
         ttm::{
             device::BaseDevice,
             placement::{
@@ -188,6 +188,8 @@ pub(crate) struct Manager<M: ResourceManager> {
     inner: M,
     /// The manager that was registered before, which is registered again when this one is dropped.
     previous: *mut bindings::ttm_resource_manager,
+    /// The memory of the resources. They are all gone when no buffer is in this memory any more.
+    resources: Cache,
     dev: Arc<BaseDevice>,
 }
 
@@ -223,6 +225,7 @@ impl<M: ResourceManager> Manager<M> {
         try_pin_init!(Self {
             inner <- inner,
             mem_type,
+            resources: Cache::new::<Managed<M>>(c"ttm_resource")?,
             // SAFETY: The device is initialised.
             previous: unsafe {
                 bindings::ttm_manager_type(dev.as_raw(), mem_type.as_raw() as c_int)
@@ -295,7 +298,8 @@ impl<M: ResourceManager> Manager<M> {
         };
 
         from_result(|| {
-            let mut managed = KBox::<Managed<M>>::new_uninit(GFP_KERNEL_ACCOUNT | __GFP_ZERO)?;
+            // SAFETY: `free_callback` drops it, and no resource outlives its manager.
+            let mut managed = unsafe { this.resources.alloc_zeroed::<Managed<M>>() }?;
             let raw = managed.as_mut_ptr();
 
             // SAFETY: `raw` is zeroed memory for a resource; TTM undoes this in `fini` below or in

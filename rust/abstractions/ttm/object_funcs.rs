@@ -11,7 +11,6 @@ use core::ptr::{
 };
 
 use kernel::{
-    alloc::flags::__GFP_ZERO,
     error::{
         from_result,
         to_result, //
@@ -97,7 +96,8 @@ impl<T: Driver> Object<T> {
 
         let mut ctx = OperationCtx::interruptible();
         let mut placement = placement(places);
-        let mut this = KBox::<Self>::new_uninit(GFP_KERNEL_ACCOUNT | __GFP_ZERO)?;
+        // SAFETY: `destroy_callback` drops it, and no buffer outlives its device.
+        let mut this = unsafe { bdev.objects.alloc_zeroed::<Self>() }?;
         let raw = this.as_mut_ptr();
 
         // SAFETY: `data` is uninitialised memory in a box that does not move.
