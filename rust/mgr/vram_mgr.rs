@@ -379,8 +379,12 @@ impl ResourceManager for VramMgr {
             self.stats.ledger.freed(&booked);
             return Err(err);
         }
-        let visible: u64 = blocks.iter().map(|block| self.visible(&block)).sum();
-        let size = blocks.size();
+        let (mut size, mut visible) = (0, 0);
+
+        for block in blocks.iter() {
+            size += block.end - block.start;
+            visible += self.visible(&block);
+        }
 
         self.vis_usage.add(visible as i64, Relaxed);
         self.stats.take(Heap::Vram, size);

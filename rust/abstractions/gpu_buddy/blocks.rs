@@ -3,6 +3,7 @@
 //! Allocated blocks of buddy allocators.
 
 use core::{
+    marker::PhantomData,
     ops::Range,
     ptr::{
         addr_of_mut,
@@ -27,11 +28,12 @@ pub(super) const CHUNK: u64 = PAGE_SIZE as u64;
 /// # Invariants
 ///
 /// - `first` is the `link` of an allocated block, in a ring of such links that has no list head.
-/// - `index` is empty, or has an entry for each of the blocks, in their order.
+/// - `index`, if there is one, has an entry for each of the blocks, in their order.
 #[must_use = "dropped blocks stay allocated"]
 pub(crate) struct Blocks {
     first: NonNull<bindings::list_head>,
-    index: KVVec<IndexEntry>,
+    /// Most buffers have few blocks and no index. To drop an empty vector would call the allocator.
+    index: Option<KVVec<IndexEntry>>,
 }
 
 /// Where a block is among others.
@@ -68,7 +70,7 @@ impl Blocks {
             // INVARIANT: The blocks are allocated, in a ring, and ours.
             Some(Self {
                 first: NonNull::new_unchecked(first),
-                index: KVVec::new(),
+                index: None,
             })
         }
     }
@@ -87,11 +89,24 @@ impl Blocks {
             (*other_last).next = first;
             (*first).prev = other_last;
         }
-        self.index = KVVec::new();
+        self.index = None;
     }
 
     /// Divides the blocks into those that begin before an address and the others, each in their order.
     pub(crate) fn split(self, border: u64) -> [Option<Self>; 2] {
+        let mut is_behind = self.iter().map(|range| range.start >= border);
+        let first = is_behind.next().unwrap_or(false);
+        let is_mixed = is_behind.any(|is_behind| is_behind != first);
+
+        drop(is_behind);
+        match (is_mixed, first) {
+            (false, false) => [Some(self), None],
+            (false, true) => [None, Some(self)],
+            (true, _) => self.split_mixed(border),
+        }
+    }
+
+    fn split_mixed(self, border: u64) -> [Option<Self>; 2] {
         let mut heads = [bindings::list_head::default(); 2];
         let heads = addr_of_mut!(heads).cast::<bindings::list_head>();
         // SAFETY: Both heads are ours, and stay where they are as long as the lists last. Each block is
@@ -145,12 +160,12 @@ impl Blocks {
 
     /// Bytes of all blocks.
     pub(crate) fn size(&self) -> u64 {
-        self.iter().map(|range| range.end - range.start).sum()
+        self.headers().map(|block| block.size()).sum()
     }
 
     /// The byte ranges of the blocks.
-    pub(crate) fn iter(&self) -> Ranges<'_> {
-        self.iter_from(0)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.headers().map(|block| block.range())
     }
 
     /// Makes [`iter_from`](Self::iter_from) O(log n) in the number of blocks.
@@ -159,13 +174,14 @@ impl Blocks {
     ///
     /// `ENOMEM`.
     pub(crate) fn make_index(&mut self) -> Result {
+        if self.headers().nth(FEW_BLOCKS).is_none() {
+            return Ok(());
+        }
+
         let mut index = KVVec::new();
         let mut before = 0;
         let mut headers = self.headers();
 
-        if self.headers().nth(FEW_BLOCKS).is_none() {
-            return Ok(());
-        }
         loop {
             let link = headers.next;
             let Some(block) = headers.next() else {
@@ -173,18 +189,22 @@ impl Blocks {
             };
 
             index.push(IndexEntry { before, link }, GFP_KERNEL)?;
-            before += block.range.end - block.range.start;
+            before += block.size();
         }
         // INVARIANT: All blocks were walked.
-        self.index = index;
+        self.index = Some(index);
         Ok(())
     }
 
     /// The byte ranges of the blocks without their first `skip` bytes.
     pub(crate) fn iter_from(&self, skip: u64) -> Ranges<'_> {
-        let at = self.index.partition_point(|entry| entry.before <= skip);
+        let entry = self.index.as_ref().and_then(|index| {
+            let at = index.partition_point(|entry| entry.before <= skip);
 
-        match at.checked_sub(1).and_then(|at| self.index.get(at)) {
+            index.get(at.checked_sub(1)?)
+        });
+
+        match entry {
             // INVARIANT: The link is one of the blocks.
             Some(entry) => Ranges {
                 headers: Headers {
@@ -203,15 +223,15 @@ impl Blocks {
     /// The byte ranges of the blocks that were not known to be zero when they were allocated.
     pub(crate) fn dirty(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.headers()
-            .filter(|block| !block.cleared)
-            .map(|block| block.range)
+            .filter(|block| !block.is_clear())
+            .map(|block| block.range())
     }
 
     /// The byte ranges of the blocks that were known to be zero when they were allocated.
     pub(crate) fn clean(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.headers()
-            .filter(|block| block.cleared)
-            .map(|block| block.range)
+            .filter(Header::is_clear)
+            .map(|block| block.range())
     }
 
     fn headers(&self) -> Headers<'_> {
@@ -250,11 +270,35 @@ unsafe fn block_of(link: *mut bindings::list_head) -> *mut bindings::gpu_buddy_b
     }
 }
 
-/// What the header of an allocated block says.
-struct Header {
-    range: Range<u64>,
+/// The header of an allocated block.
+///
+/// # Invariants
+///
+/// The block is one of `Blocks` that last for `'a`, so its header is constant.
+struct Header<'a> {
+    block: *mut bindings::gpu_buddy_block,
+    blocks: PhantomData<&'a Blocks>,
+}
+
+impl Header<'_> {
+    /// Bytes of the block.
+    fn size(&self) -> u64 {
+        // SAFETY: By the type invariant; it only reads.
+        CHUNK << unsafe { bindings::gpu_buddy_block_order(self.block) }
+    }
+
+    fn range(&self) -> Range<u64> {
+        // SAFETY: By the type invariant; it only reads.
+        let start = unsafe { bindings::gpu_buddy_block_offset(self.block) };
+
+        start..start + self.size()
+    }
+
     /// Whether the block was known to be zero when it was allocated.
-    cleared: bool,
+    fn is_clear(&self) -> bool {
+        // SAFETY: By the type invariant; it only reads.
+        unsafe { bindings::gpu_buddy_block_is_clear(self.block) }
+    }
 }
 
 /// The headers of blocks.
@@ -267,27 +311,25 @@ struct Headers<'a> {
     next: NonNull<bindings::list_head>,
 }
 
-impl Iterator for Headers<'_> {
-    type Item = Header;
+impl<'a> Iterator for Headers<'a> {
+    type Item = Header<'a>;
 
-    fn next(&mut self) -> Option<Header> {
+    #[inline]
+    fn next(&mut self) -> Option<Header<'a>> {
         let blocks = self.blocks?;
         let link = self.next;
 
-        // SAFETY: By the type invariants of both, the link is that of an allocated block, whose
-        // header is constant, and is followed by another one in the ring.
+        // SAFETY: By the type invariants of both, the link is that of an allocated block, and is
+        // followed by another one in the ring.
         unsafe {
-            let block = block_of(link.as_ptr());
-            let start = bindings::gpu_buddy_block_offset(block);
-            let size = CHUNK << bindings::gpu_buddy_block_order(block);
-
             self.next = NonNull::new_unchecked((*link.as_ptr()).next);
             if self.next == blocks.first {
                 self.blocks = None;
             }
+            // INVARIANT: It is one of `blocks`.
             Some(Header {
-                range: start..start + size,
-                cleared: bindings::gpu_buddy_block_is_clear(block),
+                block: block_of(link.as_ptr()),
+                blocks: PhantomData,
             })
         }
     }
@@ -318,7 +360,7 @@ impl Iterator for Ranges<'_> {
 
     fn next(&mut self) -> Option<Range<u64>> {
         loop {
-            let Range { start, end } = self.headers.next()?.range;
+            let Range { start, end } = self.headers.next()?.range();
 
             if self.skip < end - start {
                 let start = start + self.skip;

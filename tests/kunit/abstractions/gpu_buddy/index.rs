@@ -4,15 +4,13 @@
 
 use super::*;
 
-impl Ranges<'_> {
-    fn collect_into_vec(self) -> Result<KVec<Range<u64>>> {
-        let mut all = KVec::new();
+fn collect(ranges: impl Iterator<Item = Range<u64>>) -> Result<KVec<Range<u64>>> {
+    let mut all = KVec::new();
 
-        for range in self {
-            all.push(range, GFP_KERNEL)?;
-        }
-        Ok(all)
+    for range in ranges {
+        all.push(range, GFP_KERNEL)?;
     }
+    Ok(all)
 }
 
 #[kunit_tests(pddgpu_gpu_buddy_index)]
@@ -45,7 +43,7 @@ mod tests {
             let mut blocks = mm.alloc(&AllocMode::Simple, size, CHUNK, AllocFlags::default())?;
             blocks.make_index()?;
 
-            let all = blocks.iter().collect_into_vec()?;
+            let all = collect(blocks.iter())?;
             for skip in (0..size).step_by(CHUNK as usize) {
                 let mut left = skip;
                 let mut expected = KVec::new();
@@ -57,7 +55,7 @@ mod tests {
                         expected.push(range.start + here..range.end, GFP_KERNEL)?;
                     }
                 }
-                let found = blocks.iter_from(skip).collect_into_vec()?;
+                let found = collect(blocks.iter_from(skip))?;
                 check!(found[..] == expected[..], "{} blocks, {:#x}", count, skip);
             }
             check!(blocks.iter_from(size).next().is_none());
