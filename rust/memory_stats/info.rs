@@ -110,13 +110,22 @@ impl MemoryStats {
     }
 }
 
+/// The durations of all operations of one kind. Each counter is read once, so that the number of
+/// operations is that of the histogram.
 #[inline(always)]
 fn time_stats(timing: &Timing) -> uapi::drm_pddgpu_time_stats {
+    let mut count = 0;
+
     uapi::drm_pddgpu_time_stats {
-        count: timing.count(),
+        histogram: core::array::from_fn(|bucket| {
+            let operations = timing.histogram[bucket].get();
+
+            count += operations;
+            operations
+        }),
+        count,
         total_ns: timing.total.get(),
         max_ns: timing.max.get(),
-        histogram: core::array::from_fn(|bucket| timing.histogram[bucket].get()),
     }
 }
 
