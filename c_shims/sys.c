@@ -11,6 +11,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/notifier.h>
+#include <linux/psi.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -64,6 +65,16 @@ bool shim_fatal_signal_pending(struct task_struct *task)
 u64 shim_task_cgroup_id(struct task_struct *task)
 {
 	return cgroup_id(task_dfl_cgroup(task));
+}
+
+void shim_psi_memstall_enter(unsigned long *flags)
+{
+	psi_memstall_enter(flags);
+}
+
+void shim_psi_memstall_leave(unsigned long *flags)
+{
+	psi_memstall_leave(flags);
 }
 
 bool shim_perfmon_capable(void)

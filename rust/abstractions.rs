@@ -15,6 +15,7 @@ pub(crate) mod memory;
 pub(crate) mod msi;
 pub(crate) mod pci;
 pub(crate) mod pm;
+pub(crate) mod psi;
 pub(crate) mod ratelimit;
 pub(crate) mod rwsem;
 pub(crate) mod slab;

@@ -8,6 +8,9 @@
 //! locks of others, and nobody takes the room that is being made. The turnstile is passed in the
 //! order of arrival, so that everyone gets a turn.
 //!
+//! Who has to wait for room that others have is held up by a shortage of memory, and shows in
+//! `/proc/pressure/memory`.
+//!
 //! Lock order: the turnstile comes before resv. `mmap_lock` may be held.
 
 use kernel::{
@@ -22,6 +25,7 @@ use pin_init::stack_pin_init;
 
 use crate::{
     abstractions::{
+        psi::MemoryStall,
         time::{
             jiffies,
             jiffies_to_ns, //
@@ -114,6 +118,7 @@ pub(super) fn make_room<R>(
         let asking = want
             .filter(|want| !want.is_free(pdev))
             .map(|want| want.ask(pdev));
+        let _stall = asking.as_ref().map(|_| MemoryStall::begin());
         let entitled = asking
             .as_ref()
             .is_some_and(|asking| pdev.budgets.is_entitled(asking));
@@ -124,6 +129,7 @@ pub(super) fn make_room<R>(
         }
     }
 
+    let _stall = MemoryStall::begin();
     let _passage = pdev.turnstile.exclusive()?;
     let _asking = want.map(|want| want.ask(pdev));
     stack_pin_init!(let acquire = AcquireCtx::new());

@@ -2,12 +2,15 @@
 
 //! Less VRAM than clients want: who has to go, who stays, and when there is none to be had.
 
-use std::thread;
+use std::{fs, io::Write, path::Path, thread, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::{gem_list, Buffer, Card, Create, CreateFlags, Domain, Domains};
-use rustix::io::Errno;
+use rustix::{
+    event::{poll, PollFd, PollFlags, Timespec},
+    io::Errno,
+};
 
 use crate::support::{
     driver::Driver,
@@ -26,6 +29,7 @@ pub fn tests() -> Vec<Trial> {
         four_times_vram_goes_round,
         the_least_recently_used_goes_first,
         the_aperture_moves_only_what_is_in_it,
+        who_waits_for_room_is_under_pressure,
     );
     tests.extend(trials!(driver_trial: nothing_is_lost_where_there_is_no_room));
     tests
@@ -139,6 +143,48 @@ fn the_aperture_moves_only_what_is_in_it(bench: &Bench) -> Result<()> {
     ensure!(evicted(&beyond)?.is_empty(), "{:?}", evicted(&beyond)?);
     let evicted = evicted(&buffers)?;
     ensure!(evicted == [0, 1, 2, 3, 4, 5, 6, 7], "evicted: {evicted:?}");
+    Ok(())
+}
+
+/// Whether within so many ms somebody was held up because memory was short, since the last time.
+fn was_held_up(pressure: &fs::File, timeout: u64) -> Result<bool> {
+    let timeout = Timespec::try_from(Duration::from_millis(timeout))?;
+    Ok(poll(&mut [PollFd::new(pressure, PollFlags::PRI)], Some(&timeout))? > 0)
+}
+
+/// The kernel's pressure stall information knows of it.
+fn who_waits_for_room_is_under_pressure(bench: &Bench) -> Result<()> {
+    const WINDOW: u64 = 500;
+    let device = &bench.device;
+    let path = "/proc/pressure/memory";
+    if !Path::new(path).exists() {
+        return skip("this kernel has no pressure stall information");
+    }
+    if meminfo("MemAvailable")? < device.vram_size + SPARE {
+        return skip("this card's VRAM is larger than the VM's memory");
+    }
+    let mut pressure = fs::File::options().read(true).write(true).open(path)?;
+    // The kernel takes it in one piece.
+    let trigger = format!("some 1 {}\0", WINDOW * 1000);
+    pressure.write_all(trigger.as_bytes()).context(trigger)?;
+    // That nobody was for two windows shows that it is over what others had done before.
+    eventually(|| {
+        ensure!(!was_held_up(&pressure, 2 * WINDOW)?, "under pressure");
+        Ok(())
+    })?;
+
+    let size = device.visible_size / 32;
+    let create = Create::new(size, Domains::VRAM).flags(CreateFlags::NO_CPU_ACCESS);
+    let count = bench.heap(Domain::Vram)?.usable / size;
+    let fill = |count| -> pddgpu::Result<Vec<_>> {
+        (0..count).map(|_| bench.card.create(create)).collect()
+    };
+    let half = fill(count / 2)?;
+    ensure!(!was_held_up(&pressure, 2 * WINDOW)?, "half of VRAM is free");
+    let more = fill(count)?;
+    // An event that is due comes after a window.
+    ensure!(was_held_up(&pressure, 20 * WINDOW)?, "not noticed");
+    drop((half, more));
     Ok(())
 }
 
