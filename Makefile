@@ -41,7 +41,7 @@ help:
 	@echo '  make test-install       installs, upgrades and purges the packages on a new Debian'
 	@echo '  make test-kernels       builds the driver for other kernels, and writes docs/kernels.md'
 	@echo '  make test-samples       runs samples/ttm, a small TTM driver, in the VM'
-	@echo '  make test-tools         runs gputop, lsgpu, drm_info and nvtop on the card'
+	@echo '  make test-tools         runs gputop, lsgpu, drm_info, nvtop and promtool on the card'
 	@echo '  make coverage           tells which lines and branches the tests reach'
 	@echo
 	@echo 'Measure it:'

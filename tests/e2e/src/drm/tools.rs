@@ -3,7 +3,12 @@
 //! What tools for graphics cards, which know nothing of this driver, show of the card.
 //! `make test-tools` has them in the VM.
 
-use std::{path::Path, process::Command};
+use std::{
+    env,
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
@@ -14,7 +19,7 @@ use crate::support::{
     driver::slot,
     engine::finish,
     fixture::{skip, trials, Bench},
-    nodes::primary_node,
+    nodes::{primary_node, set_client_name},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -23,6 +28,7 @@ pub fn tests() -> Vec<Trial> {
         drm_info_leaves_out_cards_without_a_display,
         gputop_shows_the_client_with_its_memory,
         nvtop_has_no_code_for_this_driver,
+        promtool_finds_nothing_wrong_with_the_metrics,
     )
 }
 
@@ -88,5 +94,43 @@ fn nvtop_has_no_code_for_this_driver(bench: &Bench) -> Result<()> {
     let address = slot(&bench.card)?;
     ensure!(!text.contains(&address), "it knows {address}: {text}");
     ensure!(text.contains("No GPU to monitor"), "{text}");
+    Ok(())
+}
+
+/// Names that try to end a label, a line and the file.
+const HOSTILE: (&str, &str) = ("a\"} 1 \\", "x\\\",y=\"z\"}#EOF");
+
+fn promtool_finds_nothing_wrong_with_the_metrics(bench: &Bench) -> Result<()> {
+    need("promtool")?;
+    let comm = "/proc/self/comm";
+    let before = fs::read_to_string(comm)?;
+    fs::write(comm, HOSTILE.0)?;
+    set_client_name(&bench.card, HOSTILE.1)?;
+    let _buffer = bench.card.create(Create::new(4096, Domains::VRAM))?;
+    let path = env::temp_dir().join("pddgpu.prom");
+    let written = Command::new("pddgpuctl")
+        .args(["metrics", "--textfile"])
+        .arg(&path)
+        .output();
+    fs::write(comm, before.trim_end())?;
+    let written = written?;
+    ensure!(written.status.success(), "{written:?}");
+    let text = fs::read_to_string(&path)?;
+    ensure!(text.contains("pddgpu_owner_bytes{"), "{text}");
+    ensure!(
+        text.contains("pddgpu_heap_allocated_bytes_total{"),
+        "{text}"
+    );
+
+    let checked = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(File::open(&path)?)
+        .output()?;
+    fs::remove_file(path)?;
+    // What it does not like, but can read, it says on standard error.
+    ensure!(
+        checked.status.success() && checked.stderr.is_empty(),
+        "{checked:?}: {text}"
+    );
     Ok(())
 }
