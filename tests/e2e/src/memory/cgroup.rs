@@ -2,17 +2,14 @@
 
 //! System memory of buffers belongs to the memory cgroup of who creates them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
 use libtest_mimic::Trial;
 use pddgpu::Domain;
-use rustix::mount::{mount, MountFlags};
 
 use crate::support::{
+    cgroup,
     child::{Child, Part},
     fixture::{skip, trials, Bench},
     meminfo::{drop_caches, meminfo, Swap},
@@ -39,10 +36,7 @@ struct Cgroup(PathBuf);
 
 impl Cgroup {
     fn new() -> Result<Self> {
-        let root = Path::new("/sys/fs/cgroup");
-        if !root.join("cgroup.controllers").exists() {
-            mount("none", root, "cgroup2", MountFlags::empty(), None).context("cgroup2")?;
-        }
+        let root = cgroup::root();
         fs::write(root.join("cgroup.subtree_control"), "+memory").context("memory controller")?;
         let path = root.join("pddgpu-e2e");
         fs::create_dir(&path)?;

@@ -42,7 +42,7 @@ impl Cgroup {
         if !has_dmem()? {
             return skip("this kernel has no dmem controller");
         }
-        let root = cgroup_root()?;
+        let root = cgroup_root();
         fs::write(root.join("cgroup.subtree_control"), "+dmem").context("dmem controller")?;
         let region = format!("drm/{}/vram", slot(&bench.card)?);
         let capacity = fs::read_to_string(root.join("dmem.capacity"))?;

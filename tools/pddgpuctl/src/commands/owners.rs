@@ -3,8 +3,8 @@
 //! `pddgpuctl owners`: whose each byte is.
 
 mod buffers;
-mod by;
-mod sheet;
+pub mod by;
+pub mod sheet;
 
 use anyhow::Result;
 use clap::Args;

@@ -2,12 +2,13 @@
 
 //! `pddgpuctl top`: shows the card's memory on the full screen, as it changes.
 
-mod clients;
 mod screen;
 mod source;
 mod state;
 #[cfg(test)]
 mod terminal_test;
+mod tree;
+mod view;
 
 use std::{
     io::{self, IsTerminal},
@@ -22,7 +23,7 @@ use anyhow::{ensure, Context, Result};
 use clap::Args;
 use pddgpu::Card;
 use ratatui::{
-    crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+    crossterm::event::{self, Event, KeyEventKind},
     DefaultTerminal,
 };
 use signal_hook::{
@@ -96,7 +97,7 @@ fn refresh(
         let left = due.saturating_duration_since(Instant::now());
         if event::poll(left.min(SIGNAL_CHECK_INTERVAL))? {
             match event::read()? {
-                Event::Key(key) if quits(key) => break,
+                Event::Key(key) if key.kind == KeyEventKind::Press && state.view.key(key) => break,
                 _ => continue,
             }
         }
@@ -107,14 +108,4 @@ fn refresh(
         }
     }
     Ok(())
-}
-
-/// Whether a key ends the program.
-fn quits(key: KeyEvent) -> bool {
-    key.kind == KeyEventKind::Press
-        && match key.code {
-            KeyCode::Char('c') => key.modifiers == KeyModifiers::CONTROL,
-            KeyCode::Char('q' | 'Q') => true,
-            _ => false,
-        }
 }

@@ -67,7 +67,8 @@ pub fn rows(owners: &[Owner], own: u64, by: By, cgroups: &Cgroups) -> Vec<Row> {
     rows
 }
 
-fn name(owner: &Owner, by: By, cgroups: &Cgroups) -> String {
+/// What an owner is called.
+pub fn name(owner: &Owner, by: By, cgroups: &Cgroups) -> String {
     if owner.kind != OwnerKind::Client {
         return kind_name(owner.kind).to_owned();
     }
@@ -85,7 +86,8 @@ fn name(owner: &Owner, by: By, cgroups: &Cgroups) -> String {
     }
 }
 
-fn kind_name(kind: OwnerKind) -> &'static str {
+/// What a kind of owner is called.
+pub fn kind_name(kind: OwnerKind) -> &'static str {
     match kind {
         OwnerKind::Client => "(client)",
         OwnerKind::DmaBuf => "(dma-bufs alone)",

@@ -2,17 +2,26 @@
 
 //! Draws the state. It does nothing else, so that a test can check every cell.
 
+mod cells;
+mod owners;
+
 use pddgpu::{LeakState, MemoryStats, TimeStats};
 use ratatui::{
-    layout::{Alignment, Constraint, Layout, Rect},
+    layout::{Constraint, Layout, Rect},
     style::{Color, Style, Stylize},
     text::{Line, Span},
-    widgets::{Block, Paragraph, RenderDirection, Row, Sparkline, Table, Wrap},
+    widgets::{Block, Paragraph, RenderDirection, Row, Sparkline, Table},
     Frame,
 };
 
 use crate::{
-    commands::top::state::{Bars, State},
+    commands::top::{
+        screen::{
+            cells::{heading, row},
+            owners::{draw_help, draw_owners, draw_strip},
+        },
+        state::{Bars, State},
+    },
     output::{
         text::{plural, printable},
         units::{age, duration, size},
@@ -22,25 +31,32 @@ use crate::{
 /// Columns to the left of the bars. The longest name and figure fit into them.
 const LABEL: u16 = 30;
 
+/// Columns of the bars of what was moved.
+const TRAFFIC: u16 = 12;
+
 /// The least rows and columns on which there is room for everything.
 const ROOMY: (u16, u16) = (20, 80);
 
 /// Draws the whole screen, or what matters most where it is small.
-pub fn draw(frame: &mut Frame, state: &State) {
+pub fn draw(frame: &mut Frame, state: &mut State) {
     let area = frame.area();
     if area.height < ROOMY.0 || area.width < ROOMY.1 {
         draw_small(frame, state);
     } else {
         draw_roomy(frame, state);
     }
+    if state.view.is_help {
+        draw_help(frame);
+    }
 }
 
-/// A line for each kind of memory, and the clients.
-fn draw_small(frame: &mut Frame, state: &State) {
+/// A line for each kind of memory, VRAM as a strip, and the owners.
+fn draw_small(frame: &mut Frame, state: &mut State) {
     let memory = state.bars.len().try_into().unwrap_or(u16::MAX);
-    let [title, memory, leaks, clients, footer] = Layout::vertical([
+    let [title, memory, strip, leaks, owners, footer] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(memory),
+        Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Fill(1),
         Constraint::Length(1),
@@ -49,8 +65,9 @@ fn draw_small(frame: &mut Frame, state: &State) {
     frame.render_widget(Line::from(state.title.as_str()).bold(), title);
     let lines: Vec<_> = state.bars.iter().map(bars_line).collect();
     frame.render_widget(Paragraph::new(lines), memory);
+    draw_strip(frame, strip, &state.now.vram);
     frame.render_widget(leaks_line(&state.now.stats), leaks);
-    draw_clients(frame, clients, state);
+    draw_owners(frame, owners, state);
     draw_footer(frame, footer, state);
 }
 
@@ -67,9 +84,9 @@ fn bars_line(bars: &Bars) -> Line<'static> {
 }
 
 /// Draws all there is.
-fn draw_roomy(frame: &mut Frame, state: &State) {
-    // On 24 rows these weights leave two rows for each kind of memory and three for clients.
-    let [title, memory, middle, clients, footer] = Layout::vertical([
+fn draw_roomy(frame: &mut Frame, state: &mut State) {
+    // On 24 rows these weights leave two rows for each kind of memory and three for owners.
+    let [title, memory, middle, owners, footer] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Fill(5),
         Constraint::Length((frame.area().height / 4).max(6)),
@@ -84,13 +101,32 @@ fn draw_roomy(frame: &mut Frame, state: &State) {
     draw_memory(frame, memory, state);
     draw_operations(frame, operations, state);
     draw_leaks(frame, leaks, state);
-    draw_clients(frame, clients, state);
+    draw_owners(frame, owners, state);
     draw_footer(frame, footer, state);
 }
 
+/// The keys, and the bytes a second that were moved.
 fn draw_footer(frame: &mut Frame, area: Rect, state: &State) {
-    let every = format!("q quits   every {} s", state.interval.as_secs_f64());
-    frame.render_widget(Line::from(every).dim(), area);
+    let [keys, rate, graph] = Layout::horizontal([
+        Constraint::Fill(1),
+        Constraint::Length(18),
+        Constraint::Length(TRAFFIC),
+    ])
+    .areas(area);
+    let text = format!(
+        "q quits, h helps   every {} s",
+        state.interval.as_secs_f64()
+    );
+    frame.render_widget(Line::from(text).dim(), keys);
+    let moved = format!("moved {}/s ", size(state.rates.moved as u64));
+    frame.render_widget(Line::from(moved).right_aligned(), rate);
+    frame.render_widget(
+        Sparkline::default()
+            .data(state.traffic.iter().copied())
+            .direction(RenderDirection::RightToLeft)
+            .style(Color::Magenta),
+        graph,
+    );
 }
 
 fn color(bars: &Bars) -> Color {
@@ -125,6 +161,13 @@ fn draw_memory(frame: &mut Frame, area: Rect, state: &State) {
     for (bars, &row) in state.bars.iter().zip(rows.iter()) {
         draw_bars(frame, row, bars);
     }
+    // In the lower border, between its corners.
+    let strip = Rect {
+        y: area.bottom().saturating_sub(1),
+        height: area.height.min(1),
+        ..inner
+    };
+    draw_strip(frame, strip, &state.now.vram);
 }
 
 fn draw_bars(frame: &mut Frame, area: Rect, bars: &Bars) {
@@ -225,61 +268,6 @@ fn leaks_line(stats: &MemoryStats) -> Line<'static> {
         format!("{suspected} suspected, {confirmed} confirmed"),
         color,
     )
-}
-
-fn draw_clients(frame: &mut Frame, area: Rect, state: &State) {
-    let block = Block::bordered().title(" Clients ");
-    if let Some(reason) = &state.now.clients_error {
-        let stats = &state.now.stats;
-        let text = format!(
-            "All together: VRAM {}, GTT {}, CPU {}\nEach for itself: {reason}",
-            size(stats.vram_used),
-            size(stats.gtt_used),
-            size(stats.cpu_used)
-        );
-        let text = Paragraph::new(text).wrap(Wrap { trim: false });
-        frame.render_widget(text.block(block), area);
-        return;
-    }
-    let clients = state.now.clients.iter();
-    let table = if area.width < ROOMY.1 {
-        let rows = clients.map(|client| {
-            let (vram, total) = (size(client.vram), size(client.total()));
-            row([client.name.clone(), client.buffers.to_string(), vram, total])
-        });
-        let widths = [7, 11, 11].map(Constraint::Length);
-        let columns = [Constraint::Fill(1)].into_iter().chain(widths);
-        Table::new(rows, columns).header(heading(["", "Buffers", "VRAM", "Total"]))
-    } else {
-        let rows = clients.map(|client| {
-            row([
-                client.name.clone(),
-                client.buffers.to_string(),
-                size(client.vram),
-                size(client.gtt),
-                size(client.cpu),
-                size(client.total()),
-            ])
-        });
-        let widths = [7, 11, 11, 11, 11].map(Constraint::Length);
-        let columns = [Constraint::Fill(1)].into_iter().chain(widths);
-        Table::new(rows, columns).header(heading(["", "Buffers", "VRAM", "GTT", "CPU", "Total"]))
-    };
-    frame.render_widget(table.block(block), area);
-}
-
-fn heading<const N: usize>(cells: [&str; N]) -> Row<'static> {
-    row(cells.map(str::to_owned)).style(Style::new().dim())
-}
-
-/// A row whose first cell is aligned to the left and all others to the right.
-fn row<const N: usize>(cells: [String; N]) -> Row<'static> {
-    Row::new(cells.into_iter().enumerate().map(|(column, cell)| {
-        Line::from(cell).alignment(match column {
-            0 => Alignment::Left,
-            _ => Alignment::Right,
-        })
-    }))
 }
 
 /// Writes a number in at most seven characters.

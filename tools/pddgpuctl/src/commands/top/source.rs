@@ -3,12 +3,13 @@
 //! Where the figures come from. This is a card, or a script in tests.
 
 use anyhow::Result;
-use pddgpu::{Card, Heap, Leak, MemoryStats};
+use pddgpu::{Card, Heap, Leak, MemoryStats, OwnerKind};
+use rustix::process::geteuid;
 use serde::Serialize;
 
 use crate::{
-    clients,
-    commands::top::clients::{by_use, ClientUse},
+    cgroups::Cgroups,
+    commands::top::tree::{tree, Node},
 };
 
 /// All figures at one moment.
@@ -17,10 +18,19 @@ pub struct Sample {
     pub heaps: Vec<Heap>,
     pub stats: MemoryStats,
     pub leaks: Vec<Leak>,
-    /// The clients by the memory they use, the largest first.
-    pub clients: Vec<ClientUse>,
-    /// Why the clients are not known, if they are not.
-    pub clients_error: Option<String>,
+    /// Cgroups, their processes and the clients of these.
+    pub owners: Vec<Node>,
+    /// Why they are not known, if they are not.
+    pub owners_error: Option<String>,
+    /// What VRAM is used for.
+    pub vram: Vec<Part>,
+}
+
+/// A part of VRAM.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    pub kind: OwnerKind,
+    pub bytes: u64,
 }
 
 /// Something that has figures.
@@ -42,17 +52,25 @@ impl CardSource {
 
 impl Source for CardSource {
     fn sample(&mut self) -> Result<Sample> {
-        // Without the clients the other figures are still worth showing.
-        let (clients, clients_error) = match clients::read(&self.card) {
-            Ok(list) => (by_use(&list), None),
-            Err(error) => (Vec::new(), Some(format!("{error:#}"))),
-        };
+        let all = self.card.owners()?;
+        let owners = tree(&all, self.card.client_id()?, &Cgroups::read());
+        // What is in use comes first, and what is free last.
+        let parts = OwnerKind::ALL.map(|kind| Part {
+            kind,
+            bytes: all
+                .iter()
+                .filter(|owner| owner.kind == kind)
+                .map(|owner| owner.vram)
+                .sum(),
+        });
         Ok(Sample {
             heaps: self.card.heaps()?,
             stats: self.card.memory_stats()?,
             leaks: self.card.leaks()?,
-            clients,
-            clients_error,
+            owners,
+            owners_error: (!geteuid().is_root())
+                .then(|| "only root may see each client's memory".to_owned()),
+            vram: parts.into_iter().filter(|part| part.bytes > 0).collect(),
         })
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use pddgpu::{Domain, MemoryStats};
 
-use crate::commands::top::source::Sample;
+use crate::commands::top::{source::Sample, view::View};
 
 /// How many samples the bars go back. No terminal has as many columns.
 const HISTORY: usize = 1000;
@@ -23,6 +23,9 @@ pub struct State {
     pub now: Sample,
     pub rates: Rates,
     pub bars: Vec<Bars>,
+    /// Bytes a second that were moved, the latest first.
+    pub traffic: VecDeque<u64>,
+    pub view: View,
     /// When the latest sample was taken.
     taken: Instant,
 }
@@ -33,6 +36,8 @@ pub struct Rates {
     pub alloc: f64,
     pub free: f64,
     pub moving: f64,
+    /// Bytes moved.
+    pub moved: f64,
 }
 
 /// How full one kind of memory is now and was before.
@@ -57,6 +62,8 @@ impl State {
             now: sample,
             rates: Rates::default(),
             bars: Vec::new(),
+            traffic: VecDeque::new(),
+            view: View::default(),
             taken: Instant::now(),
         };
         state.record();
@@ -67,6 +74,8 @@ impl State {
     pub fn update(&mut self, sample: Sample, taken: Instant) {
         let seconds = taken.saturating_duration_since(self.taken).as_secs_f64();
         self.rates = Rates::between(&self.now.stats, &sample.stats, seconds);
+        self.traffic.push_front(self.rates.moved as u64);
+        self.traffic.truncate(HISTORY);
         self.taken = taken;
         self.now = sample;
         self.record();
@@ -101,7 +110,9 @@ impl Rates {
                 0.0
             }
         };
+        let moved = |stats: &MemoryStats| stats.moves.iter().map(|moves| moves.bytes).sum();
         Self {
+            moved: rate(moved(before), moved(after)),
             alloc: rate(before.alloc.count, after.alloc.count),
             free: rate(before.free.count, after.free.count),
             moving: rate(before.moving.count, after.moving.count),
