@@ -45,6 +45,9 @@ help:
 	@echo '  make coverage           tells which lines and branches the tests reach'
 	@echo
 	@echo 'Measure it:'
+	@echo '  make bench              counts what every operation costs, for docs/benchmarks.md'
+	@echo '  make bench-compare BASE=COMMIT'
+	@echo '                          counts it for a commit and for what is here, side by side'
 	@echo '  make bench-stats        counts what the statistics cost'
 	@echo '  make bench-move         measures moves by the card and by the CPU'
 	@echo '  make bench-copy         counts what copies cost that signal a syncobj'
@@ -110,6 +113,12 @@ test-tools:
 
 coverage:
 	@tests/coverage/run
+
+bench:
+	@tests/bench/table
+
+bench-compare:
+	@tests/bench/compare "$(BASE)"
 
 bench-stats:
 	@tests/bench/stats
@@ -182,4 +191,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell deb test test-debug test-igt test-tools test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench-stats bench-move bench-copy bench-fdinfo man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell deb test test-debug test-igt test-tools test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench bench-compare bench-stats bench-move bench-copy bench-fdinfo man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

@@ -9,6 +9,7 @@ mod copies;
 mod create;
 mod fdinfo;
 mod moves;
+mod table;
 
 use anyhow::Result;
 use clap::Parser;
@@ -18,6 +19,8 @@ use clap::Parser;
 enum Command {
     /// Creates and closes buffers, and prints the ns that takes for each.
     Create(create::Options),
+    /// Does each operation of the hot path, and prints the ns that it takes, in lines of JSON.
+    Table(table::Options),
     /// Moves buffers between VRAM and GTT, and prints what that takes.
     Move(moves::Options),
     /// Copies buffers, each with a syncobj to be signalled, and moves as many.
@@ -29,6 +32,7 @@ enum Command {
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Create(options) => create::run(&options),
+        Command::Table(options) => table::run(&options),
         Command::Move(options) => moves::run(&options),
         Command::Copy(options) => copies::run(&options),
         Command::Fdinfo(options) => fdinfo::run(&options),
