@@ -8,7 +8,9 @@ mod peers;
 mod scaling;
 mod single;
 
-use anyhow::Result;
+use std::{fs, thread, time::Duration};
+
+use anyhow::{Context, Result};
 use clap::Args;
 use pddgpu::Card;
 
@@ -21,10 +23,45 @@ pub struct Options {
     short: bool,
 }
 
+/// Ticks in which the processor had nothing to do, and all ticks.
+fn ticks() -> Result<(u64, u64)> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let ticks = stat
+        .lines()
+        .next()
+        .context("/proc/stat is empty")?
+        .split_whitespace()
+        .skip(1)
+        .map(|number| Ok(number.parse()?))
+        .collect::<Result<Vec<u64>>>()?;
+
+    Ok((
+        *ticks.get(3).context("/proc/stat: no idle time")?,
+        ticks.iter().sum(),
+    ))
+}
+
+/// Waits until the kernel has nothing else to do. For some time after the boot it tests its
+/// cryptography in the background, which takes as many instructions as what is measured.
+fn wait_until_idle() -> Result<()> {
+    let (mut idle, mut all) = ticks()?;
+
+    loop {
+        thread::sleep(Duration::from_millis(500));
+        let (idle_now, all_now) = ticks()?;
+
+        if (all_now - all) - (idle_now - idle) <= 1 {
+            return Ok(());
+        }
+        (idle, all) = (idle_now, all_now);
+    }
+}
+
 pub fn run(options: &Options) -> Result<()> {
     let card = Card::find()?;
     let mut table = Table::default();
 
+    wait_until_idle()?;
     single::create_and_close(&mut table, &card)?;
     peers::create_and_close(&mut table)?;
     single::ioctls(&mut table, &card)?;

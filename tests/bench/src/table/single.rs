@@ -17,6 +17,9 @@ const SIZES: [(&str, u64, u32); 4] = [
     ("64 MiB", 64 << 20, 50),
 ];
 
+/// `DRM_CAP_PRIME`, which every driver answers, with or without a display.
+const CAP_PRIME: u64 = 5;
+
 /// Creates a buffer and closes it, with the ioctls alone.
 pub fn pair(card: &Card, size: u64, domains: Domains, flags: CreateFlags) -> Result<()> {
     let mut create = raw::drm_pddgpu_gem_create {
@@ -69,7 +72,7 @@ pub fn ioctls(table: &mut Table, card: &Card) -> Result<()> {
 
     table.group("calls");
     table.measure("null ioctl (GET_CAP)", COUNT, || {
-        drm_ffi::get_capability(card.as_fd(), 1)?;
+        drm_ffi::get_capability(card.as_fd(), CAP_PRIME)?;
         Ok(())
     })?;
     table.measure("QUERY_HEAPS", COUNT, || {
