@@ -48,6 +48,7 @@ help:
 	@echo '  make bench              counts what every operation costs, for docs/benchmarks.md'
 	@echo '  make bench-compare BASE=COMMIT'
 	@echo '                          counts it for a commit and for what is here, side by side'
+	@echo '  make bench-profile      tells in which functions the instructions are'
 	@echo '  make bench-stats        counts what the statistics cost'
 	@echo '  make bench-move         measures moves by the card and by the CPU'
 	@echo '  make bench-copy         counts what copies cost that signal a syncobj'
@@ -120,6 +121,9 @@ bench:
 bench-compare:
 	@tests/bench/compare "$(BASE)"
 
+bench-profile:
+	@tests/bench/profile
+
 bench-stats:
 	@tests/bench/stats
 
@@ -191,4 +195,4 @@ ifdef KDIR
 endif
 	rm -rf "$$(toolchain/where target)" "$$(toolchain/where module)"
 
-.PHONY: help modules run shell deb test test-debug test-igt test-tools test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench bench-compare bench-stats bench-move bench-copy bench-fdinfo man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean
+.PHONY: help modules run shell deb test test-debug test-igt test-tools test-install test-kernels test-samples patches kunit selftest-checkers fuzz hostile coverage bench bench-compare bench-profile bench-stats bench-move bench-copy bench-fdinfo man prepare doc pictures clippy floors rustfmt rustfmtcheck checkpatch shellcheck clean

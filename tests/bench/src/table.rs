@@ -21,6 +21,9 @@ pub struct Options {
     /// Leaves out what takes long: many live buffers, fragments and reservations.
     #[arg(long)]
     short: bool,
+    /// As --short, for a plugin of QEMU that counts the instructions of each function.
+    #[arg(long)]
+    profile: bool,
 }
 
 /// Ticks in which the processor had nothing to do, and all ticks.
@@ -59,13 +62,13 @@ fn wait_until_idle() -> Result<()> {
 
 pub fn run(options: &Options) -> Result<()> {
     let card = Card::find()?;
-    let mut table = Table::default();
+    let mut table = Table::new(options.profile);
 
     wait_until_idle()?;
     single::create_and_close(&mut table, &card)?;
     peers::create_and_close(&mut table)?;
     single::ioctls(&mut table, &card)?;
-    if !options.short {
+    if !options.short && !options.profile {
         memory::faults(&mut table, &card)?;
         memory::evictions(&mut table, &card)?;
         scaling::live_buffers(&mut table, &card)?;
