@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """report.py [--page FILE] [--json FILE] [--picture FILE] [--before JSON] <LINES
+report.py --check JSON <LINES
 
 Makes a table and a picture of the lines of JSON that pddgpu-bench table prints. Without
---page it prints the table.
+--page it prints the table. With --check it fails if something takes more instructions than
+that file says.
 """
 
 import argparse
@@ -14,6 +16,8 @@ from xml.sax.saxutils import escape
 BEGIN = "<!-- made by make bench -->\n"
 END = "<!-- end -->\n"
 BAR, LEFT, WIDTH = 18, 330, 560
+# What is more by this part is a regression.
+TOLERANCE = 0.03
 
 
 def key(row):
@@ -61,14 +65,36 @@ def picture(rows):
     return "\n".join(parts) + "\n</svg>\n"
 
 
+def check(rows, pinned):
+    """Compares the least figures of both: interrupts only add to them."""
+    failed = 0
+    for row in rows:
+        if key(row) not in pinned:
+            print(f"{row['group']}, {row['name']}: not in the file; make bench adds it")
+            failed += 1
+            continue
+        now, before = row["least"], pinned[key(row)]["least"]
+        is_more = now > before * (1 + TOLERANCE)
+        failed += is_more
+        print(
+            f"{'FAILED' if is_more else 'ok':7} {row['group']}, {row['name']}: {count(now)} "
+            f"instructions, {now / before - 1:+.1%}"
+        )
+    print(f"{len(rows) - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("page", "json", "picture", "before"):
+    for name in ("page", "json", "picture", "before", "check"):
         parser.add_argument("--" + name)
     options = parser.parse_args()
     rows = [json.loads(line) for line in sys.stdin if line.startswith("{")]
     if not rows:
         sys.exit("nothing was measured")
+    if options.check:
+        with open(options.check, encoding="utf-8") as file:
+            check(rows, {key(row): row for row in json.load(file)})
     before = {}
     if options.before:
         with open(options.before, encoding="utf-8") as file:
