@@ -132,14 +132,19 @@ pub(super) fn make_room<R>(
     let _stall = MemoryStall::begin();
     let _passage = pdev.turnstile.exclusive()?;
     let _asking = want.map(|want| want.ask(pdev));
-    stack_pin_init!(let acquire = AcquireCtx::new());
+    let mut contend = || {
+        // Its end comes before any wait: a context counts as a resv that is held.
+        stack_pin_init!(let acquire = AcquireCtx::new());
 
-    match f(Room::Contended(&acquire)) {
+        f(Room::Contended(&acquire))
+    };
+
+    match contend() {
         Err(ENOSPC) => (),
         result => return result,
     }
     pdev.budgets.set_victims(Victims::Everyone);
-    let result = evict_from_everyone(pdev, || f(Room::Contended(&acquire)));
+    let result = evict_from_everyone(pdev, contend);
     pdev.budgets.set_victims(Victims::OverBudget);
     result
 }
