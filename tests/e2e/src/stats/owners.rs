@@ -7,6 +7,7 @@ use std::{
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
     process::{self, Command},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -28,7 +29,7 @@ use serde_json::{json, Value};
 use crate::support::{
     child::{self, Child, Keep, Part, LEAKER},
     driver::Driver,
-    fixture::{trials, Bench},
+    fixture::{skip, trials, Bench},
     leaker::start_leaker,
     nodes,
     owners::{balanced, in_use, of},
@@ -365,6 +366,9 @@ fn every_byte_has_an_owner_while_all_changes(bench: &Bench) -> Result<()> {
 }
 
 fn a_snapshot_of_many_buffers_takes_less_than_a_millisecond(bench: &Bench) -> Result<()> {
+    if Path::new("/proc/lockdep").exists() {
+        return skip("the checks of this kernel take most of the time");
+    }
     let create = Create::new(4096, Domains::CPU);
     let (_, count) = operations_and_buffers();
     let buffers: Result<Vec<_>, _> = (0..count).map(|_| bench.card.create(create)).collect();
