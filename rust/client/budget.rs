@@ -46,7 +46,10 @@ use crate::{
 /// The part of VRAM that all reservations together may take: one in so many bytes.
 const RESERVABLE_PART: u64 = 2;
 
-/// The level is computed for an eviction at most this part of the time: 1 in so many ns.
+/// With more clients than this, the level is not computed for each eviction. For fewer it takes next to
+/// nothing beside an eviction.
+const FEW_CLIENTS: usize = 64;
+/// It is computed at most this part of the time, then: 1 in so many ns.
 const COMPUTING_PART: i64 = 32;
 
 /// ms from one look at the budgets that clients want to be told to the next.
@@ -143,7 +146,7 @@ struct State {
     count: usize,
     /// Memory for what each of them wants.
     wants: KVec<Want>,
-    /// When the level may be computed for an eviction again.
+    /// When the level may be computed for an eviction again, if there are many clients.
     next: i64,
     /// The address up to which clients were told their budgets.
     told: usize,
@@ -276,12 +279,12 @@ impl Budgets {
         Asking { client, bytes }
     }
 
-    /// Computes the level anew, for so many bytes of VRAM, unless that was done just now.
+    /// Computes the level anew, for so many bytes of VRAM, unless that was done just now for many clients.
     pub(crate) fn refresh(&self, usable: u64) {
         let mut state = self.state.lock();
         let begin = self.clock.now();
 
-        if begin >= state.next {
+        if state.count <= FEW_CLIENTS || begin >= state.next {
             self.compute(&mut state, usable);
             let end = self.clock.now();
             state.next = end.saturating_add((end - begin).max(0) * COMPUTING_PART);
