@@ -44,9 +44,9 @@ impl Table {
         &self,
         name: &str,
         count: u32,
-        mut operation: impl FnMut() -> Result<()>,
+        operation: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        self.measure_parts(name, count, 1, || operation())
+        self.measure_parts(name, count, 1, operation)
     }
 
     /// As `measure`, of something that has parts, and prints the ns for each of them.
