@@ -18,7 +18,7 @@ SEEDS ?= 500
 FIRST ?= 0
 rust_files = $(shell find rust tests/kunit tests/debug_kernel -name '*.rs' ! -name '*_generated.rs' 2>/dev/null)
 # The kernel's own: programs for user space follow other rules.
-c_files = $(shell find c_shims include samples/ttm tests -name '*.[ch]' ! -path 'tests/samples/*')
+c_files = $(shell find c_shims include samples/ttm tests -name '*.[ch]' ! -path 'tests/samples/*' ! -path 'tests/bench/*')
 shell_files = $(shell grep -rlE '^(.!/bin/(ba)?sh|. shellcheck shell=)' toolchain dkms vdev vm tests .ci)
 
 help:
