@@ -45,6 +45,10 @@ PROBLEM = re.compile("|".join((
     r"(?<!\[    0\.000000\] kmemleak: Kernel )\bmemory leak detector disabled\b",
 )))
 
+# When kmem_cache_create() gets no memory it shows who called it. That is no bug: a test
+# had an allocation fail.
+NO_CACHE = re.compile(r"\b__kmem_cache_create_args\(.*\) failed with error -\d+$")
+
 BEFORE, AFTER, MOST = 2, 40, 200
 
 
@@ -57,12 +61,18 @@ def tail(path, lines):
     return "\n".join("    " + line for line in read(path)[-lines:])
 
 
+def is_no_cache(lines, number):
+    """Whether the stack that begins here is that of kmem_cache_create()."""
+    return "Call Trace:" in lines[number] and any(
+        NO_CACHE.search(line) for line in lines[max(0, number - 5):number])
+
+
 def problems(path):
     """The parts of the log around each problem, or nothing."""
     lines = read(path)
     shown = set()
     for number, line in enumerate(lines):
-        if PROBLEM.search(line):
+        if PROBLEM.search(line) and not is_no_cache(lines, number):
             shown.update(range(max(0, number - BEFORE), min(len(lines), number + AFTER)))
     parts, previous = [], None
     for number in sorted(shown)[:MOST]:
