@@ -46,8 +46,8 @@ use crate::{
 /// The part of VRAM that all reservations together may take: one in so many bytes.
 const RESERVABLE_PART: u64 = 2;
 
-/// With more clients than this, the level is not computed for each eviction. For fewer it takes next to
-/// nothing beside an eviction.
+/// With more clients than this, the level is not computed for each eviction. Beside many clients nobody
+/// is to wait long for it.
 const FEW_CLIENTS: usize = 64;
 /// It is computed at most this part of the time, then: 1 in so many ns.
 const COMPUTING_PART: i64 = 32;
